@@ -1,0 +1,59 @@
+/**
+ * Names of things, and how they follow from each other: the lane of a stream and the
+ * client order id of an order are computed, never drawn, so that every process, restart
+ * and restore arrives at the same ones.
+ */
+import { Schema } from "effect"
+import { createHash } from "node:crypto"
+
+export const OrderId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]{1,64}$/)).pipe(Schema.brand("OrderId"))
+export type OrderId = typeof OrderId.Type
+
+/** The one stream of the account. "@" is outside the alphabet of order ids. */
+export const accountStream = "@account"
+
+/** The id of an event stream: an order's id, or `accountStream`. */
+export type StreamId = OrderId | typeof accountStream
+
+/** Drawn once per store. Part of every client order id, so that two stores never share one. */
+export const StoreId = Schema.String.check(Schema.isUUID()).pipe(Schema.brand("StoreId"))
+export type StoreId = typeof StoreId.Type
+
+/** What the exchange knows an order by: 32 characters of `[a-z2-7]`, see `clientOrderIdOf`. */
+export const ClientOrderId = Schema.String.check(Schema.isPattern(/^nx[a-z2-7]{30}$/)).pipe(
+  Schema.brand("ClientOrderId")
+)
+export type ClientOrderId = typeof ClientOrderId.Type
+
+/** Milliseconds since 1970 in UTC, an integer. */
+export type EpochMillis = number
+export const EpochMillis = Schema.Int
+
+const alphabet = "abcdefghijklmnopqrstuvwxyz234567"
+
+const base32 = (bytes: Uint8Array, length: number): string => {
+  let text = ""
+  let bits = 0
+  let buffer = 0
+  for (const byte of bytes) {
+    buffer = (buffer << 8) | byte
+    bits += 8
+    while (bits >= 5) {
+      bits -= 5
+      text += alphabet[(buffer >> bits) & 31]!
+      buffer &= (1 << bits) - 1
+    }
+  }
+  return text.slice(0, length)
+}
+
+/**
+ * The same for all attempts of an order and after a restore, never the same for two stores.
+ * Binance allows 36 characters of `[A-Za-z0-9-_]` and keeps an id exclusive among open orders only.
+ */
+export const clientOrderIdOf = (store: StoreId, order: OrderId): ClientOrderId =>
+  ClientOrderId.make(`nx${base32(createHash("sha256").update(`${store}\n${order}`).digest(), 30)}`)
+
+/** The unit of ordering, locking, relay lease, cursor and Kafka partition. */
+export const laneOf = (stream: string, lanes: number): number =>
+  createHash("sha256").update(stream).digest().readUInt32BE(0) % lanes
