@@ -7,8 +7,9 @@
  */
 import { HashMap, HashSet, Option } from "effect"
 import * as Decimal from "./Decimal.ts"
-import type { Fill, OrderEvent, OrderRequest } from "./Event.ts"
-import type { EpochMillis } from "./Ids.ts"
+import type { Fill, OrderRequest } from "./Event.ts"
+import { OrderEvent } from "./Event.ts"
+import type { ClientOrderId, EpochMillis } from "./Ids.ts"
 
 export const statuses = ["PENDING", "EXECUTING", "COMPLETED", "FAILED", "CANCELLED"] as const
 export type Status = (typeof statuses)[number]
@@ -36,7 +37,7 @@ export interface Order {
   /** Null before the first event. */
   readonly status: Status | null
   readonly request: OrderRequest | null
-  readonly clientOrderId: string | null
+  readonly clientOrderId: ClientOrderId | null
   readonly placedAt: EpochMillis
   readonly updatedAt: EpochMillis
   readonly staleAt: EpochMillis
@@ -92,6 +93,16 @@ export const isLive = (order: Order): boolean => isInDoubt(order) || order.attem
 /** Known to the exchange and not ended: what a cancel can go out for. */
 export const isOpen = (order: Order): boolean => order.status === "EXECUTING" && order.attempt?.state === "ACCEPTED"
 
+/** Where an order stands, as the table of legal lives counts it (invariants.ts). */
+export type Phase = "NEW" | "PENDING" | "SENT" | "DOUBT" | "OPEN" | "COMPLETED" | "FAILED" | "CANCELLED"
+
+export const phaseOf = (order: Order): Phase => {
+  if (order.status === null) return "NEW"
+  if (order.status !== "EXECUTING") return order.status
+  if (order.attempt?.state === "ACCEPTED") return "OPEN"
+  return order.attempt?.state === "UNKNOWN" ? "DOUBT" : "SENT"
+}
+
 /** Null while nothing is filled. Cut to 16 digits after the point. */
 export const averagePrice = (order: Order): Decimal.Decimal | null =>
   Decimal.isZero(order.filledQuantity) ? null : Decimal.divide(order.filledQuote, order.filledQuantity, 16)
@@ -143,7 +154,8 @@ const apply = (order: Order, event: OrderEvent, at: EpochMillis): Order => {
       }
     case "SubmissionAccepted":
       return {
-        ...settled(order, "ACCEPTED"),
+        ...order,
+        attempt: accepted(order.attempt, event, at),
         status: "EXECUTING",
         certainty: "CONFIRMED",
         exchangeOrderId: event.exchangeOrderId,
@@ -203,6 +215,12 @@ export const endOfExpiry = (executed: Decimal.Decimal, reason: string): "FAILED"
 const settled = (order: Order, state: AttemptState): Order => ({
   ...order,
   attempt: order.attempt === null ? null : { ...order.attempt, state }
+})
+
+// An order that was found at the exchange without an attempt in this log was sent before the log was restored.
+const accepted = (attempt: Attempt | null, event: typeof OrderEvent.cases.SubmissionAccepted.Type, at: EpochMillis): Attempt => ({
+  ...(attempt ?? { number: event.attempt, timestamp: event.transactTime, recvWindowMillis: 0, startedAt: at }),
+  state: "ACCEPTED"
 })
 
 const withFill = (order: Order, fill: Fill): Order => {

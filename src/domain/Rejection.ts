@@ -10,10 +10,6 @@ export const RejectionCode = Schema.Literals([
   "TOO_LATE",
   /** An attempt is live, the order has ended, or its time has not come: nothing may be sent now. */
   "NOT_DUE",
-  /** A cancel is wanted: nothing may be sent any more. */
-  "CANCEL_WANTED",
-  /** The order's age limit has passed before anything was sent. */
-  "STALE",
   /** The order is parked; an operator must look at it first. */
   "PARKED"
 ])

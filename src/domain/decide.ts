@@ -1,0 +1,220 @@
+/**
+ * Decides what a command means for one order.
+ *
+ * Total, synchronous and deterministic: every command in every state gives events, no events
+ * (nothing new), or a `Rejection`. Time and ids arrive inside the command, so replaying the
+ * log gives the same decisions.
+ *
+ * Holds INV-2 (one OrderPlaced per id), INV-3 (at most one live attempt), INV-7 (a trade
+ * counts once) and INV-8 (no end without evidence).
+ */
+import { HashMap, Result } from "effect"
+import type { Command, ExchangeReport } from "./Command.ts"
+import * as Decimal from "./Decimal.ts"
+import { requestHashOf } from "./Envelope.ts"
+import type { Fill } from "./Event.ts"
+import { OrderEvent } from "./Event.ts"
+import type { Order } from "./Order.ts"
+import { isEnded, isInDoubt, isLive, isOpen } from "./Order.ts"
+import { Rejection } from "./Rejection.ts"
+
+export type Decision = Result.Result<ReadonlyArray<OrderEvent>, Rejection>
+
+const { cases } = OrderEvent
+
+type Named<T extends Command["_tag"]> = Extract<Command, { readonly _tag: T }>
+
+export const decide = (order: Order, command: Command): Decision => {
+  switch (command._tag) {
+    case "PlaceOrder":
+      return place(order, command)
+    case "CancelOrder":
+      return cancel(order, command)
+    case "StartSubmission":
+      return startSubmission(order, command)
+    case "ExpireStale":
+      return Result.succeed(isStale(order, command.at) ? [stale(order)] : [])
+    case "RecordReport":
+      return Result.succeed(recordReport(order, command.report))
+    case "RecordRefusal":
+      return Result.succeed(recordRefusal(order, command))
+    case "RecordDoubt":
+      return Result.succeed(recordDoubt(order, command))
+    case "RecordAbsence":
+      return Result.succeed(recordAbsence(order, command))
+    case "RecordCancelRefusal":
+      return Result.succeed(recordCancelRefusal(order, command))
+    case "ParkOrder":
+      return Result.succeed(
+        order.status === null || order.parked
+          ? []
+          : [cases.OrderParked.make({ reason: command.reason, record: command.record })]
+      )
+    case "UnparkOrder":
+      return Result.succeed(
+        order.parked ? [cases.OrderUnparked.make({ by: command.by, reason: command.reason })] : []
+      )
+    case "ResolveOrder":
+      return resolve(order, command)
+  }
+}
+
+const place = (order: Order, command: Named<"PlaceOrder">): Decision => {
+  const { clientOrderId, denial, instrumentVersion, request, staleAt } = command
+  if (order.request !== null) {
+    return requestHashOf(order.request) === requestHashOf(request)
+      ? Result.succeed([])
+      : reject("ORDER_ID_TAKEN", "this id belongs to an order with another body; use a new id")
+  }
+  return Result.succeed([
+    denial === null
+      ? cases.OrderPlaced.make({ clientOrderId, request, instrumentVersion, staleAt })
+      : cases.OrderDenied.make({ clientOrderId, request, ...denial })
+  ])
+}
+
+const cancel = (order: Order, { reason }: Named<"CancelOrder">): Decision => {
+  if (order.status === null) return reject("ORDER_NOT_FOUND", "no order has this id")
+  if (order.status === "CANCELLED") return Result.succeed([])
+  if (isEnded(order)) return reject("TOO_LATE", `the order is ${order.status}: there is nothing left to cancel`)
+  if (!isLive(order)) return Result.succeed([cancelledHere(reason)])
+  const waiting = order.cancelRequested && !order.cancelRefused
+  return Result.succeed(waiting ? [] : [cases.CancelRequested.make({ reason })])
+}
+
+const startSubmission = (order: Order, command: Named<"StartSubmission">): Decision => {
+  const { at, recvWindowMillis, timestamp } = command
+  if (order.clientOrderId === null) return reject("ORDER_NOT_FOUND", "no order has this id")
+  if (isStale(order, at)) return Result.succeed([stale(order)])
+  if (order.parked) return reject("PARKED", "the order is parked")
+  if (order.status !== "PENDING" || at < order.nextAttemptAt) return reject("NOT_DUE", "nothing may be sent now")
+  return Result.succeed([
+    cases.SubmissionStarted.make({
+      attempt: (order.attempt?.number ?? 0) + 1,
+      // The id was fixed when the order was placed: the same for all attempts.
+      clientOrderId: order.clientOrderId,
+      timestamp,
+      recvWindowMillis
+    })
+  ])
+}
+
+const isStale = (order: Order, at: number): boolean => order.status === "PENDING" && at >= order.staleAt
+
+const stale = (order: Order): OrderEvent =>
+  cases.OrderFailed.make({
+    code: "STALE",
+    message:
+      order.request?.validUntil === null
+        ? "too old to be sent into another market: nothing was left at the exchange"
+        : "valid_until has passed: nothing was left at the exchange"
+  })
+
+// The exchange is the authority on fills, and a fill can overtake our cancel on the wire, so no
+// status refuses one. Everything else moves an order only forward.
+const recordReport = (order: Order, report: ExchangeReport): ReadonlyArray<OrderEvent> => {
+  if (order.status === null) return []
+  const fresh = newFills(order, report.fills)
+  const booked = fresh.map((fill) => cases.OrderFilled.make({ ...fill, source: report.source }))
+  // Under our client order id lives another order than the one we know: its trades are ours, its end is not.
+  const another = order.exchangeOrderId !== null && order.exchangeOrderId !== report.exchangeOrderId
+  if (isEnded(order) || another) return booked
+  const filled = Decimal.add(order.filledQuantity, Decimal.sum(fresh.map((fill) => fill.quantity)))
+  // An end is recorded only with or after fills that sum to it; till then the trades are fetched.
+  const end = Decimal.equals(filled, report.executedQuantity) ? ending(report, order) : []
+  return [...acceptance(order, report), ...booked, ...end]
+}
+
+const newFills = (order: Order, fills: ReadonlyArray<Fill>): ReadonlyArray<Fill> => {
+  const seen = new Set<string>()
+  return fills.filter(({ tradeId }) => {
+    if (seen.has(tradeId) || HashMap.has(order.fills, tradeId)) return false
+    seen.add(tradeId)
+    return true
+  })
+}
+
+const acceptance = (order: Order, report: ExchangeReport): ReadonlyArray<OrderEvent> =>
+  isOpen(order)
+    ? []
+    : [
+        cases.SubmissionAccepted.make({
+          attempt: order.attempt?.number ?? 1,
+          exchangeOrderId: report.exchangeOrderId,
+          exchangeStatus: report.exchangeStatus,
+          transactTime: report.transactTime,
+          source: report.source
+        })
+      ]
+
+const ending = (report: ExchangeReport, order: Order): ReadonlyArray<OrderEvent> => {
+  const { executedQuantity, executedQuote, exchangeStatus, expiryReason, source } = report
+  switch (exchangeStatus) {
+    case "FILLED":
+      return [cases.OrderCompleted.make({ executedQuantity, executedQuote, source })]
+    case "CANCELED":
+      return [
+        cases.OrderCancelled.make({
+          reason: order.cancelRequested ? "cancelled as requested" : "cancelled at the exchange",
+          executedQuantity,
+          source
+        })
+      ]
+    case "EXPIRED":
+    case "EXPIRED_IN_MATCH":
+    case "REJECTED":
+      return [
+        cases.OrderExpired.make({
+          exchangeStatus,
+          reason: expiryReason === "NONE" ? exchangeStatus : expiryReason,
+          executedQuantity,
+          source
+        })
+      ]
+    default:
+      // Open, or a word that this release does not know: never an end.
+      return []
+  }
+}
+
+// Outcomes of any attempt but the newest change nothing.
+const inDoubt = (order: Order, attempt: number): boolean => isInDoubt(order) && order.attempt?.number === attempt
+
+const recordRefusal = (order: Order, command: Named<"RecordRefusal">): ReadonlyArray<OrderEvent> => {
+  const { attempt, code, message, nextAttemptAt } = command
+  if (!inDoubt(order, attempt)) return []
+  const refused = cases.SubmissionRefused.make({ attempt, code, message, nextAttemptAt })
+  if (nextAttemptAt === null) return [refused, cases.OrderFailed.make({ code, message })]
+  return [refused, ...cancelIfWanted(order)]
+}
+
+const recordDoubt = (order: Order, { attempt, cause }: Named<"RecordDoubt">): ReadonlyArray<OrderEvent> =>
+  inDoubt(order, attempt) && order.attempt?.state === "STARTED"
+    ? [cases.SubmissionUnknown.make({ attempt, cause })]
+    : []
+
+const recordAbsence = (order: Order, command: Named<"RecordAbsence">): ReadonlyArray<OrderEvent> => {
+  const { askedAt, attempt, evidence, nextAttemptAt } = command
+  return inDoubt(order, attempt)
+    ? [cases.SubmissionProvenAbsent.make({ attempt, askedAt, evidence, nextAttemptAt }), ...cancelIfWanted(order)]
+    : []
+}
+
+const cancelIfWanted = (order: Order): ReadonlyArray<OrderEvent> =>
+  order.cancelRequested ? [cancelledHere("cancelled as requested")] : []
+
+const cancelledHere = (reason: string): OrderEvent =>
+  cases.OrderCancelled.make({ reason, executedQuantity: Decimal.zero, source: "local" })
+
+const recordCancelRefusal = (order: Order, command: Named<"RecordCancelRefusal">): ReadonlyArray<OrderEvent> =>
+  isOpen(order) && order.cancelRequested && !order.cancelRefused
+    ? [cases.CancelRefused.make({ code: command.code, message: command.message })]
+    : []
+
+const resolve = (order: Order, command: Named<"ResolveOrder">): Decision => {
+  if (order.status === null) return reject("ORDER_NOT_FOUND", "no order has this id")
+  if (isEnded(order)) return reject("TOO_LATE", `the order is ${order.status} already`)
+  return Result.succeed([cases.OperatorResolved.make({ as: command.as, by: command.by, reason: command.reason })])
+}
+
+const reject = (code: Rejection["code"], message: string): Decision => Result.fail(new Rejection({ code, message }))

@@ -1,0 +1,64 @@
+/**
+ * What the exchange's answer means for an order whose newest attempt is in doubt.
+ *
+ * A positive answer always wins. A negative one counts only when it was asked after the attempt's
+ * window, the engine delay δ and the read staleness T have all passed on the exchange's clock, and
+ * only when open orders, all orders and trades of the symbol say the same. Rests on Assumption A:
+ * the exchange accepts nothing later than timestamp + recvWindow + δ, and shows what it accepted within T.
+ */
+import type { Command, ExchangeReport } from "./Command.ts"
+import type { EpochMillis } from "./Ids.ts"
+import type { Attempt, Order } from "./Order.ts"
+import { isInDoubt } from "./Order.ts"
+
+/** How long a negative answer of the exchange proves nothing: engine delay δ and read staleness T. */
+export interface Margins {
+  readonly deltaMillis: number
+  readonly stalenessMillis: number
+}
+
+/** The moment, on the exchange's clock, after which a query that finds nothing is conclusive. */
+export const conclusiveAt = (attempt: Attempt, margins: Margins): EpochMillis =>
+  attempt.timestamp + attempt.recvWindowMillis + margins.deltaMillis + margins.stalenessMillis
+
+export type Evidence =
+  | { readonly _tag: "Found"; readonly report: ExchangeReport }
+  | {
+      readonly _tag: "NotFound"
+      /** The exchange's clock, at its pessimistic end, when the first of the questions was asked. */
+      readonly askedAt: EpochMillis
+      /** The questions that were answered with no; all four kinds are needed. */
+      readonly asked: ReadonlyArray<Question>
+    }
+
+export const questions = ["order", "openOrders", "allOrders", "myTrades"] as const
+export type Question = (typeof questions)[number]
+
+export type Verdict =
+  /** Nothing is in doubt. */
+  | { readonly _tag: "Settled" }
+  | { readonly _tag: "Record"; readonly command: Command }
+  /** Ask again, not before this moment on the exchange's clock. */
+  | { readonly _tag: "AskAgain"; readonly notBefore: EpochMillis }
+
+export const reconcile = (order: Order, evidence: Evidence, margins: Margins, at: EpochMillis): Verdict => {
+  if (evidence._tag === "Found") {
+    return { _tag: "Record", command: { _tag: "RecordReport", at, report: evidence.report } }
+  }
+  const { attempt } = order
+  if (attempt === null || !isInDoubt(order)) return { _tag: "Settled" }
+  const notBefore = conclusiveAt(attempt, margins)
+  const corroborated = questions.every((question) => evidence.asked.includes(question))
+  if (evidence.askedAt <= notBefore || !corroborated) return { _tag: "AskAgain", notBefore }
+  return {
+    _tag: "Record",
+    command: {
+      _tag: "RecordAbsence",
+      at,
+      attempt: attempt.number,
+      askedAt: evidence.askedAt,
+      evidence: evidence.asked,
+      nextAttemptAt: at
+    }
+  }
+}
