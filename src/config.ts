@@ -151,7 +151,7 @@ const keys = {
     username: text("nexus"),
     password: secret("secure_password"),
     name: text("nexus_trading"),
-    max_open_conns: whole(4, 1_000, 25),
+    max_open_conns: whole(2, 1_000, 25),
     max_idle_conns: whole(0, 1_000, 5),
     ssl_mode: oneOf(sslModes, "disable"),
     migrate: flag(true),
@@ -273,10 +273,10 @@ export interface DatabaseTarget {
   readonly host: string
   readonly port: number
   readonly username: string
-  readonly password: Redacted.Redacted<string>
+  readonly password: Redacted.Redacted
   readonly database: string
   readonly ssl_mode: SslMode
-  /** Options of `tls.connect` for that mode. "require" encrypts only, "verify-ca" asks who signed, "verify-full" also whom it names. */
+  /** Options of `tls.connect`: "require" encrypts, "verify-ca" asks who signed, "verify-full" also whom it names. */
   readonly tls: false | { readonly rejectUnauthorized: boolean; readonly checkServerIdentity?: () => undefined }
 }
 
@@ -325,14 +325,20 @@ export class AppConfig extends Context.Service<AppConfig, Config>()("nexus/confi
   })
 }
 
+class FileFault extends Schema.TaggedError<FileFault>()("FileFault", { code: Schema.String }) {}
+
 const readText = (path: string, whenAbsent: string | undefined) =>
-  Effect.tryPromise({ try: () => readFile(path, "utf8"), catch: (cause) => cause as NodeJS.ErrnoException }).pipe(
-    Effect.catch((error) =>
-      error.code === "ENOENT" && whenAbsent !== undefined
+  Effect.tryPromise({
+    try: () => readFile(path, "utf8"),
+    catch: (cause) =>
+      new FileFault({
+        code: cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "an error"
+      })
+  }).pipe(
+    Effect.catchTag("FileFault", ({ code }) =>
+      code === "ENOENT" && whenAbsent !== undefined
         ? Effect.succeed(whenAbsent)
-        : Effect.fail(
-            new ConfigFaults({ faults: [{ path, rule: "must be a readable file", found: error.code ?? "an error" }] })
-          )
+        : Effect.fail(new ConfigFaults({ faults: [{ path, rule: "must be a readable file", found: code }] }))
     )
   )
 
@@ -353,7 +359,7 @@ export const loadConfig = (input: ConfigInput): Result.Result<Config, ConfigFaul
   const leaves = [...leavesOf(keys, "")].map(([path, key]) => leafOf(path, key, given, variables))
   const broken = new Set(faults.map(({ path }) => path))
   const secrets = leaves.flatMap(({ key, value }) => (key.kind === "secret" && value.length >= 4 ? [value] : []))
-  const tree: Record<string, unknown> = {}
+  const values = new Map<string, unknown>()
   for (const leaf of leaves) {
     const decode = Schema.decodeUnknownResult(leaf.key.schema)
     const decoded = decode(leaf.value)
@@ -362,15 +368,14 @@ export const loadConfig = (input: ConfigInput): Result.Result<Config, ConfigFaul
       faults.push({ path: leaf.path, rule: leaf.key.rule, found: shown(leaf, secrets) })
     }
     // The rules between keys are asked all the same, of the default in the place of what cannot be read.
-    plant(
-      tree,
-      leaf.path,
-      Result.getOrElse(decoded, () => Result.getOrThrow(decode(interpolate(leaf.key.byDefault, {}))))
-    )
+    const value = Result.getOrElse(decoded, () => Result.getOrThrow(decode(interpolate(leaf.key.byDefault, {}))))
+    values.set(leaf.path, value)
   }
   const overridden = new Set(leaves.flatMap(({ path, source }) => (source.startsWith("NEXUS_") ? [path] : [])))
-  // `tree` was planted leaf by leaf from `keys`, which is what `Sections` is computed from.
-  const config = derive(tree as Sections, input.cwd, variables, overridden, (path, rule, found, also = []) => {
+  // The tree is built from `keys`, leaf by leaf, and that is what `Sections` is computed from.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const sections = treeOf(keys, values, "") as Sections
+  const config = derive(sections, input.cwd, variables, overridden, (path, rule, found, also = []) => {
     if ([path, ...also].some((each) => broken.has(each))) return
     faults.push({ path, rule, found: secrets.some((each) => found.includes(each)) ? notShown : quoted(found) })
   })
@@ -457,13 +462,13 @@ const interpolate = (raw: string, variables: Readonly<Record<string, string | un
     (_, name: string, byDefault?: string) => variables[name] || (byDefault ?? "")
   )
 
-const plant = (tree: Record<string, unknown>, path: string, value: unknown) => {
-  const names = path.split(".")
-  const last = names.pop()
-  let at = tree
-  for (const name of names) at = (at[name] ??= {}) as Record<string, unknown>
-  if (last !== undefined) at[last] = value
-}
+const treeOf = (section: Section, values: ReadonlyMap<string, unknown>, prefix: string): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(section).map(([name, entry]) => [
+      name,
+      entry instanceof Key ? values.get(`${prefix}${name}`) : treeOf(entry, values, `${prefix}${name}.`)
+    ])
+  )
 
 const notShown = "a value that is not shown"
 
@@ -501,8 +506,6 @@ const derive = (
   const hasKey = Redacted.value(testnet.api_key) !== ""
   const hasSecret = Redacted.value(testnet.api_secret) !== ""
   const hasBrokers = Boolean(variables.KAFKA_BROKERS) || overridden.has("kafka.brokers")
-  const placed = (mode: "auto" | "embedded" | "server", named: boolean) =>
-    mode === "auto" ? (named ? "server" : "embedded") : mode
   const exchangeEmbedded = placed(binance.mode, hasKey && hasSecret) === "embedded"
   const onLoopback = isLoopback(new URL(testnet.base_url).hostname)
   const exchange =
@@ -553,20 +556,18 @@ const derive = (
   return config
 }
 
-const tlsOf = (mode: SslMode): DatabaseTarget["tls"] => {
-  switch (mode) {
-    case "disable":
-      return false
-    case "require":
-      return { rejectUnauthorized: false }
-    case "verify-ca":
-      return { rejectUnauthorized: true, checkServerIdentity: () => undefined }
-    case "verify-full":
-      return { rejectUnauthorized: true }
-  }
+/** `auto` is "server" exactly when an address, or what stands for one, is given. */
+const placed = (mode: "auto" | "embedded" | "server", isGiven: boolean) =>
+  mode === "auto" ? (isGiven ? "server" : "embedded") : mode
+
+const tlsOf: { readonly [M in SslMode]: DatabaseTarget["tls"] } = {
+  disable: false,
+  require: { rejectUnauthorized: false },
+  "verify-ca": { rejectUnauthorized: true, checkServerIdentity: () => undefined },
+  "verify-full": { rejectUnauthorized: true }
 }
 
-/** The address of a URL, or of the keys where there is none. What the URL leaves out, but for the password, the keys say. */
+/** The address of a URL, or of the keys without one. What the URL leaves out, but for the password, the keys say. */
 const targetOf = (
   database: Sections["database"],
   which: "url" | "migrate_url",
@@ -582,7 +583,7 @@ const targetOf = (
     password: database.password,
     database: database.name,
     ssl_mode: database.ssl_mode,
-    tls: tlsOf(database.ssl_mode)
+    tls: tlsOf[database.ssl_mode]
   }
   if (given === "") {
     if (Redacted.value(database.password) === "") {
@@ -620,7 +621,7 @@ const targetOf = (
     password: Redacted.make(password, { label: path }),
     database: name || database.name,
     ssl_mode,
-    tls: tlsOf(ssl_mode)
+    tls: tlsOf[ssl_mode]
   }
 }
 

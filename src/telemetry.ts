@@ -95,12 +95,11 @@ const textLines = (record: Entry): string => {
   return record.cause === undefined ? head : head + below.join("")
 }
 
+// oxlint-disable-next-line no-control-regex -- control characters are what this is about
+const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g
+
 const escapeControls = (line: string) =>
-  // eslint-disable-next-line no-control-regex -- control characters are what this is about
-  line.replace(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
+  line.replace(controls, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
 const secretsOf = ({ binance, connections, database }: Config): ReadonlyArray<string> =>
   [

@@ -18,9 +18,11 @@ const faultsOf = (input: Partial<ConfigInput> = {}) => {
 }
 const pathsOf = (input: Partial<ConfigInput>) => faultsOf(input).map(({ path }) => path)
 
+const isTree = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null
 const reveal = (value: unknown) => (Redacted.isRedacted(value) ? Redacted.value(value) : value)
 const at = (config: unknown, path: string): unknown =>
-  reveal(path.split(".").reduce<unknown>((tree, name) => (tree as Record<string, unknown>)[name], config))
+  reveal(path.split(".").reduce<unknown>((tree, name) => (isTree(tree) ? tree[name] : undefined), config))
 const variableOf = (path: string) => `NEXUS_${path.replaceAll(".", "_").toUpperCase()}`
 const leaves = (tree: object, prefix = ""): Array<string> =>
   Object.entries(tree).flatMap(([name, value]: [string, unknown]) =>
@@ -125,7 +127,7 @@ const rows = Object.entries(table)
 
 describe("keys", () => {
   it("the table below, config.yaml and the program know exactly the same keys", () => {
-    const inFile = leaves(parse(shipped) as object)
+    const inFile = leaves(parse(shipped))
 
     assert.deepStrictEqual(inFile.toSorted(), Object.keys(table).toSorted())
     assert.deepStrictEqual(faultsOf(), [])
@@ -333,7 +335,6 @@ describe("faults", () => {
 
   it("no fault, and no printed configuration, shows a secret wherever it was put", () => {
     const canary = "canary-7f3a91"
-    const everywhere = rows.map(([path]) => ({ [variableOf(path)]: canary }))
     const inputs: Array<Partial<ConfigInput>> = [
       { env: { DATABASE_URL: `mysql://u:${canary}@h/d` } },
       {
@@ -354,7 +355,7 @@ describe("faults", () => {
       },
       { env: { NEXUS_SECRET: canary } },
       { yamlText: `database: { password: ${canary}, url: "postgres://u:${canary}` },
-      { env: Object.assign({}, ...everywhere) as Record<string, string> }
+      { env: Object.fromEntries(rows.map(([path]) => [variableOf(path), canary])) }
     ]
 
     for (const input of inputs) {
@@ -373,14 +374,15 @@ describe("faults", () => {
         BINANCE_TESTNET_API_SECRET: canary
       }
     })
-    assert.notInclude(inspect(good, { depth: 9, showHidden: true }) + JSON.stringify(good) + String(good), canary)
+    assert.notInclude(inspect(good, { depth: 9, showHidden: true }) + JSON.stringify(good), canary)
     assert.strictEqual(Redacted.value(good.connections.serving.password), canary)
   })
 })
 
+const partsOf = (env: Record<string, string>) => load({ env }).parts
+
 describe("parts", () => {
   it("everything is embedded until something is given, and each part may be given alone", () => {
-    const partsOf = (env: Record<string, string>) => load({ env }).parts
     const none = {
       database: "embedded",
       kafka: "embedded",
@@ -449,9 +451,10 @@ describe("parts", () => {
   })
 })
 
-describe("the database's address", () => {
-  const serving = (env: Record<string, string>) => load({ env }).connections.serving
+const serving = (env: Record<string, string>) => load({ env }).connections.serving
+const urlWith = (query: string) => ({ DATABASE_URL: `postgres://u:p@h/d${query}` })
 
+describe("the database's address", () => {
   it("is the URL's where it says something, and the keys' where it does not", () => {
     const { password, ...rest } = serving(database)
 
@@ -480,14 +483,12 @@ describe("the database's address", () => {
   })
 
   it("asks for TLS by ssl_mode, unless the URL does, unless the variable does", () => {
-    const url = (query: string) => ({ DATABASE_URL: `postgres://u:p@h/d${query}` })
-
-    assert.strictEqual(serving({ ...url(""), NEXUS_DATABASE_SSL_MODE: "disable" }).tls, false)
-    assert.deepStrictEqual(serving(url("?sslmode=require")).tls, { rejectUnauthorized: false })
-    assert.deepStrictEqual(serving(url("?sslmode=verify-full")).tls, { rejectUnauthorized: true })
-    assert.hasAllKeys(serving(url("?sslmode=verify-ca")).tls, ["rejectUnauthorized", "checkServerIdentity"])
-    assert.strictEqual(serving({ ...url("?sslmode=verify-full"), NEXUS_DATABASE_SSL_MODE: "disable" }).tls, false)
-    assert.strictEqual(load({ env: url("?sslmode=require") }).database.ssl_mode, "require")
+    assert.strictEqual(serving({ ...urlWith(""), NEXUS_DATABASE_SSL_MODE: "disable" }).tls, false)
+    assert.deepStrictEqual(serving(urlWith("?sslmode=require")).tls, { rejectUnauthorized: false })
+    assert.deepStrictEqual(serving(urlWith("?sslmode=verify-full")).tls, { rejectUnauthorized: true })
+    assert.hasAllKeys(serving(urlWith("?sslmode=verify-ca")).tls, ["rejectUnauthorized", "checkServerIdentity"])
+    assert.strictEqual(serving({ ...urlWith("?sslmode=verify-full"), NEXUS_DATABASE_SSL_MODE: "disable" }).tls, false)
+    assert.strictEqual(load({ env: urlWith("?sslmode=require") }).database.ssl_mode, "require")
   })
 
   it("for migrations is another one where migrate_url gives it", () => {
@@ -633,6 +634,7 @@ describe("rules between keys", () => {
     ["a simulator's orders may grow stale sooner", { NEXUS_EXECUTION_MAX_AGE_MS: "75000" }, []],
     ["no more connections idle than open", { NEXUS_DATABASE_MAX_IDLE_CONNS: "26" }, ["database.max_idle_conns"]],
     ["a lease survives a lost renewal", { NEXUS_LEASES_RENEW_MS: "1501" }, ["leases.renew_ms"]],
+    ["a lease may be renewed twice in its life", { NEXUS_LEASES_RENEW_MS: "1500" }, []],
     ["headers arrive before requests", { NEXUS_HTTP_HEADERS_TIMEOUT_MS: "10001" }, ["http.headers_timeout_ms"]],
     [
       "restarts do not begin above their bound",
