@@ -1,0 +1,164 @@
+/**
+ * The two topics: one partition per lane, made once, and checked ever after.
+ *
+ * A lane is a partition, so another partition count than the store's lanes is no detail: too few and
+ * some lanes can never be sent. What is wrong is said in sentences that end with what mends it.
+ */
+import { Effect, Schema } from "effect"
+import type { Admin, ITopicMetadata, Kafka } from "kafkajs"
+import type { ClientOptions } from "./Client.ts"
+import { makeClient, retry } from "./Client.ts"
+import { BusUnavailable } from "./EventBus.ts"
+import { protocolType } from "./LaneProducer.ts"
+
+export interface TopicsOptions extends ClientOptions {
+  /** The real names. */
+  readonly topics: { readonly orders: string; readonly events: string }
+  /** Partition count of both: the lanes of the store. */
+  readonly lanes: number
+  readonly replicationFactor: number
+  readonly minInsyncReplicas: number
+  readonly retentionMs: number
+}
+
+export interface TopicsReport {
+  readonly created: ReadonlyArray<string>
+  readonly existing: ReadonlyArray<string>
+}
+
+/** Kafka answers, but with these topics the lanes cannot be sent. Trying again does not help. */
+export class TopicsWrong extends Schema.TaggedError<TopicsWrong>()("TopicsWrong", {
+  /** One sentence each, with what mends it. */
+  problems: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return this.problems.join(" ")
+  }
+}
+
+/** Makes what is missing and checks what is there. */
+export const ensureTopics = (options: TopicsOptions): Effect.Effect<TopicsReport, TopicsWrong | BusUnavailable> =>
+  Effect.flatMap(makeClient(options), (kafka) => ensureTopicsOn(kafka, options))
+
+export const ensureTopicsOn = (kafka: Kafka, options: TopicsOptions) =>
+  withAdmin(kafka, (admin) =>
+    Effect.gen(function* () {
+      const existing = yield* existingOf(admin, options)
+      const missing = namesOf(options).filter((name) => !existing.includes(name))
+      if (missing.length > 0) yield* create(admin, options, missing)
+      yield* checkPartitions(admin, options)
+      return { created: missing, existing }
+    })
+  )
+
+/** Only checks: for where topics are made by `nexus topics`, with rights that a server need not have. */
+export const checkTopicsOn = (kafka: Kafka, options: TopicsOptions) =>
+  withAdmin(kafka, (admin) =>
+    Effect.gen(function* () {
+      const existing = yield* existingOf(admin, options)
+      const missing = namesOf(options).filter((name) => !existing.includes(name))
+      if (missing.length > 0) {
+        return yield* new TopicsWrong({
+          problems: missing.map((name) => `Kafka has no topic "${name}": run "nexus topics", or set kafka.create_topics.`)
+        })
+      }
+      yield* checkPartitions(admin, options)
+      return { created: [], existing }
+    })
+  )
+
+const namesOf = ({ topics }: TopicsOptions): ReadonlyArray<string> => [...new Set([topics.orders, topics.events])]
+
+/** An admin client has no work in flight when it is let go; a connection that is gone answers never. */
+const adminDisconnectMillis = 3_000
+
+const withAdmin = <A, E>(
+  kafka: Kafka,
+  use: (admin: Admin) => Effect.Effect<A, E>
+): Effect.Effect<A, E | BusUnavailable> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => kafka.admin({ retry })),
+    (admin) => Effect.andThen(asked(() => admin.connect()), use(admin)),
+    (admin) =>
+      Effect.tryPromise(() => admin.disconnect()).pipe(
+        Effect.timeoutOption(adminDisconnectMillis),
+        Effect.catch((error) => Effect.logDebug("the admin client did not disconnect in order", error))
+      )
+  )
+
+const asked = <A>(ask: () => Promise<A>): Effect.Effect<A, BusUnavailable> =>
+  Effect.tryPromise({ try: ask, catch: (cause) => new BusUnavailable({ topic: null, lane: null, cause }) })
+
+const existingOf = (admin: Admin, options: TopicsOptions) =>
+  Effect.map(asked(() => admin.listTopics()), (all) => namesOf(options).filter((name) => all.includes(name)))
+
+const createTimeoutMillis = 5_000
+
+const create = Effect.fnUntraced(function* (admin: Admin, options: TopicsOptions, missing: ReadonlyArray<string>) {
+  const configEntries = [
+    { name: "min.insync.replicas", value: String(options.minInsyncReplicas) },
+    { name: "cleanup.policy", value: "delete" },
+    { name: "retention.ms", value: String(options.retentionMs) }
+  ]
+  yield* Effect.tryPromise({
+    try: () =>
+      admin.createTopics({
+        timeout: createTimeoutMillis,
+        waitForLeaders: true,
+        topics: missing.map((topic) => ({
+          topic,
+          numPartitions: options.lanes,
+          replicationFactor: options.replicationFactor,
+          configEntries
+        }))
+      }),
+    catch: (cause) => refusalOf(cause, options) ?? new BusUnavailable({ topic: null, lane: null, cause })
+  })
+})
+
+const checkPartitions = Effect.fnUntraced(function* (admin: Admin, options: TopicsOptions) {
+  const { topics } = yield* asked(() => admin.fetchTopicMetadata({ topics: [...namesOf(options)] }))
+  const problems = [...topics]
+    .sort((one, other) => one.name.localeCompare(other.name))
+    .filter((topic) => topic.partitions.length !== options.lanes)
+    .map((topic) => partitionProblem(topic, options.lanes))
+  if (problems.length > 0) return yield* new TopicsWrong({ problems })
+})
+
+const partitionProblem = ({ name, partitions }: ITopicMetadata, lanes: number): string => {
+  const found = `Topic "${name}" has ${partitions.length} partitions but the store has ${lanes} lanes:`
+  return partitions.length < lanes
+    ? `${found} add partitions (kafka-topics.sh --alter --topic ${name} --partitions ${lanes}), which moves no record.`
+    : `${found} give kafka.topics another name or delete the topic, for partitions cannot be taken away.`
+}
+
+/** What the cluster will answer again, in a sentence; null when asking later may help. */
+const refusalOf = (error: unknown, options: TopicsOptions): TopicsWrong | null => {
+  for (const each of partsOf(error)) {
+    const says = each instanceof Error ? each.message : String(each)
+    switch (protocolType(each)) {
+      case "INVALID_REPLICATION_FACTOR":
+        return new TopicsWrong({
+          problems: [
+            `Kafka cannot keep ${options.replicationFactor} copies: lower kafka.replication_factor or start more brokers (${says}).`
+          ]
+        })
+      case "TOPIC_AUTHORIZATION_FAILED":
+      case "CLUSTER_AUTHORIZATION_FAILED":
+        return new TopicsWrong({
+          problems: [`This client may not create topics: grant it CREATE, or run "nexus topics" as one that may (${says}).`]
+        })
+      case "INVALID_TOPIC_EXCEPTION":
+      case "INVALID_CONFIG":
+      case "POLICY_VIOLATION":
+        return new TopicsWrong({ problems: [`Kafka refuses these topics: change the kafka section of the configuration (${says}).`] })
+    }
+  }
+  return null
+}
+
+/** kafkajs gathers the answers per topic in one error. */
+const partsOf = (error: unknown): ReadonlyArray<unknown> => {
+  const parts = (error as { readonly errors?: unknown }).errors
+  return Array.isArray(parts) ? parts : [error]
+}

@@ -1,0 +1,59 @@
+/** Topics and buses of a test's own on the run's broker, so that no test sees another's records. */
+import { Kafka, logLevel } from "kafkajs"
+import { randomUUID } from "node:crypto"
+import type { KafkaBusOptions } from "../../src/kafka/KafkaBus.ts"
+
+/** Shortest session that a broker allows by default: members that die are noticed in test time. */
+const sessionTimeoutMs = 6_000
+
+export const freshOptions = (brokers: string, lanes = 4): KafkaBusOptions => {
+  const name = randomUUID().slice(0, 8)
+  return {
+    brokers: brokers.split(","),
+    clientId: "nexus-test",
+    topics: { orders: `orders-${name}`, events: `events-${name}` },
+    lanes,
+    createTopics: true,
+    replicationFactor: 1,
+    minInsyncReplicas: 1,
+    retentionMs: 3_600_000,
+    sessionTimeoutMs
+  }
+}
+
+/** A plain client, the judge: it does not run through the adapter. */
+export const plainKafka = (brokers: string) =>
+  new Kafka({ brokers: brokers.split(","), clientId: "judge", logLevel: logLevel.NOTHING })
+
+/** All values of one partition, in order, read until the end that the partition has now. */
+export const readLog = async (brokers: string, topic: string, partition: number): Promise<ReadonlyArray<string>> => {
+  const kafka = plainKafka(brokers)
+  const admin = kafka.admin()
+  await admin.connect()
+  const ends = await admin.fetchTopicOffsets(topic)
+  await admin.disconnect()
+  const end = Number(ends.find((one) => one.partition === partition)!.high)
+  if (end === 0) return []
+  const values: Array<string> = []
+  const consumer = kafka.consumer({ groupId: `judge-${randomUUID()}`, maxWaitTimeInMs: 100 })
+  await consumer.connect()
+  await consumer.subscribe({ topics: [topic], fromBeginning: true })
+  try {
+    await new Promise<void>((resolve, reject) => {
+      consumer.on("consumer.crash", ({ payload }) => reject(payload.error))
+      consumer
+        .run({
+          autoCommit: false,
+          eachMessage: ({ message, partition: from }) => {
+            if (from === partition) values.push(message.value!.toString())
+            if (values.length === end) resolve()
+            return Promise.resolve()
+          }
+        })
+        .catch(reject)
+    })
+  } finally {
+    await consumer.disconnect()
+  }
+  return values
+}
