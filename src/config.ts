@@ -208,7 +208,7 @@ const keys = {
   },
   engine: {
     mailbox_size: whole(1, 100_000, 256),
-    mailbox_idle_ms: whole(100, dayMs, 60_000),
+    cached_orders: whole(1, 1_000_000, 4_096),
     command_deadline_ms: whole(100, 600_000, 8_000),
     lane_queue_size: whole(1, 1_000_000, 4_096)
   },

@@ -90,7 +90,7 @@ const table: Record<string, readonly [written: string, decoded: unknown, beside?
   "outbox.batch_size": ["10", 10],
   "outbox.max_backlog": ["1000", 1000],
   "engine.mailbox_size": ["10", 10],
-  "engine.mailbox_idle_ms": ["1000", 1000],
+  "engine.cached_orders": ["1000", 1000],
   "engine.command_deadline_ms": ["1000", 1000],
   "engine.lane_queue_size": ["10", 10],
   "execution.workers": ["4", 4],

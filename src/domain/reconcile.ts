@@ -7,6 +7,7 @@
  * the exchange accepts nothing later than timestamp + recvWindow + δ, and shows what it accepted within T.
  */
 import type { Command, ExchangeReport } from "./Command.ts"
+import * as Decimal from "./Decimal.ts"
 import type { EpochMillis } from "./Ids.ts"
 import type { Attempt, Order } from "./Order.ts"
 import { isInDoubt } from "./Order.ts"
@@ -61,4 +62,16 @@ export const reconcile = (order: Order, evidence: Evidence, margins: Margins, at
       nextAttemptAt: at
     }
   }
+}
+
+const ends: ReadonlySet<string> = new Set(["FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"])
+
+/** Two pieces of news of one exchange order as one: the further state, and the trades of both. */
+export const mergeReports = (one: ExchangeReport, other: ExchangeReport): ExchangeReport => {
+  const further =
+    Decimal.isGreater(other.executedQuantity, one.executedQuantity) ||
+    (Decimal.equals(other.executedQuantity, one.executedQuantity) && !ends.has(one.exchangeStatus))
+      ? other
+      : one
+  return { ...further, fills: [...one.fills, ...other.fills] }
 }

@@ -1,0 +1,175 @@
+/**
+ * Settles attempts whose outcome nobody knows, by asking the exchange and never by guessing.
+ *
+ * A positive answer is adopted at once. A negative one counts only after timestamp + recvWindow + δ + T on
+ * the exchange's clock, and only if open orders, all orders and trades of the symbol, asked once per symbol,
+ * say the same (domain/reconcile.ts decides). Until then the order stays visibly UNKNOWN (INV-3, INV-8).
+ */
+import { Clock, Context, Effect, Layer } from "effect"
+import type { FoundOrder } from "../binance/BinanceClient.ts"
+import { BinanceClient } from "../binance/BinanceClient.ts"
+import type { BinanceError } from "../binance/BinanceError.ts"
+import { ServerTime } from "../binance/ServerTime.ts"
+import { AppConfig } from "../config.ts"
+import type { EpochMillis, OrderId } from "../domain/Ids.ts"
+import type { Margins, Question } from "../domain/reconcile.ts"
+import { conclusiveAt, reconcile } from "../domain/reconcile.ts"
+import type { Rejection } from "../domain/Rejection.ts"
+import type { BlotterRow } from "../sql/Blotter.ts"
+import { Blotter } from "../sql/Blotter.ts"
+import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import { Engine } from "./Engine.ts"
+import { Settlement } from "./Settlement.ts"
+
+const pageSize = 500
+const pages = 20
+// Between two questions about one order, doubling: an order that exists is usually visible at once.
+const askPauseMillis = 1_000
+const askPauseMaxMillis = 15_000
+const concurrency = 4
+// Rows of a list answer, and how many lists are read before a symbol is taken for too busy to judge.
+const listSize = 1_000
+const lists = 20
+// Orders of trades that no list showed, looked up one by one.
+const strangers = 50
+// The exchange's nodes need not agree to the second.
+const clockMarginMillis = 1_000
+
+type Failure = BinanceError | StoreUnavailable | Rejection
+
+interface Waiting {
+  readonly notBefore: EpochMillis
+  readonly pause: number
+}
+
+export class Doubts extends Context.Service<Doubts, {
+  /** One look at every attempt in doubt that started before this moment; how many there were. */
+  readonly settle: (startedBefore: EpochMillis) => Effect.Effect<number, Failure>
+}>()("nexus/engine/Doubts") {
+  static readonly layer = Layer.effect(
+    Doubts,
+    Effect.gen(function*() {
+      const { margins } = yield* AppConfig
+      const blotter = yield* Blotter
+      const client = yield* BinanceClient
+      const engine = yield* Engine
+      const serverTime = yield* ServerTime
+      const settlement = yield* Settlement
+      const limits: Margins = { deltaMillis: margins.delta_ms, stalenessMillis: margins.staleness_ms }
+      // When each order is asked about again; owned by the one caller of `settle`.
+      let waiting = new Map<OrderId, Waiting>()
+
+      const allInDoubt = Effect.fnUntraced(function*(startedBefore: EpochMillis) {
+        const found: Array<BlotterRow> = []
+        let after: string | null = null
+        for (let page = 0; page < pages; page++) {
+          const rows: ReadonlyArray<BlotterRow> = yield* blotter.inDoubt({ startedBefore, limit: pageSize, after })
+          found.push(...rows)
+          if (rows.length < pageSize) break
+          after = rows.at(-1)?.orderId ?? null
+        }
+        return found
+      })
+
+      // P3: the plain question. Found is adopted; the answer says whether it was.
+      const ask = (row: BlotterRow) =>
+        client.queryOrder(row).pipe(
+          Effect.flatMap((found) => Effect.as(adopt(row, found), true)),
+          Effect.catchIf(
+            (error) => error._tag === "BinanceError" && error.reason._tag === "OrderUnknown",
+            () => Effect.succeed(false)
+          )
+        )
+
+      const adopt = (row: BlotterRow, found: FoundOrder) => settlement.record(row.orderId, found.report)
+
+      // P5: what the symbol's lists say. Every order of ours that any of them shows is in `found`.
+      const survey = Effect.fnUntraced(function*(symbol: string, since: EpochMillis) {
+        const found = new Map<string, FoundOrder>()
+        const asked: Array<Question> = ["order"]
+        const known = new Set<string>()
+        const keep = (orders: ReadonlyArray<FoundOrder>) => {
+          for (const order of orders) {
+            found.set(order.clientOrderId, order)
+            known.add(order.report.exchangeOrderId)
+          }
+        }
+        keep(yield* client.openOrders(symbol))
+        asked.push("openOrders")
+
+        let page = yield* client.allOrders({ symbol, startTime: since, limit: listSize })
+        keep(page)
+        for (let list = 1; page.length === listSize && list < lists; list++) {
+          page = yield* client.allOrders({ symbol, orderId: next(page.at(-1)!.report.exchangeOrderId), limit: listSize })
+          keep(page)
+        }
+        if (page.length < listSize) asked.push("allOrders")
+
+        let trades = yield* client.myTrades({ symbol, startTime: since, limit: listSize })
+        const traded = new Set(trades.map((trade) => trade.exchangeOrderId))
+        for (let list = 1; trades.length === listSize && list < lists; list++) {
+          trades = yield* client.myTrades({ symbol, fromId: next(trades.at(-1)!.tradeId), limit: listSize })
+          for (const trade of trades) traded.add(trade.exchangeOrderId)
+        }
+        const unknown = Array.from(traded).filter((exchangeOrderId) => !known.has(exchangeOrderId))
+        for (const orderId of unknown.slice(0, strangers)) {
+          keep(yield* client.allOrders({ symbol, orderId, limit: 1 }))
+        }
+        if (trades.length < listSize && unknown.length <= strangers) asked.push("myTrades")
+        return { found, asked }
+      })
+
+      const settleSymbol = Effect.fnUntraced(function*(symbol: string, rows: ReadonlyArray<BlotterRow>) {
+        // Before the first question, at the pessimistic end of our estimate.
+        const askedAt = (yield* serverTime.pessimisticNow) - clockMarginMillis
+        const answers = yield* Effect.forEach(rows, (row) => Effect.map(ask(row), (found) => ({ row, found })), { concurrency })
+        const open = answers.filter(({ found, row }) => !found && row.attempt !== null)
+        const ripe = open.filter(({ row }) => askedAt > conclusiveAt({ ...row.attempt! }, limits))
+        if (ripe.length === 0) return
+        const since = Math.min(...ripe.map(({ row }) => row.attempt!.timestamp)) - clockMarginMillis
+        const { asked, found } = yield* survey(symbol, since)
+        for (const { row } of ripe) {
+          const order = found.get(row.clientOrderId)
+          const stream = yield* engine.read(row.orderId)
+          if (stream === null) continue
+          const verdict = reconcile(
+            stream.order,
+            order === undefined ? { _tag: "NotFound", askedAt, asked } : { _tag: "Found", report: order.report },
+            limits,
+            yield* Clock.currentTimeMillis
+          )
+          if (order !== undefined) yield* adopt(row, order)
+          else if (verdict._tag === "Record") yield* engine.tell(row.orderId, verdict.command)
+        }
+      })
+
+      const settle = Effect.fn("Doubts.settle")(function*(startedBefore: EpochMillis) {
+        const rows = yield* allInDoubt(startedBefore)
+        const now = yield* Clock.currentTimeMillis
+        const due = rows.filter((row) => (waiting.get(row.orderId)?.notBefore ?? 0) <= now)
+        const next = new Map<OrderId, Waiting>()
+        for (const row of rows) {
+          const before = waiting.get(row.orderId)
+          if (before !== undefined && before.notBefore > now) {
+            next.set(row.orderId, before)
+            continue
+          }
+          const pause = Math.min((before?.pause ?? askPauseMillis / 2) * 2, askPauseMaxMillis)
+          // Not slept past the moment from which a no is conclusive.
+          const ripe = row.attempt === null ? 0 : conclusiveAt(row.attempt, limits) + 2 * clockMarginMillis
+          const notBefore = ripe > now ? Math.min(now + pause, ripe) : now + pause
+          next.set(row.orderId, { pause, notBefore })
+        }
+        waiting = next
+        const bySymbol = new Map<string, Array<BlotterRow>>()
+        for (const row of due) bySymbol.set(row.symbol, [...(bySymbol.get(row.symbol) ?? []), row])
+        yield* Effect.forEach(bySymbol, ([symbol, doubtful]) => settleSymbol(symbol, doubtful), { discard: true })
+        return rows.length
+      })
+
+      return Doubts.of({ settle })
+    })
+  )
+}
+
+const next = (id: string): string => `${BigInt(id) + 1n}`

@@ -1,0 +1,405 @@
+/**
+ * The one door for change: every command, from outside or from the engine's own parts, passes here,
+ * and nothing else appends to the log.
+ *
+ * Each order has a mailbox that one fiber at a time empties, so commands of one order are decided one
+ * after the other on the state that the last one left. That state is only a copy: the append compares
+ * version and head hash, a lost race reloads and decides again, and a decision that appends nothing is
+ * compared with the stored head before it is answered, since another process may have moved on.
+ *
+ * Promises INV-1 (success means durable) and INV-2 (one OrderPlaced per id).
+ */
+import { Clock, Context, Deferred, Effect, FiberSet, HashSet, Latch, Layer, Random, Result, Schema, Semaphore } from "effect"
+import { SecureRandom } from "effect/crypto/SecureRandom"
+import { AppConfig } from "../config.ts"
+import type { Command } from "../domain/Command.ts"
+import { decide } from "../domain/decide.ts"
+import type { Provenance, StoredEvent } from "../domain/Envelope.ts"
+import { requestHashOf, seal } from "../domain/Envelope.ts"
+import type { AccountEvent, OrderEvent, OrderRequest } from "../domain/Event.ts"
+import { decode, isOrderEvent } from "../domain/Event.ts"
+import type { EpochMillis, OrderId, StreamId } from "../domain/Ids.ts"
+import { accountStream, clientOrderIdOf } from "../domain/Ids.ts"
+import { checkStatic, FilterViolation } from "../domain/Instrument.ts"
+import type { OrderStream } from "../domain/Order.ts"
+import { emptyStream, evolve } from "../domain/Order.ts"
+import { Rejection } from "../domain/Rejection.ts"
+import { EventStore } from "../sql/EventStore.ts"
+import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import { Store } from "../sql/Store.ts"
+import { Instruments } from "./Instruments.ts"
+
+/** Too much is waiting already. Nothing was recorded; the same request is safe after a moment. */
+export class Busy extends Schema.TaggedError<Busy>()("Busy", {}) {}
+
+/** The deadline passed before the store answered. The command may yet be recorded: the same id gives the final answer. */
+export class NotConfirmed extends Schema.TaggedError<NotConfirmed>()("NotConfirmed", {}) {}
+
+/** No snapshot of the exchange's symbols has ever been fetched. Nothing was recorded. */
+export class InstrumentsUnknown extends Schema.TaggedError<InstrumentsUnknown>()("InstrumentsUnknown", {}) {}
+
+/** The request breaks a static filter of the exchange. Nothing was recorded and the id stays free. */
+export class FilterDenied extends Schema.TaggedError<FilterDenied>()("FilterDenied", {
+  violations: Schema.Array(FilterViolation)
+}) {}
+
+/** What came of a command. */
+export interface Told {
+  /** The order after it. */
+  readonly stream: OrderStream
+  /** What this very command appended; empty when there was nothing new in it. */
+  readonly events: ReadonlyArray<OrderEvent>
+}
+
+interface Letter {
+  readonly command: Command
+  readonly provenance: Provenance
+  /** After this moment nobody waits for the answer any more; null: news, which is never given up. */
+  readonly deadline: EpochMillis | null
+  readonly reply: Deferred.Deferred<Told, Rejection | NotConfirmed | Busy>
+}
+
+interface Mailbox {
+  readonly orderId: OrderId
+  readonly letters: Array<Letter>
+  /** Opens when a letter has been taken out. */
+  readonly space: Latch.Latch
+  running: boolean
+  /** A copy of the stored order; undefined until something needs it, or when it proved stale. */
+  current: OrderStream | undefined
+}
+
+// Losing a race is normal while another process books fills; the pause only spreads the next try.
+const raceJitterMillis = 10
+// A full lane queue empties within a batch or two.
+const laneFullPauseMillis = 5
+const loadPauseMillis = 50
+const loadPauseMaxMillis = 2_000
+
+export class Engine extends Context.Service<Engine, {
+  /** Durable when it succeeds. The same id and body again is answered from the log. */
+  readonly place: (input: {
+    readonly orderId: OrderId
+    readonly request: OrderRequest
+    readonly traceParent: string | null
+  }) => Effect.Effect<
+    { readonly order: OrderStream; readonly replayed: boolean },
+    Busy | NotConfirmed | InstrumentsUnknown | FilterDenied | Rejection
+  >
+  /** Cancelled at once while no attempt lives; else the wish is durable and goes to the exchange. */
+  readonly cancel: (input: { readonly orderId: OrderId; readonly traceParent: string | null }) => Effect.Effect<
+    { readonly order: OrderStream; readonly outcome: "cancelled" | "already_cancelled" | "requested" },
+    Busy | NotConfirmed | Rejection
+  >
+  /** For the engine's own parts: waits in the mailbox and for the store, however long that takes. */
+  readonly tell: (orderId: OrderId, command: Command) => Effect.Effect<Told, Rejection>
+  /** The order as this process last saw it, or from the log; null if there is none. */
+  readonly read: (orderId: OrderId) => Effect.Effect<OrderStream | null, StoreUnavailable | Rejection>
+  /** Appends to the account's stream; waits for the store. */
+  readonly recordAccount: (
+    decideOn: (version: number) => AccountEvent | null
+  ) => Effect.Effect<void>
+  /** For metrics: orders with a copy in memory, and letters that wait. */
+  readonly load: Effect.Effect<{ readonly cached: number; readonly waiting: number }>
+}>()("nexus/engine/Engine") {
+  static readonly layer = Layer.effect(
+    Engine,
+    Effect.gen(function*() {
+      const { engine: limits, execution } = yield* AppConfig
+      const store = yield* EventStore
+      const { storeId } = yield* Store
+      const instruments = yield* Instruments
+      const random = yield* SecureRandom
+      // Owned here. Insertion order is the order of last use, oldest first.
+      const mailboxes = new Map<OrderId, Mailbox>()
+      let waiting = 0
+      const fork = yield* FiberSet.makeRuntime<never, void>()
+      const accountLock = yield* Semaphore.make(1)
+
+      const provenanceOf = (actor: string, traceParent: string | null, commandId: string): Provenance => ({
+        commandId,
+        actor,
+        correlationId: commandId,
+        causationId: null,
+        traceParent
+      })
+
+      const mailboxOf = (orderId: OrderId): Mailbox => {
+        const known = mailboxes.get(orderId)
+        if (known !== undefined) {
+          mailboxes.delete(orderId)
+          mailboxes.set(orderId, known)
+          return known
+        }
+        const fresh: Mailbox = { orderId, letters: [], space: Latch.makeUnsafe(), running: false, current: undefined }
+        mailboxes.set(orderId, fresh)
+        forgetOldest()
+        return fresh
+      }
+
+      const forgetOldest = () => {
+        if (mailboxes.size <= limits.cached_orders) return
+        for (const [orderId, mailbox] of mailboxes) {
+          if (mailboxes.size <= limits.cached_orders) return
+          if (!mailbox.running) mailboxes.delete(orderId)
+        }
+      }
+
+      const offer = (mailbox: Mailbox, letter: Letter): boolean => {
+        if (mailbox.letters.length >= limits.mailbox_size) return false
+        mailbox.letters.push(letter)
+        waiting += 1
+        if (!mailbox.running) {
+          mailbox.running = true
+          fork(empty(mailbox))
+        }
+        return true
+      }
+
+      // Ends when no letter is left; the next offer starts another.
+      const empty = Effect.fnUntraced(function*(mailbox: Mailbox) {
+        while (mailbox.letters.length > 0) {
+          const letter = mailbox.letters.shift()!
+          waiting -= 1
+          mailbox.space.openUnsafe()
+          const exit = yield* Effect.exit(handle(mailbox, letter))
+          Deferred.doneUnsafe(letter.reply, exit)
+        }
+        mailbox.running = false
+      })
+
+      const handle = Effect.fnUntraced(function*(mailbox: Mailbox, { command, deadline, provenance }: Letter) {
+        const { orderId } = mailbox
+        const { commandId } = provenance
+        for (let round = 0; ; round++) {
+          const now = yield* Clock.currentTimeMillis
+          if (deadline !== null && now >= deadline) return yield* new NotConfirmed({})
+          // A new order costs no look-up: its append says so if it is not new.
+          const guessed = mailbox.current === undefined && command._tag === "PlaceOrder" && round === 0
+          const stored = mailbox.current === undefined && !guessed
+          const stream = mailbox.current ?? (guessed ? emptyStream : yield* loadPatiently(orderId, deadline))
+          mailbox.current = guessed ? undefined : stream
+          if (HashSet.has(stream.commandIds, commandId)) return { stream, events: [] }
+
+          const decided = decide(stream.order, command)
+          if (Result.isFailure(decided) || decided.success.length === 0) {
+            if (!stored && !isMonotone(command) && !(yield* isAtHead(orderId, stream, deadline))) {
+              mailbox.current = undefined
+              continue
+            }
+            return Result.isFailure(decided) ? yield* decided.failure : { stream, events: [] }
+          }
+
+          const events = decided.success
+          const after = events.reduce((order, event) => evolve(order, event, command.at), stream.order)
+          const sealed = seal(
+            { streamId: orderId, version: stream.version, hash: stream.headHash },
+            events,
+            provenance,
+            command.at,
+            (index) => `${commandId}/${index}`
+          )
+          const requestHash = stream.version === 0 && after.request !== null ? requestHashOf(after.request) : null
+          const appended = yield* Effect.result(store.append({
+            streamId: orderId,
+            expected: stream.version,
+            commandId: commandId,
+            events: sealed,
+            previousHash: stream.headHash,
+            requestHash,
+            order: { before: stream.order, after },
+            priority: deadline === null ? "engine" : "intake"
+          }))
+          if (Result.isSuccess(appended)) {
+            const next: OrderStream = {
+              order: after,
+              version: stream.version + events.length,
+              headHash: sealed[sealed.length - 1]!.hash,
+              requestHash: requestHash ?? stream.requestHash,
+              commandIds: HashSet.add(stream.commandIds, commandId)
+            }
+            mailbox.current = next
+            return { stream: next, events }
+          }
+          mailbox.current = undefined
+          switch (appended.failure._tag) {
+            case "VersionConflict":
+              yield* Effect.sleep(yield* Random.nextBetween(0, raceJitterMillis * Math.min(round + 1, 10)))
+              break
+            case "LaneFull":
+              if (deadline !== null) return yield* new Busy({})
+              yield* Effect.sleep(laneFullPauseMillis)
+              break
+            case "Unstorable":
+              // Text is cleaned where it enters, so this is a bug of ours and not a case.
+              return yield* Effect.die(appended.failure)
+          }
+        }
+      })
+
+      const loadPatiently = Effect.fnUntraced(function*(streamId: StreamId, deadline: EpochMillis | null) {
+        for (let pause = loadPauseMillis; ; pause = Math.min(pause * 2, loadPauseMaxMillis)) {
+          const loaded = yield* Effect.result(store.load(streamId))
+          if (Result.isSuccess(loaded)) return yield* Effect.fromResult(fold(loaded.success))
+          if (deadline !== null && (yield* Clock.currentTimeMillis) >= deadline) return yield* new NotConfirmed({})
+          yield* Effect.sleep(pause)
+        }
+      })
+
+      const isAtHead = Effect.fnUntraced(function*(orderId: OrderId, stream: OrderStream, deadline: EpochMillis | null) {
+        for (let pause = loadPauseMillis; ; pause = Math.min(pause * 2, loadPauseMaxMillis)) {
+          const head = yield* Effect.result(store.head(orderId))
+          if (Result.isSuccess(head)) {
+            return (head.success?.version ?? 0) === stream.version && (head.success?.hash ?? "") === stream.headHash
+          }
+          if (deadline !== null && (yield* Clock.currentTimeMillis) >= deadline) return yield* new NotConfirmed({})
+          yield* Effect.sleep(pause)
+        }
+      })
+
+      // From outside: a full mailbox is told at once, and the caller leaves at the deadline.
+      const ask = Effect.fnUntraced(function*(orderId: OrderId, command: Command, traceParent: string | null) {
+        const reply = Deferred.makeUnsafe<Told, Rejection | NotConfirmed | Busy>()
+        const taken = offer(mailboxOf(orderId), {
+          command,
+          provenance: provenanceOf("client", traceParent, yield* random.uuidV4()),
+          deadline: command.at + limits.command_deadline_ms,
+          reply
+        })
+        if (!taken) return yield* new Busy({})
+        return yield* Deferred.await(reply).pipe(
+          Effect.timeoutOrElse({ duration: limits.command_deadline_ms, orElse: () => new NotConfirmed({}) })
+        )
+      })
+
+      const tell = Effect.fnUntraced(function*(orderId: OrderId, command: Command) {
+        const letter: Letter = {
+          command,
+          provenance: provenanceOf("engine", null, yield* random.uuidV4()),
+          deadline: null,
+          reply: Deferred.makeUnsafe()
+        }
+        while (!offer(mailboxOf(orderId), letter)) {
+          const { space } = mailboxOf(orderId)
+          space.closeUnsafe()
+          yield* space.await
+        }
+        return yield* Deferred.await(letter.reply).pipe(
+          // Both belong to callers with a deadline.
+          Effect.catchTags({ Busy: Effect.die, NotConfirmed: Effect.die })
+        )
+      })
+
+      const place = Effect.fnUntraced(function*(input: {
+        readonly orderId: OrderId
+        readonly request: OrderRequest
+        readonly traceParent: string | null
+      }) {
+        const { orderId, request, traceParent } = input
+        const now = yield* Clock.currentTimeMillis
+        const snapshot = yield* instruments.current
+        const instrument = snapshot?.bySymbol.get(request.symbol)
+        const violations = snapshot === null ? [] : checkStatic(instrument, request)
+        if (snapshot === null || violations.length > 0) {
+          // Identity before judgement: an id that has a stream is answered from it, whatever today's rules say.
+          const known = yield* isAtHead(orderId, emptyStream, now + limits.command_deadline_ms)
+          if (known) {
+            return yield* snapshot === null ? new InstrumentsUnknown({}) : new FilterDenied({ violations })
+          }
+        }
+        const told = yield* ask(orderId, {
+          _tag: "PlaceOrder",
+          at: now,
+          request,
+          clientOrderId: clientOrderIdOf(storeId, orderId),
+          instrumentVersion: snapshot?.version ?? 0,
+          staleAt: request.validUntil ?? now + execution.max_age_ms,
+          denial: null
+        }, traceParent)
+        return { order: told.stream, replayed: told.events.length === 0 }
+      })
+
+      const cancel = Effect.fnUntraced(function*(input: { readonly orderId: OrderId; readonly traceParent: string | null }) {
+        const at = yield* Clock.currentTimeMillis
+        const told = yield* ask(
+          input.orderId,
+          { _tag: "CancelOrder", at, reason: "cancelled by the client" },
+          input.traceParent
+        )
+        const ended = told.stream.order.status === "CANCELLED"
+        const outcome = !ended ? "requested" as const : told.events.length > 0 ? "cancelled" as const : "already_cancelled" as const
+        return { order: told.stream, outcome }
+      })
+
+      const read = Effect.fnUntraced(function*(orderId: OrderId) {
+        const cached = mailboxes.get(orderId)?.current
+        const stream = cached ?? (yield* Effect.fromResult(fold(yield* store.load(orderId))))
+        return stream.version === 0 ? null : stream
+      })
+
+      const recordAccount = (decideOn: (version: number) => AccountEvent | null) =>
+        Effect.gen(function*() {
+          while (true) {
+            const head = yield* store.head(accountStream).pipe(
+              Effect.tapError(() => Effect.sleep(loadPauseMaxMillis)),
+              Effect.eventually
+            )
+            const event = decideOn(head?.version ?? 0)
+            if (event === null) return
+            const commandId = yield* random.uuidV4()
+            const sealed = seal(
+              { streamId: accountStream, version: head?.version ?? 0, hash: head?.hash ?? "" },
+              [event],
+              provenanceOf("engine", null, commandId),
+              yield* Clock.currentTimeMillis,
+              (index) => `${commandId}/${index}`
+            )
+            const appended = yield* Effect.result(store.append({
+              streamId: accountStream,
+              expected: head?.version ?? 0,
+              commandId,
+              events: sealed,
+              previousHash: head?.hash ?? "",
+              requestHash: null,
+              order: null,
+              priority: "engine"
+            }))
+            if (Result.isSuccess(appended)) return
+            if (appended.failure._tag === "Unstorable") return yield* Effect.die(appended.failure)
+            yield* Effect.sleep(laneFullPauseMillis)
+          }
+        }).pipe(accountLock.withPermit)
+
+      return Engine.of({
+        place,
+        cancel,
+        tell,
+        read,
+        recordAccount,
+        load: Effect.sync(() => ({ cached: mailboxes.size, waiting }))
+      })
+    })
+  )
+}
+
+// News of the exchange is cumulative: what is nothing new to an older state is nothing new to a newer one.
+const isMonotone = (command: Command): boolean => command._tag === "RecordReport"
+
+const fold = (loaded: { readonly events: ReadonlyArray<StoredEvent>; readonly requestHash: string }) =>
+  Result.gen(function*() {
+    let stream = emptyStream
+    for (const stored of loaded.events) {
+      const event = yield* Result.mapError(
+        decode(stored.type, stored.schemaVersion, stored.data),
+        (error) => new Rejection({ code: "PARKED", message: `this release cannot read ${error.type}: ${error.detail}` })
+      )
+      stream = {
+        order: isOrderEvent(event) ? evolve(stream.order, event, stored.occurredAt) : stream.order,
+        version: stored.version,
+        headHash: stored.hash,
+        requestHash: loaded.requestHash,
+        commandIds: HashSet.add(stream.commandIds, stored.commandId)
+      }
+    }
+    return stream
+  })

@@ -1,0 +1,177 @@
+/**
+ * What an operator and a load balancer ask: can a command be stored now, what else is away, and figures.
+ *
+ * Ready means exactly that a command can be stored. Kafka or the exchange being away never changes it:
+ * commands stay durable, and what cannot go on is listed as degraded.
+ */
+import { Clock, Context, Effect, Layer, Ref, Result } from "effect"
+import { BinanceClient } from "../binance/BinanceClient.ts"
+import { ServerTime } from "../binance/ServerTime.ts"
+import { AppConfig } from "../config.ts"
+import { EventBus } from "../kafka/EventBus.ts"
+import { Blotter } from "../sql/Blotter.ts"
+import { Cursors } from "../sql/Cursors.ts"
+import { Database } from "../sql/Database.ts"
+import { EventStore } from "../sql/EventStore.ts"
+import { Replicas } from "../sql/Replicas.ts"
+import { Engine } from "./Engine.ts"
+import { ExchangeCheck } from "./ExchangeCheck.ts"
+import { Instruments } from "./Instruments.ts"
+import { Ownership } from "./Ownership.ts"
+import { Supervisor } from "./Supervisor.ts"
+
+export interface Degraded {
+  readonly part: string
+  readonly detail: string
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  /** Why not; null when ready. */
+  readonly reason: string | null
+  readonly degraded: ReadonlyArray<Degraded>
+}
+
+export interface MetricFamily {
+  readonly name: string
+  readonly help: string
+  readonly type: "gauge" | "counter"
+  readonly samples: ReadonlyArray<{ readonly labels: Readonly<Record<string, string>>; readonly value: number }>
+}
+
+// A probe costs nothing: answers are this old at most.
+const freshMillis = 1_000
+
+export class Health extends Context.Service<Health, {
+  readonly readiness: Effect.Effect<Readiness>
+  readonly metrics: Effect.Effect<ReadonlyArray<MetricFamily>>
+  /** From now on not ready: the process is about to stop. */
+  readonly drain: Effect.Effect<void>
+  readonly draining: Effect.Effect<boolean>
+}>()("nexus/engine/Health") {
+  static readonly layer = Layer.effect(
+    Health,
+    Effect.gen(function*() {
+      const { app, leases } = yield* AppConfig
+      const blotter = yield* Blotter
+      const bus = yield* EventBus
+      const check = yield* ExchangeCheck
+      const client = yield* BinanceClient
+      const cursors = yield* Cursors
+      const database = yield* Database
+      const engine = yield* Engine
+      const events = yield* EventStore
+      const instruments = yield* Instruments
+      const ownership = yield* Ownership
+      const replicas = yield* Replicas
+      const serverTime = yield* ServerTime
+      const supervisor = yield* Supervisor
+      const draining = yield* Ref.make(false)
+      const needsBus = app.roles.some((role) => role === "relay" || role === "executor")
+      const needsExchange = app.roles.some((role) => role === "executor" || role === "reports" || role === "reconciler")
+
+      const away = Effect.gen(function*() {
+        const degraded: Array<Degraded> = []
+        const busFault = needsBus ? yield* bus.health : null
+        if (busFault !== null) degraded.push({ part: "kafka", detail: busFault })
+        if (needsExchange && !(yield* check.hasPassed)) {
+          degraded.push({ part: "exchange", detail: "not yet seen since this process started: orders are stored and wait" })
+        }
+        const exchangeFault = needsExchange ? yield* client.health : null
+        if (exchangeFault !== null) degraded.push({ part: "exchange", detail: exchangeFault })
+        if ((yield* instruments.current) === null) {
+          degraded.push({ part: "instruments", detail: "no snapshot of the exchange's symbols: new orders are answered 503" })
+        }
+        for (const { name, waitingFor } of yield* supervisor.report) {
+          if (waitingFor !== null) degraded.push({ part: name, detail: waitingFor })
+        }
+        for (const role of ["relay", "executor", "reports", "reconciler"] as const) {
+          const live = yield* Effect.result(replicas.live(role, leases.ttl_ms))
+          if (Result.isSuccess(live) && live.success.length === 0 && !app.roles.includes(role)) {
+            degraded.push({ part: role, detail: "no replica runs this role" })
+          }
+        }
+        return degraded
+      })
+
+      const probe = Effect.gen(function*() {
+        const stored = yield* database.ready
+        return { ready: stored === null, reason: stored, degraded: yield* away }
+      })
+
+      let cached: { readonly at: number; readonly readiness: Readiness } | null = null
+      const readiness = Effect.gen(function*() {
+        if (yield* Ref.get(draining)) return { ready: false, reason: "this process is stopping", degraded: [] }
+        const now = yield* Clock.currentTimeMillis
+        if (cached !== null && now - cached.at < freshMillis && now >= cached.at) return cached.readiness
+        const readiness = yield* probe
+        cached = { at: now, readiness }
+        return readiness
+      })
+
+      const metrics = Effect.gen(function*() {
+        const families: Array<MetricFamily> = []
+        const gauge = (name: string, help: string, value: number) =>
+          families.push({ name, help, type: "gauge", samples: [{ labels: {}, value }] })
+        const totals = yield* Effect.result(events.totals)
+        if (Result.isSuccess(totals)) {
+          const { cancelled, completed, failed, processing, total } = totals.success
+          const counter = (name: string, help: string, value: number) =>
+            families.push({ name, help, type: "counter", samples: [{ labels: {}, value }] })
+          counter("orders_total", "Orders ever placed.", total)
+          gauge("orders_processing", "Orders that are PENDING or EXECUTING.", processing)
+          counter("orders_completed", "Orders that ended COMPLETED.", completed)
+          counter("orders_failed", "Orders that ended FAILED.", failed)
+          counter("orders_cancelled", "Orders that ended CANCELLED.", cancelled)
+        }
+        const heads = yield* Effect.result(events.laneHeads)
+        const positions = yield* Effect.result(cursors.positions)
+        if (Result.isSuccess(heads) && Result.isSuccess(positions)) {
+          const relayed = new Map(positions.success.map(({ lane, position }) => [lane, position]))
+          families.push({
+            name: "nexus_relay_lag_events",
+            help: "Events of the lane that the bus does not have yet.",
+            type: "gauge",
+            samples: heads.success.map(({ lane, position }) => ({
+              labels: { lane: `${lane}` },
+              value: position - (relayed.get(lane) ?? 0)
+            }))
+          })
+        }
+        const unknown = yield* Effect.result(blotter.doubtCounts)
+        if (Result.isSuccess(unknown)) {
+          const now = yield* Clock.currentTimeMillis
+          gauge("nexus_orders_unknown", "Orders whose submission is in doubt.", unknown.success.count)
+          const oldest = unknown.success.oldestStartedAt
+          gauge("nexus_orders_unknown_age_seconds", "Age of the oldest attempt in doubt.", oldest === null ? 0 : (now - oldest) / 1000)
+        }
+        const { cached: orders, waiting } = yield* engine.load
+        gauge("nexus_engine_cached_orders", "Orders with a copy in memory.", orders)
+        gauge("nexus_engine_waiting_commands", "Commands that wait in mailboxes.", waiting)
+        gauge("nexus_exchange_clock_offset_seconds", "The exchange's clock less ours.", (yield* serverTime.offset) / 1000)
+        gauge("nexus_exchange_clock_error_seconds", "Bound of the error of that offset.", (yield* serverTime.errorBound) / 1000)
+        const loops = yield* supervisor.report
+        families.push({
+          name: "nexus_loop_restarts_total",
+          help: "Restarts of each supervised loop.",
+          type: "counter",
+          samples: loops.map(({ name, restarts }) => ({ labels: { loop: name }, value: restarts }))
+        })
+        families.push({
+          name: "nexus_lease_held",
+          help: "Roles that this replica holds.",
+          type: "gauge",
+          samples: (yield* ownership.held).map(({ epoch, role }) => ({ labels: { role, epoch: `${epoch}` }, value: 1 }))
+        })
+        return families
+      })
+
+      return Health.of({
+        readiness,
+        metrics,
+        drain: Ref.set(draining, true),
+        draining: Ref.get(draining)
+      })
+    })
+  )
+}

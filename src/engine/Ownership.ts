@@ -1,0 +1,112 @@
+/**
+ * Places what must be single: each role (the relay of a lane, the user stream, the reconciler) runs on the
+ * one replica that holds its lease, under the lease's epoch.
+ *
+ * Trust in a lease is counted on the monotonic clock from before the renewal was asked, and ends early:
+ * a replica that cannot renew stops by itself before another may start. What a paused replica still writes
+ * is refused by the epoch, in the statement that writes.
+ */
+import { Clock, Context, Effect, FiberMap, Layer, Scope } from "effect"
+import { SecureRandom } from "effect/crypto/SecureRandom"
+import { AppConfig } from "../config.ts"
+import type { Lease } from "../sql/Leases.ts"
+import { Leases } from "../sql/Leases.ts"
+import { Supervisor } from "./Supervisor.ts"
+
+// The part of its time to live for which a lease is trusted; the rest covers slow answers.
+const trustedShare = 0.75
+const watchdogMillis = 100
+
+export class Ownership extends Context.Service<Ownership, {
+  /** This replica's name, fresh per start. */
+  readonly me: string
+  /** Offers to run a role; while its lease is ours, `run` runs, supervised under the role's name. Ends with the caller's scope. */
+  readonly own: <R>(
+    role: string,
+    run: (lease: Lease) => Effect.Effect<void, unknown, R>
+  ) => Effect.Effect<void, never, R | Scope.Scope>
+  /** The roles that this replica holds now, with their epochs. */
+  readonly held: Effect.Effect<ReadonlyArray<Lease>>
+}>()("nexus/engine/Ownership") {
+  static readonly layer = Layer.effect(
+    Ownership,
+    Effect.gen(function*() {
+      const { leases: limits } = yield* AppConfig
+      const leases = yield* Leases
+      const supervisor = yield* Supervisor
+      const me = yield* (yield* SecureRandom).uuidV4()
+      const running = yield* FiberMap.make<string>()
+      const wanted = new Map<string, (lease: Lease) => Effect.Effect<void>>()
+      const epochs = new Map<string, Lease["epoch"]>()
+      let trustedUntil = 0n
+
+      const stop = (role: string) =>
+        Effect.andThen(FiberMap.remove(running, role), Effect.sync(() => epochs.delete(role)))
+
+      const release = (role: string) => Effect.andThen(stop(role), leases.release({ owner: me, role }))
+
+      const step = Effect.gen(function*() {
+        yield* supervisor.beat("ownership")
+        const asked = yield* Clock.monotonicTimeNanos
+        const rows = yield* leases.tick({ me, roles: Array.from(wanted.keys()), ttlMs: limits.ttl_ms }).pipe(
+          Effect.timeout(limits.ttl_ms / 2)
+        )
+        trustedUntil = asked + BigInt(Math.floor(limits.ttl_ms * trustedShare)) * 1_000_000n
+        const mine = new Map(rows.map((row) => [row.role, row]))
+        for (const [role, epoch] of epochs) if (mine.get(role)?.epoch !== epoch) yield* stop(role)
+        for (const { epoch, role } of rows) {
+          const run = wanted.get(role)
+          if (run === undefined) continue
+          epochs.set(role, epoch)
+          // Also starts a role again whose fiber has ended.
+          yield* FiberMap.run(running, role, run({ role, epoch, owner: me }), { onlyIfMissing: true })
+        }
+        for (const { role, surplus } of rows) if (surplus) yield* release(role)
+      })
+
+      const watchdog = Effect.gen(function*() {
+        while (true) {
+          if (epochs.size > 0 && (yield* Clock.monotonicTimeNanos) > trustedUntil) {
+            yield* Effect.logWarning("leases could not be renewed in time: their work stops here")
+            yield* FiberMap.clear(running)
+            epochs.clear()
+          }
+          yield* Effect.sleep(watchdogMillis)
+        }
+      })
+
+      // A failed renewal is tried again at the next tick; the watchdog judges for how long.
+      const renew = Effect.gen(function*() {
+        while (true) {
+          yield* Effect.catch(step, (error) => Effect.logDebug("leases were not renewed", error))
+          yield* Effect.sleep(limits.renew_ms)
+        }
+      })
+      yield* supervisor.supervise("ownership", renew)
+      yield* supervisor.supervise("ownership/watchdog", watchdog)
+
+      return Ownership.of({
+        me,
+        own: (role, run) =>
+          Effect.acquireRelease(
+            Effect.contextWith((context) =>
+              Effect.sync(() =>
+                wanted.set(role, (lease) =>
+                  Effect.scoped(
+                    Effect.andThen(supervisor.supervise(role, run(lease)), Effect.never)
+                  ).pipe(Effect.provideContext(context as never)))
+              )
+            ),
+            () =>
+              Effect.andThen(
+                Effect.sync(() => wanted.delete(role)),
+                epochs.has(role)
+                  ? Effect.catch(release(role), (error) => Effect.logDebug("a lease was left to expire", error))
+                  : Effect.void
+              )
+          ),
+        held: Effect.sync(() => Array.from(epochs, ([role, epoch]) => ({ role, epoch, owner: me })))
+      })
+    })
+  )
+}

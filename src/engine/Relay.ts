@@ -1,0 +1,113 @@
+/**
+ * Log to bus, lane by lane in position order, at least once: the log is the outbox, and one cursor per
+ * lane says how far the bus has it.
+ *
+ * Every event goes to the events topic; what asks for work (OrderPlaced, CancelRequested) goes to the
+ * orders topic first, so that execution does not wait for the audience. Woken by commits of this process;
+ * `outbox.poll_interval_ms` is the safety net. The cursor is fenced by the lane lease's epoch.
+ */
+import { Effect, Layer, Random } from "effect"
+import { AppConfig } from "../config.ts"
+import type { StoredEvent } from "../domain/Envelope.ts"
+import { OrderId } from "../domain/Ids.ts"
+import { accountStream } from "../domain/Ids.ts"
+import type { Topic } from "../kafka/EventBus.ts"
+import { EventBus } from "../kafka/EventBus.ts"
+import { toMarker, toRecord } from "../kafka/wire.ts"
+import { Cursors } from "../sql/Cursors.ts"
+import { EventStore } from "../sql/EventStore.ts"
+import type { Lease } from "../sql/Leases.ts"
+import { Parked } from "../sql/Parked.ts"
+import { Store } from "../sql/Store.ts"
+import { Engine } from "./Engine.ts"
+import { Ownership } from "./Ownership.ts"
+import { Supervisor } from "./Supervisor.ts"
+
+const work: ReadonlySet<string> = new Set(["OrderPlaced", "CancelRequested"])
+const publishPauseMillis = 100
+const publishPauseMaxMillis = 5_000
+
+export const relayRole = (lane: number) => `relay/${lane}`
+
+export const layer = Layer.effectDiscard(
+  Effect.gen(function*() {
+    const { outbox } = yield* AppConfig
+    const bus = yield* EventBus
+    const cursors = yield* Cursors
+    const engine = yield* Engine
+    const ownership = yield* Ownership
+    const parked = yield* Parked
+    const events = yield* EventStore
+    const supervisor = yield* Supervisor
+    const store = yield* Store
+
+    // Repeats until the bus has them; a record that can never be sent parks its order, and a marker
+    // takes its place, so that readers can still prove that they missed nothing.
+    const publish = Effect.fnUntraced(function*(name: string, topic: Topic, lane: number, batch: ReadonlyArray<StoredEvent>) {
+      const records = batch.map((event) => toRecord(event, store))
+      for (let pause = publishPauseMillis; records.length > 0;) {
+        const failure = yield* bus.publish(topic, lane, records).pipe(
+          Effect.as(null),
+          Effect.catch((error) => Effect.succeed(error))
+        )
+        if (failure === null) return
+        if (failure._tag === "RecordRefused") {
+          const event = batch[failure.index]!
+          yield* Effect.logError(`an event cannot be sent: ${failure.reason}`, {
+            lane,
+            position: event.position,
+            streamId: event.streamId
+          })
+          yield* park(topic, event, failure.reason)
+          records[failure.index] = toMarker(event, store, failure.reason)
+          continue
+        }
+        yield* supervisor.beat(name)
+        yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1)))
+        pause = Math.min(pause * 2, publishPauseMaxMillis)
+      }
+    })
+
+    const park = Effect.fnUntraced(function*(topic: Topic, event: StoredEvent, reason: string) {
+      const record = JSON.stringify(event)
+      yield* parked.insert({
+        consumer: `relay/${topic}`,
+        lane: event.lane,
+        streamId: event.streamId,
+        position: event.position,
+        reason,
+        record
+      })
+      if (event.streamId === accountStream) return
+      yield* Effect.catch(
+        engine.tell(OrderId.make(event.streamId), { _tag: "ParkOrder", at: event.recordedAt, reason, record: event.eventId }),
+        (rejection) => Effect.logWarning("the order could not be parked", rejection)
+      )
+    })
+
+    const relay = (lane: number) => (lease: Lease) =>
+      Effect.gen(function*() {
+        const name = relayRole(lane)
+        let position = yield* cursors.position(lane)
+        while (true) {
+          yield* supervisor.beat(name)
+          const batch = yield* events.readLane(lane, position, outbox.batch_size)
+          const last = batch.at(-1)
+          if (last === undefined) {
+            yield* Effect.timeoutOption(events.committed(lane), outbox.poll_interval_ms)
+            continue
+          }
+          yield* publish(name, "orders", lane, batch.filter((event) => work.has(event.type)))
+          yield* publish(name, "events", lane, batch)
+          yield* cursors.advance(lease, lane, position, last.position)
+          position = last.position
+        }
+      })
+
+    yield* Effect.forEach(
+      Array.from({ length: events.lanes }, (_, lane) => lane),
+      (lane) => ownership.own(relayRole(lane), relay(lane)),
+      { discard: true }
+    )
+  })
+)
