@@ -34,9 +34,8 @@ export default async (project: TestProject) => {
     for (const part of parts) if (part.status === "fulfilled") await part.value?.stop()
   }
   try {
-    const server = await postgres
+    const [server, found] = await Promise.all([postgres, kafka])
     if (server !== undefined) project.provide("pgUrl", server.url)
-    const found = await kafka
     project.provide("kafkaBrokers", found?.brokers ?? null)
     project.provide("kafkaSkipReason", found?.skipReason ?? null)
     project.provide("ownBrokerSkipReason", found?.ownBrokerSkipReason ?? null)

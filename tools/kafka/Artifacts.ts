@@ -8,7 +8,7 @@
 import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
 import { access, constants, lstat, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises"
-import { homedir, tmpdir } from "node:os"
+import { homedir, tmpdir, userInfo } from "node:os"
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 
@@ -81,9 +81,16 @@ const fetchInto = async (libs: string, cache: string): Promise<string | undefine
     await writeFile(join(work, "pom.xml"), pom)
     // The plugin's version is pinned too: without one Maven warns and asks for the newest.
     const goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-    const args = ["-B", "-q", goal, "-DincludeScope=runtime", `-DoutputDirectory=${join(work, "libs")}`]
-    // Maven keeps its downloads in the home folder of the account, which not every account has.
-    const home = await canWrite(homedir())
+    const args = [
+      "-B",
+      "-q",
+      "-Dstyle.color=never",
+      goal,
+      "-DincludeScope=runtime",
+      `-DoutputDirectory=${join(work, "libs")}`
+    ]
+    // Maven keeps its downloads in the home folder of the account (whatever HOME says), which not every account has.
+    const home = await canWrite(userInfo().homedir)
     await run("mvn", home ? args : [...args, `-Dmaven.repo.local=${join(work, "m2")}`], {
       cwd: work,
       timeout: fetchTimeoutMs
@@ -96,11 +103,16 @@ const fetchInto = async (libs: string, cache: string): Promise<string | undefine
   } catch (cause) {
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT")
       return "Java is there, but no Maven (mvn) on the PATH"
-    const said = cause instanceof Error ? cause.message.split("\n").find((line) => line.includes("ERROR")) : undefined
-    return `Maven could not fetch Kafka ${kafkaVersion}: ${said ?? String(cause).slice(0, 200)}`
+    return `Maven could not fetch Kafka ${kafkaVersion}: ${firstError(cause)}`
   } finally {
     await rm(work, { recursive: true, force: true })
   }
+}
+
+// Maven writes its faults to the standard output.
+const firstError = (cause: unknown): string => {
+  const output = cause instanceof Error && "stdout" in cause ? String(cause.stdout) : ""
+  return (output.split("\n").find((line) => line.includes("[ERROR]")) ?? String(cause)).slice(0, 300)
 }
 
 const canWrite = (folder: string): Promise<boolean> =>

@@ -32,13 +32,11 @@ export const dockerBroker = async (options: {
   // The image runs as a user of its own, whose number means nothing here.
   chmodSync(data, 0o777)
   const name = `nexus-kafka-${process.pid}-${port}`
+  const settings = Object.entries(environment(port)).flatMap(([key, value]) => ["--env", `${key}=${value}`])
+  const mounts = ["--publish", `127.0.0.1:${port}:${port}`, "--volume", `${data}:/data`]
   const broker = await spawnGuarded({
     command: "docker",
-    args: [
-      ...["run", "--rm", "--name", name, "--publish", `127.0.0.1:${port}:${port}`, "--volume", `${data}:/data`],
-      ...Object.entries(environment(port)).flatMap(([key, value]) => ["--env", `${key}=${value}`]),
-      `apache/kafka:${kafkaVersion}`
-    ],
+    args: ["run", "--rm", "--name", name, ...mounts, ...settings, `apache/kafka:${kafkaVersion}`],
     log,
     stopSignal: "TERM"
   })
