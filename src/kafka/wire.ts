@@ -132,3 +132,12 @@ export const fromRecord = (record: BusRecord): Result.Result<EventRecord | Marke
     }),
     (error) => new UnreadableRecord({ detail: error.message })
   )
+
+/** The event's name without reading further, for who only dispatches; empty when it is not one of ours. */
+export const typeOf = (record: BusRecord): string => {
+  const type = record.headers["ce_type"] ?? ""
+  return type.startsWith(typePrefix) ? type.slice(typePrefix.length) : ""
+}
+
+/** The stream that the record speaks of. */
+export const subjectOf = (record: BusRecord): string => record.headers["ce_subject"] ?? record.key

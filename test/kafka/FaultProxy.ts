@@ -7,7 +7,7 @@
 import { createServer, connect, type Server, type Socket } from "node:net"
 
 /** What happens to one produce request. `forward` is health. */
-export type Fault = "forward" | "drop answer" | "reset on answer" | "swallow request" | { readonly delayAnswerMillis: number }
+export type Fault = "forward" | "drop answer" | "reset on answer" | "reset on request" | { readonly delayAnswerMillis: number }
 
 export interface FaultProxy {
   readonly brokers: string
@@ -50,7 +50,7 @@ export const makeFaultProxy = async (broker: string): Promise<FaultProxy> => {
       if (frame.readInt16BE(4) === produceKey) {
         produced++
         const fault = script.shift() ?? "forward"
-        if (fault === "swallow request") return
+        if (fault === "reset on request") return cut()
         if (fault !== "forward") faults.set(frame.readInt32BE(8), fault)
       }
       server.write(frame)

@@ -1,0 +1,93 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { inject } from "vitest"
+import { checkTopicsOn, ensureTopics } from "../../src/kafka/Topics.ts"
+import { makeClient } from "../../src/kafka/Client.ts"
+import { freshOptions, plainKafka } from "./kafkaForTests.ts"
+
+const brokers = inject("kafkaBrokers") ?? ""
+
+describe.skipIf(brokers === "")("the topics", () => {
+  it.live("are made with a partition per lane and the asked settings, and are right when asked again", () =>
+    Effect.gen(function* () {
+      const options = { ...freshOptions(brokers, 3), retentionMs: 7_200_000 }
+      const { events, orders } = options.topics
+
+      const first = yield* ensureTopics(options)
+      const second = yield* ensureTopics(options)
+
+      assert.deepStrictEqual(first, { created: [orders, events], existing: [] })
+      assert.deepStrictEqual(second, { created: [], existing: [orders, events] })
+      const found = yield* Effect.promise(async () => {
+        const admin = plainKafka(brokers).admin()
+        await admin.connect()
+        const { topics } = await admin.fetchTopicMetadata({ topics: [orders, events] })
+        const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: [{ type: 2, name: orders }] })
+        await admin.disconnect()
+        const settings = new Map(resources[0]!.configEntries.map((entry) => [entry.configName, entry.configValue]))
+        return { partitions: topics.map((topic) => topic.partitions.length), settings }
+      })
+      assert.deepStrictEqual(found.partitions, [3, 3])
+      assert.strictEqual(found.settings.get("retention.ms"), "7200000")
+      assert.strictEqual(found.settings.get("cleanup.policy"), "delete")
+      assert.strictEqual(found.settings.get("min.insync.replicas"), "1")
+    })
+  )
+
+  it.live("made by two processes at the same time are right for both", () =>
+    Effect.gen(function* () {
+      const options = freshOptions(brokers)
+
+      const reports = yield* Effect.all([ensureTopics(options), ensureTopics(options), ensureTopics(options)], {
+        concurrency: "unbounded"
+      })
+
+      assert.lengthOf(reports, 3)
+    })
+  )
+
+  it.live("with too many partitions are refused with what mends it, for Kafka cannot take partitions away", () =>
+    Effect.gen(function* () {
+      const options = freshOptions(brokers, 4)
+      yield* ensureTopics(options)
+
+      const error = yield* Effect.flip(ensureTopics({ ...options, lanes: 2 }))
+
+      assert.strictEqual(error._tag, "TopicsWrong")
+      assert.include(error.message, `Topic "${options.topics.orders}" has 4 partitions but the store has 2 lanes`)
+      assert.include(error.message, "give kafka.topics another name")
+    })
+  )
+
+  it.live("that are only checked are not made, and the sentence names the command that makes them", () =>
+    Effect.gen(function* () {
+      const options = freshOptions(brokers)
+      const kafka = yield* makeClient(options)
+
+      const missing = yield* Effect.flip(checkTopicsOn(kafka, options))
+      yield* ensureTopics(options)
+      const there = yield* checkTopicsOn(kafka, options)
+
+      assert.strictEqual(missing._tag, "TopicsWrong")
+      assert.include(missing.message, 'run "nexus topics"')
+      assert.deepStrictEqual(there.created, [])
+    })
+  )
+
+  it.live("that ask for more copies than there are brokers are refused with the setting to change", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(ensureTopics({ ...freshOptions(brokers), replicationFactor: 9 }))
+
+      assert.strictEqual(error._tag, "TopicsWrong")
+      assert.include(error.message, "lower kafka.replication_factor")
+    })
+  )
+
+  it.live("of a Kafka that is away are no mistake in the settings", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(ensureTopics({ ...freshOptions(brokers), brokers: ["127.0.0.1:1"] }))
+
+      assert.strictEqual(error._tag, "BusUnavailable")
+    })
+  )
+})
