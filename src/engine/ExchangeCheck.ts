@@ -7,6 +7,8 @@
 import { Context, Deferred, Effect, Layer } from "effect"
 import { BinanceClient } from "../binance/BinanceClient.ts"
 import { ServerTime } from "../binance/ServerTime.ts"
+import type { Role } from "../config.ts"
+import { AppConfig } from "../config.ts"
 import { Store } from "../sql/Store.ts"
 import type { StoreBelongsElsewhere } from "../sql/Store.ts"
 import { Engine } from "./Engine.ts"
@@ -15,6 +17,7 @@ import { Supervisor } from "./Supervisor.ts"
 // Host clocks drift by some 50 ppm: 3 ms a minute.
 const resyncMillis = 60_000
 const loopName = "exchange-check"
+const talking: ReadonlySet<Role> = new Set<Role>(["executor", "reports", "reconciler"])
 
 export class ExchangeCheck extends Context.Service<ExchangeCheck, {
   /** Completes once the exchange was seen and is the right one. */
@@ -26,6 +29,7 @@ export class ExchangeCheck extends Context.Service<ExchangeCheck, {
   static readonly layer = Layer.effect(
     ExchangeCheck,
     Effect.gen(function*() {
+      const { roles } = (yield* AppConfig).app
       const client = yield* BinanceClient
       const engine = yield* Engine
       const store = yield* Store
@@ -60,7 +64,8 @@ export class ExchangeCheck extends Context.Service<ExchangeCheck, {
           yield* serverTime.sync
         }
       })
-      yield* supervisor.supervise(loopName, keepMeasured)
+      // A process that only takes orders in needs no keys and asks the exchange nothing.
+      if (roles.some((role) => talking.has(role))) yield* supervisor.supervise(loopName, keepMeasured)
 
       return ExchangeCheck.of({
         passed: Deferred.await(passed),

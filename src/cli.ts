@@ -1,0 +1,82 @@
+/**
+ * The command line: parses, calls main.ts, and ends the process with a code. Every failure that a person can
+ * mend is one sentence on stderr and exit code 1; a stack trace is only for bugs.
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Cause, Effect, Exit, Option, Runtime, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import { migrate, serve, simulateExchange, topics, verify } from "./main.ts"
+
+// What is left of the grace that Kubernetes gives (30 s), whatever hangs.
+const stopDeadlineMillis = 28_000
+// A second signal means: now.
+const impatientDeadlineMillis = 1_000
+
+const signals = { count: 0, last: null as NodeJS.Signals | null }
+
+const onSignal = (signal: NodeJS.Signals) => {
+  signals.count += 1
+  signals.last = signal
+  const deadline = signals.count === 1 ? stopDeadlineMillis : impatientDeadlineMillis
+  setTimeout(() => process.exit(1), deadline).unref()
+}
+process.on("SIGTERM", onSignal)
+process.on("SIGINT", onSignal)
+
+const port = Flag.Int("port").pipe(
+  Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
+  Flag.withDefault(9_080),
+  Flag.withDescription("where it listens; 0 takes a free one")
+)
+
+const simulator = Command.make("simulate-exchange", {
+  port,
+  host: Flag.String("host").pipe(Flag.withDefault("127.0.0.1"), Flag.withDescription("loopback unless you say otherwise")),
+  seed: Flag.Int("seed").pipe(Flag.withDefault(7), Flag.withDescription("the same seed makes the same market")),
+  journal: Flag.String("journal").pipe(
+    Flag.optional,
+    Flag.withDescription("folder that keeps orders, trades and balances over restarts")
+  ),
+  latencyMillis: Flag.Int("latency-ms").pipe(
+    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60_000 }))),
+    Flag.withDefault(0),
+    Flag.withDescription("milliseconds that every answer takes longer")
+  ),
+  limits: Flag.Literals("limits", ["off", "real"]).pipe(
+    Flag.withDefault("off"),
+    Flag.withDescription("real: request and order limits are enforced")
+  )
+}, ({ journal, ...flags }) => simulateExchange({ ...flags, journal: Option.getOrUndefined(journal) })).pipe(
+  Command.withDescription("Run the exchange simulator alone")
+)
+
+const nexus = Command.make("nexus").pipe(
+  Command.withDescription("Order manager for Binance Spot"),
+  Command.withSubcommands([
+    Command.make("serve", {}, () => serve(() => signals.last)).pipe(
+      Command.withDescription("Serve the HTTP API and execute orders")
+    ),
+    Command.make("migrate", {}, () => migrate).pipe(Command.withDescription("Bring the database's schema up to date")),
+    Command.make("topics", {}, () => topics).pipe(Command.withDescription("Create the Kafka topics, or check them")),
+    Command.make("verify", {}, () => verify).pipe(
+      Command.withDescription("Recompute chains, versions, positions and lives of the whole log")
+    ),
+    simulator
+  ])
+)
+
+const teardown: Runtime.Teardown = (exit, onExit) => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return onExit(0)
+  const error = Cause.squash(exit.cause)
+  const mendable = !Cause.hasDies(exit.cause) && error instanceof Error
+  if (!(mendable && Runtime.getErrorReported(error) === false)) {
+    process.stderr.write(mendable ? `nexus: ${error.message}\n` : `nexus: a bug ended the program\n${Cause.pretty(exit.cause)}\n`)
+  }
+  onExit(1)
+}
+
+nexus.pipe(
+  Command.run({ version: "0.1.0" }),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({ disableErrorReporting: true, teardown })
+)

@@ -1,0 +1,176 @@
+/**
+ * Proof: memory is flat. 100,000 orders, 20,000 of them resting at once, the simulator a process of its own;
+ * once all have ended, heap after collection is within 10 % and the resident set within 20 % of what they
+ * were after the warm-up. Asked through the inspector, so the program runs as anyone runs it.
+ *
+ *   node tools/proofs/memory.ts [--orders 100000] [--resting 20000] [--connections 32]
+ */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { freePort, keys, pause, Program } from "./programs.ts"
+
+const { values } = parseArgs({
+  options: {
+    orders: { type: "string", default: "100000" },
+    resting: { type: "string", default: "20000" },
+    warmup: { type: "string", default: "10000" },
+    connections: { type: "string", default: "32" }
+  }
+})
+const orders = Number(values.orders)
+const resting = Number(values.resting)
+const warmup = Number(values.warmup)
+const connections = Number(values.connections)
+const heapLimit = 1.1
+const residentLimit = 1.2
+// Orders that are open at a time while market orders are posted, so that none becomes stale in the queue.
+const backlog = 2_000
+
+const folder = mkdtempSync(join(tmpdir(), "nexus-memory-"))
+mkdirSync(join(folder, "journal"))
+const [exchangePort, appPort, inspectPort] = [await freePort(), await freePort(), await freePort()]
+const app = `http://127.0.0.1:${appPort}`
+const credentials = { BINANCE_TESTNET_API_KEY: keys.apiKey, BINANCE_TESTNET_API_SECRET: keys.apiSecret }
+const simulator = new Program(
+  ["simulate-exchange", "--port", `${exchangePort}`, "--seed", "7", "--journal", join(folder, "journal")],
+  credentials,
+  join(folder, "exchange.log"),
+  `http://127.0.0.1:${exchangePort}/api/v3/ping`
+)
+const nexus = new Program(
+  ["serve"],
+  {
+    ...credentials,
+    NEXUS_APP_PORT: `${appPort}`,
+    NEXUS_APP_DATA_DIR: join(folder, "data"),
+    NEXUS_BINANCE_TESTNET_BASE_URL: `http://127.0.0.1:${exchangePort}`,
+    NEXUS_BINANCE_TESTNET_WS_API_URL: `ws://127.0.0.1:${exchangePort}/ws-api/v3`
+  },
+  join(folder, "nexus.log"),
+  `${app}/ready`,
+  [`--inspect=127.0.0.1:${inspectPort}`]
+)
+
+interface Memory {
+  readonly heapUsed: number
+  readonly rss: number
+}
+
+const memory = async (): Promise<Memory> => {
+  const targets = (await (await fetch(`http://127.0.0.1:${inspectPort}/json`)).json()) as ReadonlyArray<{ webSocketDebuggerUrl: string }>
+  const socket = new WebSocket(targets[0]!.webSocketDebuggerUrl)
+  await new Promise((resolve, reject) => {
+    socket.addEventListener("open", resolve)
+    socket.addEventListener("error", reject)
+  })
+  let id = 0
+  const call = (method: string, params: object = {}): Promise<{ result: { value: string } }> =>
+    new Promise((resolve) => {
+      const mine = ++id
+      const onMessage = (event: MessageEvent) => {
+        const answer = JSON.parse(String(event.data)) as { id?: number; result: { result: { value: string } } }
+        if (answer.id !== mine) return
+        socket.removeEventListener("message", onMessage)
+        resolve(answer.result)
+      }
+      socket.addEventListener("message", onMessage)
+      socket.send(JSON.stringify({ id: mine, method, params }))
+    })
+  await call("HeapProfiler.enable")
+  await call("HeapProfiler.collectGarbage")
+  await call("HeapProfiler.collectGarbage")
+  const answer = await call("Runtime.evaluate", { expression: "JSON.stringify(process.memoryUsage())" })
+  socket.close()
+  return JSON.parse(answer.result.value) as Memory
+}
+
+const request = async (method: string, path: string, body?: object): Promise<number> => {
+  const response = await fetch(app + path, {
+    method,
+    ...(body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) })
+  })
+  await response.text()
+  return response.status
+}
+
+const processing = async (): Promise<number> => {
+  const text = await (await fetch(`${app}/metrics`)).text()
+  return Number(/^orders_processing (\d+)/m.exec(text)?.[1] ?? Number.NaN)
+}
+
+const inParallel = async (count: number, each: (index: number) => Promise<void>): Promise<void> => {
+  let next = 0
+  await Promise.all(Array.from({ length: connections }, async () => {
+    while (next < count) await each(next++)
+  }))
+}
+
+const market = (prefix: string, base: number) => async (index: number): Promise<void> => {
+  while (index % 256 === 0 && (await processing()) > base + backlog) await pause(200)
+  const status = await request("POST", "/api/v1/orders", {
+    id: `${prefix}-${index}`,
+    symbol: "ETHUSDT",
+    side: index % 2 === 0 ? "BUY" : "SELL",
+    type: "MARKET",
+    quantity: "0.01"
+  })
+  if (status !== 202) throw new Error(`${prefix}-${index} was answered ${status}`)
+}
+
+const until = async (count: number): Promise<void> => {
+  while ((await processing()) > count) await pause(500)
+}
+
+const report = (name: string, { heapUsed, rss }: Memory) =>
+  console.log(`${name.padEnd(36)} heap ${(heapUsed / 1e6).toFixed(1)} MB  resident ${(rss / 1e6).toFixed(1)} MB`)
+
+let code = 1
+try {
+  await simulator.start()
+  await nexus.start()
+  await inParallel(warmup, market("warm", 0))
+  await until(0)
+  await pause(3_000)
+  const before = await memory()
+  report(`after ${warmup} orders to warm up`, before)
+
+  const symbol = (await (await fetch(`${app}/api/v1/symbols/BNBUSDT`)).json()) as { bid: number }
+  // Far below the market, so that it rests; above the smallest notional.
+  const price = (Math.floor(symbol.bid * 0.5 * 10) / 10).toFixed(1)
+  const quantity = (Math.ceil((12 / Number(price)) * 100) / 100).toFixed(2)
+  await inParallel(resting, async (index) => {
+    const status = await request("POST", "/api/v1/orders", {
+      id: `rest-${index}`,
+      symbol: "BNBUSDT",
+      side: "BUY",
+      type: "LIMIT",
+      price,
+      quantity
+    })
+    if (status !== 202) throw new Error(`rest-${index} was answered ${status}`)
+    while (index % 256 === 0 && (await processing()) < index - backlog) await pause(100)
+  })
+  report(`${resting} orders resting`, await memory())
+  await inParallel(orders - resting, market("order", resting))
+  await until(resting)
+  report(`${orders - resting} more orders ended`, await memory())
+  await inParallel(resting, async (index) => {
+    await request("DELETE", `/api/v1/orders/rest-${index}`)
+  })
+  await until(0)
+  await pause(5_000)
+  const after = await memory()
+  report("all ended", after)
+  const heap = after.heapUsed / before.heapUsed
+  const resident = after.rss / before.rss
+  console.log(`heap ${heap.toFixed(3)} (limit ${heapLimit}), resident ${resident.toFixed(3)} (limit ${residentLimit})`)
+  code = heap <= heapLimit && resident <= residentLimit ? 0 : 1
+} finally {
+  await nexus.stop("SIGTERM")
+  await simulator.stop("SIGTERM")
+}
+if (code === 0) rmSync(folder, { recursive: true, force: true })
+else console.log(`logs in ${folder}`)
+process.exitCode = code
