@@ -1,0 +1,155 @@
+/**
+ * Group commit for one lane: takes all that waits, 1 to 256 commands, and stores it with one call; no
+ * artificial delay, one call in flight. Batch size follows load by itself.
+ *
+ * A batch whose data PostgreSQL refuses is halved until the one bad command fails alone. Any other error
+ * leaves the outcome open, so the identical call is repeated until it answers; the append function knows
+ * again what is stored already. Callers do not end that: they leave at their own deadlines.
+ *
+ * The queue is owned by the one fiber that runs `run`, and bounded; a full one refuses at once.
+ */
+import { Deferred, Effect, Latch, Random, Result } from "effect"
+import type { StoreUnavailable } from "./StoreUnavailable.ts"
+
+/** One command in the queue, with its JSON made once. */
+export interface Entry<A, E> {
+  readonly streamId: string
+  readonly json: string
+  readonly answer: Deferred.Deferred<A, E>
+}
+
+export interface DataRefused {
+  readonly _tag: "DataRefused"
+  readonly sqlState: string
+  readonly detail: string
+}
+
+/** Stores a batch; the answers in its order. */
+export type Call<A, E, T extends Entry<A, E>> = (
+  batch: ReadonlyArray<T>
+) => Effect.Effect<ReadonlyArray<Result.Result<A, E>>, StoreUnavailable | DataRefused>
+
+// Beyond this size one call gains nothing more, and holds the lane for longer.
+const maxBatchCommands = 256
+// Characters of JSON in one call: parsing them stays in milliseconds.
+const maxBatchChars = 512 * 1024
+// Back-off of a call that got no answer: fast enough for a restart of PostgreSQL, slow enough for a long outage.
+const firstPauseMillis = 20
+const maxPauseMillis = 1_000
+
+export interface Batcher<T> {
+  /** False: the queue is full and nothing was queued. */
+  readonly offer: (entry: T, priority: "engine" | "intake") => boolean
+  /** Ends only by interruption, which everybody who waits then shares. */
+  readonly run: Effect.Effect<never>
+  readonly stats: () => { readonly queued: number; readonly appends: number; readonly batches: number }
+}
+
+export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
+  /** Of each of the two queues. */
+  readonly size: number
+  readonly call: Call<A, E, T>
+  readonly refused: (entry: T, why: DataRefused) => E
+  /** Told once per outage, not once per try. */
+  readonly unanswered: (error: StoreUnavailable) => Effect.Effect<void>
+}): Batcher<T> => {
+  // Commands of the engine itself go first: they finish what is in flight.
+  let engine: Array<T> = []
+  let intake: Array<T> = []
+  let inFlight: ReadonlyArray<T> = []
+  let batches = 0
+  let appends = 0
+  const arrived = Latch.makeUnsafe()
+
+  const offer = (entry: T, priority: "engine" | "intake"): boolean => {
+    const queue = priority === "engine" ? engine : intake
+    if (queue.length >= options.size) return false
+    queue.push(entry)
+    arrived.openUnsafe()
+    return true
+  }
+
+  const take = (): ReadonlyArray<T> => {
+    const batch: Array<T> = []
+    const streams = new Set<string>()
+    let chars = 0
+    const takeFrom = (queue: Array<T>): Array<T> => {
+      const deferred: Array<T> = []
+      let index = 0
+      for (; index < queue.length && batch.length < maxBatchCommands; index++) {
+        const entry = queue[index]!
+        // Two commands of one stream in one call would collide: the second waits for the next call, and so does
+        // everything behind it on that stream.
+        if (streams.has(entry.streamId)) {
+          deferred.push(entry)
+          continue
+        }
+        if (batch.length > 0 && chars + entry.json.length > maxBatchChars) break
+        chars += entry.json.length
+        streams.add(entry.streamId)
+        batch.push(entry)
+      }
+      return index === queue.length ? deferred : [...deferred, ...queue.slice(index)]
+    }
+    engine = takeFrom(engine)
+    intake = takeFrom(intake)
+    return batch
+  }
+
+  const untilAnswered = Effect.fnUntraced(function*(batch: ReadonlyArray<T>) {
+    for (let pause = firstPauseMillis; ; pause = Math.min(pause * 2, maxPauseMillis)) {
+      const outcome = yield* Effect.result(options.call(batch))
+      if (Result.isSuccess(outcome)) return Result.succeed(outcome.success)
+      const { failure } = outcome
+      if (failure._tag === "DataRefused") return Result.fail(failure)
+      if (pause === firstPauseMillis) yield* options.unanswered(failure)
+      yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1)))
+    }
+  })
+
+  const store = (batch: ReadonlyArray<T>): Effect.Effect<void> =>
+    Effect.flatMap(untilAnswered(batch), (outcome) => {
+      if (Result.isSuccess(outcome)) {
+        batches += 1
+        appends += batch.length
+        batch.forEach(({ answer }, index) => {
+          Deferred.doneUnsafe(answer, Effect.fromResult(outcome.success[index]!))
+        })
+        return Effect.void
+      }
+      const [first] = batch
+      if (batch.length === 1 && first !== undefined) {
+        Deferred.doneUnsafe(first.answer, Effect.fail(options.refused(first, outcome.failure)))
+        return Effect.void
+      }
+      const half = batch.length >> 1
+      return Effect.andThen(store(batch.slice(0, half)), Effect.suspend(() => store(batch.slice(half))))
+    })
+
+  const interruptAll = Effect.suspend(() => {
+    const waiting = [...inFlight, ...engine, ...intake]
+    engine = []
+    intake = []
+    return Effect.forEach(waiting, ({ answer }) => Deferred.interrupt(answer), { discard: true })
+  })
+
+  const run = Effect.gen(function*() {
+    while (true) {
+      if (engine.length + intake.length === 0) {
+        arrived.closeUnsafe()
+        yield* arrived.await
+      }
+      // The commands of one tick travel together.
+      yield* Effect.yieldNow
+      inFlight = take()
+      yield* store(inFlight)
+      inFlight = []
+    }
+  }).pipe(Effect.ensuring(interruptAll))
+
+  return {
+    offer,
+    run,
+    stats: () => ({ queued: engine.length + intake.length + inFlight.length, appends, batches })
+  }
+}

@@ -1,0 +1,311 @@
+/**
+ * The log: events appended under compare-and-swap, and read back in order.
+ *
+ * One lane has one order of commits, so its positions are dense (INV-5): a reader needs one integer and
+ * skips nothing. An append is durable when it succeeds (INV-1); the events, the stream head, the lane's batch
+ * row and the blotter row stand in one transaction. What a conflict means for the command is the engine's.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Context, Deferred, Effect, Latch, Layer, Result, Schema } from "effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { SealedEvent, StoredEvent } from "../domain/Envelope.ts"
+import { laneOf } from "../domain/Ids.ts"
+import type { Totals } from "../domain/invariants.ts"
+import { densityFaults } from "../domain/invariants.ts"
+import type { Order } from "../domain/Order.ts"
+import type { DataRefused, Entry } from "./Batcher.ts"
+import { makeBatcher } from "./Batcher.ts"
+import { columnsOf, rowOf } from "./BlotterRow.ts"
+import { makeCommitSignal } from "./CommitSignal.ts"
+import { decodeAppended, decodeEvents, decodeHeads, decodeLaneHeads, decodeStreams, decodeTotals, storedEventColumns } from "./LogRows.ts"
+import { detailOf, isDataError, sqlStateOf, StoreUnavailable } from "./StoreUnavailable.ts"
+
+export interface Append {
+  readonly streamId: string
+  /** Version the stream has now; 0 for a new one. */
+  readonly expected: number
+  readonly commandId: string
+  /** Non-empty, sealed by domain/Envelope.seal: versions `expected` + 1 and on, hashes chained. */
+  readonly events: ReadonlyArray<SealedEvent>
+  /** Hash on the stream head before the append, hex, "" for none: compared together with the version. */
+  readonly previousHash: string
+  /** Hex. Set with the first event of an order; null afterwards and for the account. */
+  readonly requestHash: string | null
+  /** The order before and after, for totals and the blotter row; null for the account stream. */
+  readonly order: { readonly before: Order; readonly after: Order } | null
+  /** The engine's own commands go ahead of new orders in the lane's queue. */
+  readonly priority: "engine" | "intake"
+}
+
+export interface AppendResult {
+  readonly version: number
+  /** These very events stood in the log already. */
+  readonly duplicate: boolean
+}
+
+/** Someone else appended first; nothing was stored. Reload and decide again, never repeat blindly. */
+export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
+  streamId: Schema.String,
+  expected: Schema.Int,
+  /** Where the stream is; 0: it does not exist. */
+  actual: Schema.Int
+}) {}
+
+/** This one command's data cannot be stored (SQLSTATE class 22 or 23), now or later; the others of its batch were. */
+export class Unstorable extends Schema.TaggedError<Unstorable>()("Unstorable", {
+  streamId: Schema.String,
+  sqlState: Schema.String,
+  detail: Schema.String
+}) {}
+
+/** The queue of the lane is full: nothing was queued. */
+export class LaneFull extends Schema.TaggedError<LaneFull>()("LaneFull", { lane: Schema.Int }) {}
+
+type Refusal = VersionConflict | Unstorable
+
+interface QueuedAppend extends Entry<AppendResult, Refusal> {
+  readonly expected: number
+  readonly count: number
+}
+
+// A call that is stuck on a dead connection is given up and repeated. The server's own statement_timeout is
+// shorter; this is for the answer that never comes.
+const callTimeout = "15 seconds"
+
+export class EventStore extends Context.Service<EventStore, {
+  readonly lanes: number
+  /**
+   * Durable when it succeeds. Waits for its lane's batch, and for PostgreSQL as long as that takes; interrupting
+   * the caller only ends its waiting.
+   */
+  readonly append: (entry: Append) => Effect.Effect<AppendResult, VersionConflict | Unstorable | LaneFull>
+  /** One consistent read of a stream; no events: there is no such stream. */
+  readonly load: (streamId: string) => Effect.Effect<
+    { readonly events: ReadonlyArray<StoredEvent>; readonly requestHash: string },
+    StoreUnavailable
+  >
+  readonly head: (streamId: string) => Effect.Effect<
+    { readonly version: number; readonly hash: string; readonly requestHash: string } | null,
+    StoreUnavailable
+  >
+  /** The lane's events after a position, dense; a hole is a defect. */
+  readonly readLane: (
+    lane: number,
+    after: number,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<StoredEvent>, StoreUnavailable>
+  /** Last position of each lane; 0 for an empty one. */
+  readonly laneHeads: Effect.Effect<
+    ReadonlyArray<{ readonly lane: number; readonly position: number }>,
+    StoreUnavailable
+  >
+  /** One read per lane, at its last batch; the same on every replica. */
+  readonly totals: Effect.Effect<Totals, StoreUnavailable>
+  /**
+   * Completes once something was committed on the lane, by this process or another, since it last completed.
+   * A wake-up, not a promise: keep a slow poll beside it.
+   */
+  readonly committed: (lane: number) => Effect.Effect<void>
+  readonly stats: Effect.Effect<{ readonly queued: number; readonly appends: number; readonly batches: number }>
+}>()("nexus/sql/EventStore") {
+  static readonly layer = (options: {
+    readonly lanes: number
+    /** This process, on its batches. */
+    readonly node: string
+    /** Appends that may wait for one lane, of the engine and of intake each. */
+    readonly laneQueueSize: number
+  }) =>
+    Layer.effect(
+      EventStore,
+      Effect.gen(function*() {
+        const { lanes, node } = options
+        const sql = yield* PgClient.PgClient
+        const wakeUps = Array.from({ length: lanes }, () => Latch.makeUnsafe())
+        const wake = (lane: number): void => {
+          wakeUps[lane]?.openUnsafe()
+        }
+        const signal = yield* makeCommitSignal({ lanes, onCommit: wake })
+
+        const makeLane = Effect.fnUntraced(function*(lane: number) {
+          const batcher = makeBatcher<AppendResult, Refusal, QueuedAppend>({
+            size: options.laneQueueSize,
+            call: (batch) =>
+              Effect.tap(store(sql, lane, node, batch), () =>
+                Effect.sync(() => {
+                  wake(lane)
+                  signal.committed(lane)
+                })),
+            refused: ({ streamId }, { detail, sqlState }) => new Unstorable({ streamId, sqlState, detail }),
+            unanswered: (error) => Effect.logWarning("an append got no answer and is repeated", { lane }, error)
+          })
+          yield* Effect.forkScoped(batcher.run)
+          return batcher
+        })
+        const batchers = yield* Effect.forEach(Array.from({ length: lanes }, (_, lane) => lane), makeLane)
+
+        const append = (entry: Append): Effect.Effect<AppendResult, Refusal | LaneFull> =>
+          Effect.suspend((): Effect.Effect<AppendResult, Refusal | LaneFull> => {
+            const lane = laneOf(entry.streamId, lanes)
+            const answer = Deferred.makeUnsafe<AppendResult, Refusal>()
+            const queued: QueuedAppend = {
+              streamId: entry.streamId,
+              expected: entry.expected,
+              count: entry.events.length,
+              json: jsonOf(entry, lane),
+              answer
+            }
+            if (!batchers[lane]!.offer(queued, entry.priority)) return Effect.fail(new LaneFull({ lane }))
+            return Deferred.await(answer)
+          })
+
+        const load = Effect.fnUntraced(function*(streamId: string) {
+          const events = decodeStreams(
+            yield* reading(
+              sql`select ${sql.literal(storedEventColumns)}, encode(s.request_hash, 'hex') as "requestHash"
+                from streams s join events e on e.stream_id = s.stream_id
+                where s.stream_id = ${streamId} order by e.version`
+            )
+          )
+          return { events, requestHash: events[0]?.requestHash ?? "" }
+        })
+
+        const head = Effect.fnUntraced(function*(streamId: string) {
+          const [row] = decodeHeads(
+            yield* reading(
+              sql`select version, encode(head_hash, 'hex') as hash, encode(request_hash, 'hex') as "requestHash"
+                from streams where stream_id = ${streamId}`
+            )
+          )
+          return row ?? null
+        })
+
+        const readLane = Effect.fnUntraced(function*(lane: number, after: number, limit: number) {
+          const events = decodeEvents(
+            yield* reading(
+              sql`select ${sql.literal(storedEventColumns)} from events e
+                where e.lane = ${lane} and e.position > ${after} order by e.position limit ${limit}`
+            )
+          )
+          const faults = densityFaults(events.map((event) => event.position), after)
+          if (faults.length > 0) return yield* Effect.die(new Error(`lane ${lane} has a hole: position ${faults[0]}`))
+          return events
+        })
+
+        const laneHeads = Effect.map(
+          reading(
+            sql`select lane::int, coalesce((select last_position from batches where batches.lane = l.lane
+                order by last_position desc limit 1), 0) as position
+              from generate_series(0, ${lanes - 1}) as l(lane) order by lane`
+          ),
+          decodeLaneHeads
+        )
+
+        const totals = Effect.map(
+          reading(
+            sql`select coalesce(sum(b.orders_total), 0)::int8 as total,
+                coalesce(sum(b.orders_processing), 0)::int8 as processing,
+                coalesce(sum(b.orders_completed), 0)::int8 as completed,
+                coalesce(sum(b.orders_failed), 0)::int8 as failed,
+                coalesce(sum(b.orders_cancelled), 0)::int8 as cancelled
+              from generate_series(0, ${lanes - 1}) as l(lane)
+              cross join lateral (select * from batches where batches.lane = l.lane
+                order by last_position desc limit 1) b`
+          ),
+          (rows) => decodeTotals(rows)[0]
+        )
+
+        const committed = (lane: number) =>
+          Effect.andThen(wakeUps[lane]!.await, Effect.sync(() => void wakeUps[lane]!.closeUnsafe()))
+
+        const stats = Effect.sync(() => {
+          const sum = { queued: 0, appends: 0, batches: 0 }
+          for (const batcher of batchers) {
+            const { appends, batches, queued } = batcher.stats()
+            sum.queued += queued
+            sum.appends += appends
+            sum.batches += batches
+          }
+          return sum
+        })
+
+        return EventStore.of({ lanes, append, load, head, readLane, laneHeads, totals, committed, stats })
+      })
+    )
+}
+
+const reading = (statement: Effect.Effect<ReadonlyArray<unknown>, SqlError>) =>
+  statement.pipe(
+    Effect.mapError(StoreUnavailable.of),
+    Effect.timeoutOrElse({
+      duration: callTimeout,
+      orElse: () => Effect.fail(StoreUnavailable.of(new Error("no answer in time")))
+    })
+  )
+
+const store = Effect.fnUntraced(function*(
+  sql: PgClient.PgClient,
+  lane: number,
+  node: string,
+  batch: ReadonlyArray<QueuedAppend>
+) {
+  const commands = `[${batch.map(({ json }) => json).join(",")}]`
+  const rows = yield* sql`select appended, others from append(${lane}::int2, ${node}, ${commands}::jsonb)`.pipe(
+    Effect.mapError(sortedOut),
+    Effect.timeoutOrElse({
+      duration: callTimeout,
+      orElse: () => Effect.fail(StoreUnavailable.of(new Error("no answer in time")))
+    })
+  )
+  const [{ appended, others }] = decodeAppended(rows)
+  if (appended + others.length !== batch.length) {
+    return yield* Effect.die(new Error(`append answered for ${appended + others.length} of ${batch.length} commands`))
+  }
+  const results = batch.map(({ count, expected }): Result.Result<AppendResult, Refusal> =>
+    Result.succeed({ version: expected + count, duplicate: false })
+  )
+  for (const { i, outcome, version } of others) {
+    const { expected, streamId } = batch[i - 1]!
+    results[i - 1] = outcome === "duplicate"
+      ? Result.succeed({ version, duplicate: true })
+      : Result.fail(new VersionConflict({ streamId, expected, actual: version }))
+  }
+  return results
+})
+
+const sortedOut = (error: SqlError): StoreUnavailable | DataRefused => {
+  const sqlState = sqlStateOf(error)
+  return sqlState !== null && isDataError(sqlState)
+    ? { _tag: "DataRefused", sqlState, detail: detailOf(error) }
+    : StoreUnavailable.of(error)
+}
+
+// The names are those of the append function; one letter each, for every order pays for them twice.
+const jsonOf = ({ commandId, events, expected, order, previousHash, requestHash, streamId }: Append, lane: number): string => {
+  const version = expected + events.length
+  const row = order === null ? null : rowOf(streamId, lane, version, order.after)
+  return JSON.stringify({
+    s: streamId,
+    v: expected,
+    n: events.length,
+    p: previousHash,
+    h: events[events.length - 1]?.hash,
+    q: requestHash,
+    b: order?.before.status ?? null,
+    a: order?.after.status ?? null,
+    c: commandId,
+    e: events.map((event) => ({
+      i: event.eventId,
+      t: event.type,
+      s: event.schemaVersion,
+      o: event.occurredAt,
+      a: event.actor,
+      r: event.correlationId,
+      u: event.causationId,
+      w: event.traceParent,
+      d: event.data,
+      p: event.previousHash,
+      h: event.hash
+    })),
+    o: row === null ? null : columnsOf(row)
+  })
+}
