@@ -199,7 +199,10 @@ describe("a planted fault is found:", () => {
         path: "src/sql/Leases.ts",
         text: 'import { Pool } from "./Pool.ts"\n/* Date.now */ sql`select 1 from x`; Layer.provide(Pool.layer)'
       },
-      { path: "src/http/a.ts", text: `const words = "select one of them"; const url = "https://x/y" // process.exit` },
+      {
+        path: "src/http/a.ts",
+        text: `const words = "select one of them"; const ours = "/api/v1/orders"; const url = "https://x/y" // process.exit`
+      },
       { path: "test/sql/Leases.expiry.integration.test.ts", text: "" },
       { path: "test/restart.integration.test.ts", text: "" }
     ]

@@ -3,7 +3,7 @@
  *
  * A small shell stands between: it starts the child in a session of its own, so that a Ctrl-C meant for us does
  * not reach it, and holds our end of a pipe. When the pipe closes (we asked for it, or were killed with -9) the
- * shell sends the stop signal, waits for at most ten seconds, kills, and removes the folders it was given.
+ * shell sends the stop signal, waits (ten seconds unless told), kills, and removes the folder it was given.
  * Used for the servers of the tests and for `npm run kafka`; the program itself has its own rules for its database.
  */
 import { spawn } from "node:child_process"
@@ -18,6 +18,8 @@ export interface GuardedOptions {
   readonly stopSignal: "TERM" | "QUIT" | "INT"
   /** Removed once the child was stopped; kept when it died by itself, so that it can be started again. */
   readonly removeAtEnd?: string
+  /** How long the child may take to stop before it is killed. */
+  readonly graceSeconds?: number
   /** Unprivileged user that runs the child; ours when absent. */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined
 }
@@ -33,11 +35,14 @@ export interface GuardedProcess {
   readonly kill9: () => Promise<void>
 }
 
-// $1 log, $2 signal, $3 folder to remove or "", then the command. `read` is a builtin, so no helper process is left
-// behind; the loop of sleeps is the ten seconds of grace. The trap tells a stop that was asked for from a death.
+/** A loaded broker closes its logs in two or three seconds. */
+const defaultGraceSeconds = 10
+
+// $1 log, $2 signal, $3 folder to remove or "", $4 tenths of a second of grace, then the command. `read` is a builtin, so
+// no helper process is left behind; the loop of sleeps is the grace. The trap tells a stop that was asked for from a death.
 const guard = `
-log=$1 signal=$2 folder=$3 stopping=
-shift 3
+log=$1 signal=$2 folder=$3 tenths=$4 stopping=
+shift 4
 trap 'stopping=1' USR1
 exec 3<&0
 "$@" </dev/null >>"$log" 2>&1 3<&- &
@@ -48,7 +53,7 @@ echo "$child"
   kill -USR1 $$
   kill -"$signal" "$child" 2>/dev/null
   tries=0
-  while kill -0 "$child" 2>/dev/null && [ "$tries" -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+  while kill -0 "$child" 2>/dev/null && [ "$tries" -lt "$tenths" ]; do sleep 0.1; tries=$((tries + 1)); done
   kill -KILL "$child" 2>/dev/null
 ) >/dev/null 2>&1 &
 watcher=$!
@@ -62,8 +67,9 @@ exit "$status"
 
 /** Starts the command; resolves as soon as it has a process id, which says nothing about being ready. */
 export const spawnGuarded = async (options: GuardedOptions): Promise<GuardedProcess> => {
-  const { args, command, log, removeAtEnd = "", stopSignal, user } = options
-  const shell = spawn("/bin/sh", ["-c", guard, "guard", log, stopSignal, removeAtEnd, command, ...args], {
+  const { args, command, graceSeconds = defaultGraceSeconds, log, removeAtEnd = "", stopSignal, user } = options
+  const settings = [log, stopSignal, removeAtEnd, String(graceSeconds * 10)]
+  const shell = spawn("/bin/sh", ["-c", guard, "guard", ...settings, command, ...args], {
     cwd: "/",
     detached: true,
     stdio: ["pipe", "pipe", "ignore"],

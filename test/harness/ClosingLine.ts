@@ -17,11 +17,15 @@ declare module "vitest" {
 const noReason = "marked as skipped in the file"
 
 export class ClosingLine implements Reporter {
-  #lines: ReadonlyArray<string> = []
+  #count = { passed: 0, failed: 0, skipped: 0 }
+  #notes: ReadonlyArray<string> = []
 
   onInit() {
-    process.once("exit", () => {
-      if (this.#lines.length > 0) writeSync(1, `${this.#lines.join("\n")}\n`)
+    process.once("exit", (code) => {
+      // A run that fails without a failed test (a server that did not start, nothing to run) is no success either.
+      const failed = this.#count.failed === 0 && code !== 0 ? 1 : this.#count.failed
+      const line = `${this.#count.passed} passed, ${failed} failed, ${this.#count.skipped} skipped`
+      writeSync(1, `${["", ...this.#notes, line].join("\n")}\n`)
     })
   }
 
@@ -41,11 +45,10 @@ export class ClosingLine implements Reporter {
         ofFile.set(reason, (ofFile.get(reason) ?? 0) + 1)
       }
     }
-    this.#lines = [
-      "",
-      ...[...reasons].flatMap(([file, why]) => [...why].map(([reason, n]) => `skipped: ${file} (${n}): ${reason}`)),
-      `${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`
-    ]
+    this.#count = count
+    this.#notes = [...reasons].flatMap(([file, why]) =>
+      [...why].map(([reason, n]) => `skipped: ${file} (${n}): ${reason}`)
+    )
   }
 }
 

@@ -109,8 +109,8 @@ const readableBinaries = (folder: string, user: User | undefined) => {
   const native = binaries()
   if (spawnSync(join(native, "bin/postgres"), ["--version"], { cwd: "/", ...user }).status === 0) return native
   const copy = join(folder, "native")
-  // Links become files: whatever they point to may be closed to the user as well.
-  cpSync(native, copy, { recursive: true, dereference: true })
+  // The links between the libraries are relative; left alone, Node would make them point back to where they came from.
+  cpSync(native, copy, { recursive: true, verbatimSymlinks: true })
   spawnSync("chmod", ["-R", "a+rX", copy])
   return copy
 }

@@ -157,10 +157,13 @@ const emptyName = (file: SourceFile) =>
     .filter((part) => emptyNames.has(part))
     .map((part) => at(file, "names say what is inside", 0, part))
 
-/** test/sql/EventStore.crash.test.ts and test/sql/EventStoreCrash.test.ts both belong to src/sql/EventStore.ts. */
+/**
+ * test/sql/EventStore.crash.test.ts and test/sql/EventStoreCrash.test.ts both belong to src/sql/EventStore.ts;
+ * test/tools and test/bench belong to the folders of those names; tests of the whole program stand in test itself.
+ */
 const mirror = (files: ReadonlyArray<SourceFile>) => {
   const stems = files
-    .filter(({ path }) => path.startsWith("src/"))
+    .filter(({ path }) => /^(src|tools|bench)\//.test(path))
     .map(({ path }) => path.replace(/^src\//, "").replace(/\.ts$/, ""))
   return files
     .filter(({ path }) => /^test\/.*\.test\.ts$/.test(path) && !path.startsWith("test/harness/"))

@@ -51,7 +51,7 @@ export const onePlaces: ReadonlyArray<OnePlace> = [
   { rule: "kafkajs only in kafka/", pattern: /["']kafkajs(\/[^"']*)?["']/, only: ["kafka"] },
   {
     rule: "Binance paths only in binance/ and simulator/",
-    pattern: /\/s?api\/v[13]\b/,
+    pattern: /\/(api\/v3|sapi\/v\d)\b/,
     only: ["binance", "simulator"]
   },
   {
