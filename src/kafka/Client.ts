@@ -22,7 +22,7 @@ export interface ClientOptions {
 
 export const makeClient = Effect.fnUntraced(function* (options: ClientOptions) {
   yield* Effect.sync(installIdleTimerGuard)
-  const context = yield* Effect.context<never>()
+  const context = yield* Effect.context()
   const log = Effect.runForkWith(context)
   return new Kafka({
     brokers: [...options.brokers],

@@ -7,12 +7,12 @@
  *
  * Lives: starting → joined → (crashed | stopped | silent) → pause → starting …
  */
-import { Cause, Deferred, Duration, Effect, Exit, FiberSet, Random } from "effect"
+import { Cause, Data, Deferred, Duration, Effect, Exit, FiberSet, Random } from "effect"
 import type { Consumer, Kafka } from "kafkajs"
 import { retry } from "./Client.ts"
 import type { Delivered } from "./EventBus.ts"
 import type { Payload } from "./batches.ts"
-import { makeBatches } from "./batches.ts"
+import { GroupError, makeBatches } from "./batches.ts"
 import type { SubscriptionStatus } from "./SubscriptionStatus.ts"
 
 export interface Subscription {
@@ -46,9 +46,8 @@ export const consume = (kafka: Kafka, subscription: Subscription): Effect.Effect
     const { group, name, status } = subscription
     for (let failures = 0; ; failures++) {
       status.starts()
-      const cause = yield* Effect.flip(Effect.scoped(runOnce(kafka, subscription)))
+      const { reason } = yield* Effect.flip(Effect.scoped(runOnce(kafka, subscription)))
       if (status.joined) failures = 0
-      const reason = cause instanceof Error ? cause.message : String(cause)
       status.ends(reason)
       yield* Effect.logWarning("a consumer ended and is built again").pipe(
         Effect.annotateLogs({ topic: name, group, reason })
@@ -57,6 +56,11 @@ export const consume = (kafka: Kafka, subscription: Subscription): Effect.Effect
       yield* Effect.sleep(pause * (0.5 + (yield* Random.next) / 2))
     }
   })
+
+class ConsumerEnded extends Data.TaggedError("ConsumerEnded")<{ readonly reason: string }> {}
+
+const endedBy = (error: unknown): ConsumerEnded =>
+  new ConsumerEnded({ reason: error instanceof Error ? error.message : String(error) })
 
 /** Fails when the consumer has ended, for whatever reason. */
 const runOnce = Effect.fnUntraced(function* (kafka: Kafka, subscription: Subscription) {
@@ -70,14 +74,14 @@ const runOnce = Effect.fnUntraced(function* (kafka: Kafka, subscription: Subscri
     allowAutoTopicCreation: false,
     retry: { ...retry, restartOnFailure: () => Promise.resolve(false) }
   })
-  const ended = yield* Deferred.make<never, unknown>()
-  listen(consumer, status, (error) => Deferred.doneUnsafe(ended, Exit.fail(error)))
+  const ended = yield* Deferred.make<never, ConsumerEnded>()
+  listen(consumer, status, (error) => Deferred.doneUnsafe(ended, Exit.fail(endedBy(error))))
 
   // Closed in reverse: first kafkajs is told to take up nothing more, then the handlers are
   // interrupted (each commits what it has finished), then the consumer leaves its group.
   let started: Promise<void> = Promise.resolve()
   yield* Effect.addFinalizer(() => leave(consumer, () => started))
-  const fork = yield* FiberSet.makeRuntime<never, void, unknown>()
+  const fork = yield* FiberSet.makeRuntime<never, void, GroupError>()
   yield* Effect.addFinalizer(() => Effect.sync(() => void consumer.stop().catch(() => undefined)))
 
   const batches = makeBatches(subscription)
@@ -88,14 +92,20 @@ const runOnce = Effect.fnUntraced(function* (kafka: Kafka, subscription: Subscri
         return new Promise((resolve, reject) => {
           // Interrupted means we are leaving. kafkajs must not take that for a failure of the batch.
           fiber.addObserver((exit) =>
-            Exit.isSuccess(exit) || Cause.hasInterrupts(exit.cause) ? resolve() : reject(Cause.squash(exit.cause))
+            Exit.isSuccess(exit) || Cause.hasInterrupts(exit.cause) ? resolve() : reject(thrownBy(exit.cause))
           )
         })
       })),
-    catch: (error) => error
+    catch: endedBy
   })
   return yield* Effect.raceFirst(Deferred.await(ended), watch(status, batches.beat, sessionTimeoutMillis))
 })
+
+const thrownBy = (cause: Cause.Cause<GroupError>): Error => {
+  const error = Cause.squash(cause)
+  const thrown = error instanceof GroupError ? error.cause : error
+  return thrown instanceof Error ? thrown : new Error(String(thrown))
+}
 
 const start = (
   consumer: Consumer,
@@ -146,10 +156,10 @@ const watch = Effect.fnUntraced(function* (
   for (;;) {
     yield* Effect.sleep(watchMillis)
     yield* beat
-    if (status.stopped) return yield* Effect.fail(new Error("the consumer stopped by itself"))
+    if (status.stopped) return yield* new ConsumerEnded({ reason: "it stopped by itself" })
     const silentMillis = Date.now() - status.lastSignAt
     if (silentMillis > 2 * sessionTimeoutMillis) {
-      return yield* Effect.fail(new Error(`the consumer gave no sign of life for ${silentMillis} ms`))
+      return yield* new ConsumerEnded({ reason: `it gave no sign of life for ${silentMillis} ms` })
     }
   }
 })

@@ -81,7 +81,10 @@ export const layer: Layer.Layer<EventBus> = Layer.effect(
       // In a fiber of the bus: a publisher that is interrupted leaves at once, while the lane stays
       // taken until the record in hand is handled, so that the next batch cannot overtake it.
       const work = yield* Effect.forkIn(
-        Semaphore.withPermit(state.turn, deliverAll(topic, lane, records, state, () => abandoned)),
+        Semaphore.withPermit(
+          state.turn,
+          deliverAll(topic, lane, records, state, () => abandoned)
+        ),
         scope
       )
       yield* Fiber.join(work).pipe(

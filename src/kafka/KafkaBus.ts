@@ -26,7 +26,7 @@ export interface KafkaBusOptions extends TopicsOptions {
 const defaultSessionTimeoutMillis = 30_000
 
 /** How long a publish waits for the topics before it answers; its caller repeats it anyway. */
-const topicsWait = Duration.seconds(5)
+const topicsWait = Duration.seconds(2)
 
 /** A lane that another replica relays now is not ours to complain of; one of ours is tried again long before. */
 const sendProblemMillis = 60_000
@@ -34,8 +34,7 @@ const sendProblemMillis = 60_000
 const firstTopicsPause = Duration.millis(200)
 const longestTopicsPause = Duration.seconds(5)
 
-export const layer = (options: KafkaBusOptions): Layer.Layer<EventBus> =>
-  Layer.effect(EventBus, make(options))
+export const layer = (options: KafkaBusOptions): Layer.Layer<EventBus> => Layer.effect(EventBus, make(options))
 
 const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
   const kafka = yield* makeClient(options)
@@ -89,7 +88,7 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
     yield* producerOf(topic, lane)
       .send(records)
       .pipe(
-        Effect.tapErrorTag("BusUnavailable", (error) => 
+        Effect.tapErrorTag("BusUnavailable", (error) =>
           Effect.sync(() => sendProblems.set(name, { message: error.message, at: Date.now() }))
         )
       )

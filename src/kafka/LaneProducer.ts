@@ -122,10 +122,7 @@ const disconnect = (producer: Producer): Effect.Effect<void> =>
   )
 
 const names = (answer: ReadonlyArray<RecordMetadata>, name: string, lane: number): boolean =>
-  answer.length === 1 &&
-  answer[0]!.topicName === name &&
-  answer[0]!.partition === lane &&
-  answer[0]!.errorCode === 0
+  answer.length === 1 && answer[0]!.topicName === name && answer[0]!.partition === lane && answer[0]!.errorCode === 0
 
 interface Span {
   readonly from: number

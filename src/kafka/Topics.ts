@@ -59,7 +59,9 @@ export const checkTopicsOn = (kafka: Kafka, options: TopicsOptions) =>
       const missing = namesOf(options).filter((name) => !existing.includes(name))
       if (missing.length > 0) {
         return yield* new TopicsWrong({
-          problems: missing.map((name) => `Kafka has no topic "${name}": run "nexus topics", or set kafka.create_topics.`)
+          problems: missing.map(
+            (name) => `Kafka has no topic "${name}": run "nexus topics", or set kafka.create_topics.`
+          )
         })
       }
       yield* checkPartitions(admin, options)
@@ -78,7 +80,11 @@ const withAdmin = <A, E>(
 ): Effect.Effect<A, E | BusUnavailable> =>
   Effect.acquireUseRelease(
     Effect.sync(() => kafka.admin({ retry })),
-    (admin) => Effect.andThen(asked(() => admin.connect()), use(admin)),
+    (admin) =>
+      Effect.andThen(
+        asked(() => admin.connect()),
+        use(admin)
+      ),
     (admin) =>
       Effect.tryPromise(() => admin.disconnect()).pipe(
         Effect.timeoutOption(adminDisconnectMillis),
@@ -90,7 +96,10 @@ const asked = <A>(ask: () => Promise<A>): Effect.Effect<A, BusUnavailable> =>
   Effect.tryPromise({ try: ask, catch: (cause) => new BusUnavailable({ topic: null, lane: null, cause }) })
 
 const existingOf = (admin: Admin, options: TopicsOptions) =>
-  Effect.map(asked(() => admin.listTopics()), (all) => namesOf(options).filter((name) => all.includes(name)))
+  Effect.map(
+    asked(() => admin.listTopics()),
+    (all) => namesOf(options).filter((name) => all.includes(name))
+  )
 
 const createTimeoutMillis = 5_000
 
@@ -132,27 +141,26 @@ const partitionProblem = ({ name, partitions }: ITopicMetadata, lanes: number): 
     : `${found} give kafka.topics another name or delete the topic, for partitions cannot be taken away.`
 }
 
+const mayNotCreate = () => 'This client may not create topics: grant it CREATE, or run "nexus topics" as one that may'
+const mustChange = () => "Kafka refuses these topics: change the kafka section of the configuration"
+
+/** By kafkajs' name of the broker's answer. */
+const sentences: Readonly<Record<string, (options: TopicsOptions) => string>> = {
+  INVALID_REPLICATION_FACTOR: ({ replicationFactor }) =>
+    `Kafka cannot keep ${replicationFactor} copies: lower kafka.replication_factor or start more brokers`,
+  TOPIC_AUTHORIZATION_FAILED: mayNotCreate,
+  CLUSTER_AUTHORIZATION_FAILED: mayNotCreate,
+  INVALID_TOPIC_EXCEPTION: mustChange,
+  INVALID_CONFIG: mustChange,
+  POLICY_VIOLATION: mustChange
+}
+
 /** What the cluster will answer again, in a sentence; null when asking later may help. */
 const refusalOf = (error: unknown, options: TopicsOptions): TopicsWrong | null => {
   for (const each of partsOf(error)) {
     const says = each instanceof Error ? each.message : String(each)
-    switch (protocolType(each)) {
-      case "INVALID_REPLICATION_FACTOR":
-        return new TopicsWrong({
-          problems: [
-            `Kafka cannot keep ${options.replicationFactor} copies: lower kafka.replication_factor or start more brokers (${says}).`
-          ]
-        })
-      case "TOPIC_AUTHORIZATION_FAILED":
-      case "CLUSTER_AUTHORIZATION_FAILED":
-        return new TopicsWrong({
-          problems: [`This client may not create topics: grant it CREATE, or run "nexus topics" as one that may (${says}).`]
-        })
-      case "INVALID_TOPIC_EXCEPTION":
-      case "INVALID_CONFIG":
-      case "POLICY_VIOLATION":
-        return new TopicsWrong({ problems: [`Kafka refuses these topics: change the kafka section of the configuration (${says}).`] })
-    }
+    const sentence = sentences[protocolType(each) ?? ""]
+    if (sentence !== undefined) return new TopicsWrong({ problems: [`${sentence(options)} (${says}).`] })
   }
   return null
 }

@@ -4,7 +4,7 @@
  * Owns which lanes are in hand. Heartbeats come from outside at a steady pace, not between records:
  * a record that takes long must not cost us the lane and have every record handled twice.
  */
-import { Effect } from "effect"
+import { Data, Effect } from "effect"
 import type { EachBatchPayload, KafkaMessage } from "kafkajs"
 import type { Delivered } from "./EventBus.ts"
 import type { SubscriptionStatus } from "./SubscriptionStatus.ts"
@@ -14,10 +14,13 @@ export type Payload = Pick<
   "batch" | "resolveOffset" | "heartbeat" | "commitOffsetsIfNecessary" | "isRunning" | "isStale"
 >
 
+/** What kafkajs threw. It knows what to do by the kind of its own error, so it gets back the very same. */
+export class GroupError extends Data.TaggedError("GroupError")<{ readonly cause: unknown }> {}
+
 interface Current {
   readonly payload: Payload
   /** Why this lane may not be ours any more. kafkajs gets it back and joins again. */
-  lost: unknown
+  lost: GroupError | undefined
 }
 
 export const makeBatches = (options: {
@@ -27,7 +30,7 @@ export const makeBatches = (options: {
   const { deliver, status } = options
   const current = new Set<Current>()
 
-  const handle = (payload: Payload): Effect.Effect<void, unknown> =>
+  const handle = (payload: Payload): Effect.Effect<void, GroupError> =>
     Effect.suspend(() => {
       const { messages, partition, topic } = payload.batch
       const mine: Current = { payload, lost: undefined }
@@ -85,9 +88,8 @@ export const makeBatches = (options: {
   return { handle, beat }
 }
 
-/** kafkajs knows what to do by the kind of its own error, so it must get back the very same. */
-const fromKafka = (ask: () => Promise<void>): Effect.Effect<void, unknown> =>
-  Effect.tryPromise({ try: ask, catch: (error) => error })
+const fromKafka = (ask: () => Promise<void>): Effect.Effect<void, GroupError> =>
+  Effect.tryPromise({ try: ask, catch: (cause) => new GroupError({ cause }) })
 
 const delivered = (lane: number, message: KafkaMessage): Delivered => {
   const headers: Record<string, string> = {}

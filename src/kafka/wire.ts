@@ -87,7 +87,7 @@ const headersOf = (event: StoredEvent, origin: Origin, type: string): Readonly<R
   return headers
 }
 
-const Count = Schema.String.check(Schema.isPattern(/^\d{1,15}$/)).pipe(Schema.decodeTo(Schema.NumberFromString))
+const Count = Schema.String.check(Schema.isPattern(/^\d{1,15}$/)).pipe(Schema.decodeTo(Schema.FiniteFromString))
 
 const Headers = Schema.Struct({
   ce_specversion: Schema.Literal("1.0"),

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber } from "effect"
 import * as EmbeddedBus from "../../src/kafka/EmbeddedBus.ts"
 import { EventBus } from "../../src/kafka/EventBus.ts"
-import { collect, eventBusContract, record, values } from "./EventBus.contract.ts"
+import { batchOf, collect, eventBusContract, record, values } from "./EventBus.contract.ts"
 import { until } from "./until.ts"
 
 eventBusContract("the embedded bus", () => EmbeddedBus.layer)
@@ -15,7 +15,8 @@ describe("the embedded bus", () => {
       const error = yield* Effect.flip(bus.publish("orders", 1, [record("o-1", "x")]))
 
       assert.strictEqual(error._tag, "NoSubscribers")
-    }).pipe(Effect.provide(EmbeddedBus.layer)))
+    }).pipe(Effect.provide(EmbeddedBus.layer))
+  )
 
   it.live("a publish succeeds only after every group has handled the record", () =>
     Effect.gen(function* () {
@@ -31,7 +32,8 @@ describe("the embedded bus", () => {
       yield* Fiber.join(publisher)
 
       assert.isUndefined(before)
-    }).pipe(Effect.scoped, Effect.provide(EmbeddedBus.layer)))
+    }).pipe(Effect.scoped, Effect.provide(EmbeddedBus.layer))
+  )
 
   it.live("a publisher whose last listener leaves is told so instead of waiting for ever", () =>
     Effect.gen(function* () {
@@ -39,7 +41,11 @@ describe("the embedded bus", () => {
       let holds = false
       const { stop } = yield* collect(bus, {
         group: "a",
-        handle: () => Effect.andThen(Effect.sync(() => (holds = true)), Effect.never)
+        handle: () =>
+          Effect.andThen(
+            Effect.sync(() => (holds = true)),
+            Effect.never
+          )
       })
       yield* Effect.yieldNow
       const held = yield* Effect.forkScoped(Effect.flip(bus.publish("orders", 0, [record("o-1", "x")])))
@@ -50,7 +56,8 @@ describe("the embedded bus", () => {
 
       assert.strictEqual((yield* Fiber.join(held))._tag, "NoSubscribers")
       assert.strictEqual((yield* Fiber.join(queued))._tag, "NoSubscribers")
-    }).pipe(Effect.scoped, Effect.provide(EmbeddedBus.layer)))
+    }).pipe(Effect.scoped, Effect.provide(EmbeddedBus.layer))
+  )
 
   it.live("a publisher that is interrupted leaves at once, and the next batch does not overtake its record", () =>
     Effect.gen(function* () {
@@ -67,7 +74,7 @@ describe("the embedded bus", () => {
           })
       })
       yield* Effect.yieldNow
-      const leaver = yield* Effect.forkScoped(bus.publish("orders", 0, ["held", "never sent"].map((v) => record("o", v))))
+      const leaver = yield* Effect.forkScoped(bus.publish("orders", 0, batchOf("o", "held", "never sent")))
       yield* until("the record is in hand", () => started.length === 1)
 
       const exit = yield* Effect.andThen(Fiber.interrupt(leaver), Fiber.await(leaver))
@@ -79,7 +86,8 @@ describe("the embedded bus", () => {
       assert.isTrue(Exit.isFailure(exit))
       assert.deepStrictEqual(started, ["held", "held done", "next", "next done"])
       assert.deepStrictEqual(values(got), [])
-    }).pipe(Effect.scoped, Effect.provide(EmbeddedBus.layer)))
+    }).pipe(Effect.scoped, Effect.provide(EmbeddedBus.layer))
+  )
 
   it.live("as many lanes are handled at once as the subscriber asks for, and no more", () =>
     Effect.gen(function* () {
@@ -107,5 +115,6 @@ describe("the embedded bus", () => {
       yield* Fiber.joinAll(publishers)
 
       assert.strictEqual(most, 2)
-    }).pipe(Effect.scoped, Effect.provide(EmbeddedBus.layer)))
+    }).pipe(Effect.scoped, Effect.provide(EmbeddedBus.layer))
+  )
 })

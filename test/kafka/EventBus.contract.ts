@@ -13,6 +13,8 @@ type Bus = typeof EventBus.Service
 
 export const record = (key: string, value: string): BusRecord => ({ key, value, headers: { ce_id: `${key}-${value}` } })
 
+export const batchOf = (key: string, ...all: ReadonlyArray<string>) => all.map((value) => record(key, value))
+
 /** Publishes as the relay does: until it is taken. */
 export const publishUntilTaken = (bus: Bus, topic: Topic, lane: number, records: ReadonlyArray<BusRecord>) =>
   bus.publish(topic, lane, records).pipe(
@@ -50,7 +52,11 @@ export const eventBusContract = (adapter: string, freshLayer: () => Layer.Layer<
     test("a record arrives with the key, value, headers and lane it was published with", (bus) =>
       Effect.gen(function* () {
         const { got } = yield* collect(bus, { group: "a" })
-        const sent: BusRecord = { key: "o-1", value: `{"price":"1.10","text":"ü €"}`, headers: { ce_id: "7", traceparent: "00-ab" } }
+        const sent: BusRecord = {
+          key: "o-1",
+          value: `{"price":"1.10","text":"ü €"}`,
+          headers: { ce_id: "7", traceparent: "00-ab" }
+        }
 
         yield* publishUntilTaken(bus, "orders", 2, [sent])
         yield* until("the record arrives", () => got.length > 0)
@@ -69,9 +75,7 @@ export const eventBusContract = (adapter: string, freshLayer: () => Layer.Layer<
         yield* Effect.forEach(
           [0, 1, 2, 3],
           (lane) =>
-            Effect.forEach(batches, (batch) =>
-              publishUntilTaken(bus, "orders", lane, batch.map((value) => record(`o-${lane}`, value)))
-            ),
+            Effect.forEach(batches, (batch) => publishUntilTaken(bus, "orders", lane, batchOf(`o-${lane}`, ...batch))),
           { concurrency: "unbounded" }
         )
         yield* until("all arrive", () => got.length >= 60)
@@ -103,8 +107,14 @@ export const eventBusContract = (adapter: string, freshLayer: () => Layer.Layer<
         const [a1, a2, b] = members
         yield* until("both groups have all", () => a1!.got.length + a2!.got.length >= 4 && b!.got.length >= 4)
 
-        assert.sameMembers(once(values([...a1!.got, ...a2!.got])), lanes.map((lane) => `lane ${lane}`))
-        assert.sameMembers(once(values(b!.got)), lanes.map((lane) => `lane ${lane}`))
+        assert.sameMembers(
+          once(values([...a1!.got, ...a2!.got])),
+          lanes.map((lane) => `lane ${lane}`)
+        )
+        assert.sameMembers(
+          once(values(b!.got)),
+          lanes.map((lane) => `lane ${lane}`)
+        )
         const shared = values(a1!.got).filter((value) => values(a2!.got).includes(value))
         assert.deepStrictEqual(shared, [])
       }))
@@ -136,12 +146,15 @@ export const eventBusContract = (adapter: string, freshLayer: () => Layer.Layer<
             })
         })
 
-        yield* publishUntilTaken(bus, "orders", 0, ["before", "bad", "after"].map((value) => record("o-1", value)))
+        yield* publishUntilTaken(bus, "orders", 0, batchOf("o-1", "before", "bad", "after"))
         yield* until("the record after it", () => tried.includes("after"))
 
         assert.deepStrictEqual(once(tried), ["before", "bad", "after"])
         assert.strictEqual(tried.filter((value) => value === "bad").length, 4)
-        assert.deepStrictEqual(poisoned.map(({ record: { key, value } }) => ({ key, value })), [{ key: "o-1", value: "bad" }])
+        assert.deepStrictEqual(
+          poisoned.map(({ record: { key, value } }) => ({ key, value })),
+          [{ key: "o-1", value: "bad" }]
+        )
         assert.include(String(poisoned[0]!.cause), "cannot read this")
       }))
 
@@ -164,11 +177,10 @@ export const eventBusContract = (adapter: string, freshLayer: () => Layer.Layer<
         const { stop } = yield* collect(bus, {
           group: "a",
           handle: () =>
-            Effect.gen(function* () {
-              leaver.holds = true
-              yield* Effect.never
-              leaver.finished = true
-            })
+            Effect.sync(() => (leaver.holds = true)).pipe(
+              Effect.andThen(Effect.never),
+              Effect.andThen(Effect.sync(() => (leaver.finished = true)))
+            )
         })
         const publisher = yield* Effect.forkScoped(publishUntilTaken(bus, "orders", 3, [record("o-1", "dropped")]))
         yield* until("the first subscriber holds it", () => leaver.holds)
@@ -183,9 +195,7 @@ export const eventBusContract = (adapter: string, freshLayer: () => Layer.Layer<
       }))
 
     test("events are published with nobody listening", (bus) =>
-      Effect.gen(function* () {
-        yield* publishUntilTaken(bus, "events", 0, [record("o-1", "heard by nobody")])
-      }))
+      publishUntilTaken(bus, "events", 0, [record("o-1", "heard by nobody")]))
 
     test("an empty batch is no work and no error", (bus) => bus.publish("orders", 0, []))
 

@@ -7,7 +7,12 @@
 import { createServer, connect, type Server, type Socket } from "node:net"
 
 /** What happens to one produce request. `forward` is health. */
-export type Fault = "forward" | "drop answer" | "reset on answer" | "reset on request" | { readonly delayAnswerMillis: number }
+export type Fault =
+  | "forward"
+  | "drop answer"
+  | "reset on answer"
+  | "reset on request"
+  | { readonly delayAnswerMillis: number }
 
 export interface FaultProxy {
   readonly brokers: string
@@ -62,7 +67,8 @@ export const makeFaultProxy = async (broker: string): Promise<FaultProxy> => {
       const answer = withOwnPort(frame, host!, port, ownPort)
       if (fault === undefined) client.write(answer)
       else if (fault === "reset on answer") cut()
-      else if (typeof fault === "object") setTimeout(() => client.destroyed || client.write(answer), fault.delayAnswerMillis)
+      else if (typeof fault === "object")
+        setTimeout(() => client.destroyed || client.write(answer), fault.delayAnswerMillis)
     })
   }
 
@@ -91,7 +97,7 @@ export const makeFaultProxy = async (broker: string): Promise<FaultProxy> => {
 const onFrames = (socket: Socket, take: (frame: Buffer) => void): void => {
   let rest = Buffer.alloc(0)
   socket.on("data", (chunk) => {
-    rest = Buffer.concat([rest, chunk as Buffer])
+    rest = Buffer.concat([rest, chunk])
     while (rest.length >= 4) {
       const end = 4 + rest.readInt32BE(0)
       if (rest.length < end) return

@@ -3,20 +3,19 @@
  * that does not run through the adapter reads the log afterwards. Each of these fails without the rule
  * that it names.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Random, Scope } from "effect"
-import { inject } from "vitest"
+import kafkajs from "kafkajs"
 import { makeClient } from "../../src/kafka/Client.ts"
 import type { BusRecord } from "../../src/kafka/EventBus.ts"
 import type { LaneProducer } from "../../src/kafka/LaneProducer.ts"
 import { makeLaneProducer, maxSendBytes } from "../../src/kafka/LaneProducer.ts"
 import { ensureTopics } from "../../src/kafka/Topics.ts"
 import { once, record } from "./EventBus.contract.ts"
-import { type Fault, makeFaultProxy } from "./FaultProxy.ts"
-import { freshOptions, plainKafka, readLog } from "./kafkaForTests.ts"
+import type { Fault } from "./FaultProxy.ts"
+import { freshOptions, proxyBefore, plainKafka, readLog } from "./kafkaForTests.ts"
 import { until } from "./until.ts"
-
-const brokers = inject("kafkaBrokers") ?? ""
+import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
 
 /** kafkajs tries a send five times; the sixth request belongs to the next send. */
 const triesPerSend = 5
@@ -28,11 +27,8 @@ const sendUntilTaken = (producer: LaneProducer, values: ReadonlyArray<string>) =
 const lane = 1
 
 const setUp = Effect.gen(function* () {
-  const proxy = yield* Effect.acquireRelease(
-    Effect.promise(() => makeFaultProxy(brokers)),
-    (one) => Effect.promise(() => one.close())
-  )
-  const options = freshOptions(brokers)
+  const proxy = yield* proxyBefore(kafkaBrokers())
+  const options = freshOptions(kafkaBrokers())
   yield* ensureTopics(options)
   const name = options.topics.orders
   const kafka = yield* makeClient({ brokers: [proxy.brokers], clientId: "nexus-test" })
@@ -40,10 +36,10 @@ const setUp = Effect.gen(function* () {
     Effect.sync(() => makeLaneProducer(kafka, name, "orders", lane)),
     (one) => one.close
   )
-  return { kafka, name, producer, proxy, log: Effect.promise(() => readLog(brokers, name, lane)) }
+  return { kafka, name, producer, proxy, log: Effect.promise(() => readLog(kafkaBrokers(), name, lane)) }
 })
 
-describe.skipIf(brokers === "")("what Kafka acknowledged is in its log", () => {
+describeKafka("what Kafka acknowledged is in its log", () => {
   for (const fault of ["reset on answer", "drop answer"] as const) {
     it.live(`when two sends overlap and the first one meets: ${fault}`, () =>
       Effect.gen(function* () {
@@ -136,7 +132,7 @@ describe.skipIf(brokers === "")("what Kafka acknowledged is in its log", () => {
   )
 })
 
-describe.skipIf(brokers === "")("a batch for Kafka", () => {
+describeKafka("a batch for Kafka", () => {
   it.live("larger than one send is sent whole and in order", () =>
     Effect.gen(function* () {
       const { log, producer } = yield* setUp
@@ -144,14 +140,20 @@ describe.skipIf(brokers === "")("a batch for Kafka", () => {
 
       yield* producer.send(values.map((value) => record("o", value)))
 
-      assert.deepStrictEqual((yield* log).map((value) => value.slice(0, 1)), ["0", "1", "2", "3", "4", "5", "6"])
+      assert.deepStrictEqual(
+        (yield* log).map((value) => value.slice(0, 1)),
+        ["0", "1", "2", "3", "4", "5", "6"]
+      )
     }).pipe(Effect.scoped)
   )
 
   const good = (n: number): BusRecord => record("o", `good ${n}`)
   const oversize = record("o", "x".repeat(maxSendBytes))
   const unwell = record("o", "half a pair: \uD800")
-  for (const [what, bad] of [["too large", oversize], ["not Unicode", unwell]] as const) {
+  for (const [what, bad] of [
+    ["too large", oversize],
+    ["not Unicode", unwell]
+  ] as const) {
     it.live(`with a record that is ${what} is refused by its index before anything is sent`, () =>
       Effect.gen(function* () {
         const { log, producer } = yield* setUp
@@ -169,11 +171,17 @@ describe.skipIf(brokers === "")("a batch for Kafka", () => {
     Effect.gen(function* () {
       const { kafka, name, producer } = yield* setUp
       yield* Effect.promise(async () => {
-        const admin = plainKafka(brokers).admin()
+        const admin = plainKafka(kafkaBrokers()).admin()
         await admin.connect()
         await admin.alterConfigs({
           validateOnly: false,
-          resources: [{ type: 2, name, configEntries: [{ name: "max.message.bytes", value: "2000" }] }]
+          resources: [
+            {
+              type: kafkajs.ConfigResourceTypes.TOPIC,
+              name,
+              configEntries: [{ name: "max.message.bytes", value: "2000" }]
+            }
+          ]
         })
         await admin.disconnect()
       })

@@ -1,16 +1,15 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { inject } from "vitest"
+import kafkajs from "kafkajs"
 import { checkTopicsOn, ensureTopics } from "../../src/kafka/Topics.ts"
 import { makeClient } from "../../src/kafka/Client.ts"
 import { freshOptions, plainKafka } from "./kafkaForTests.ts"
+import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
 
-const brokers = inject("kafkaBrokers") ?? ""
-
-describe.skipIf(brokers === "")("the topics", () => {
+describeKafka("the topics", () => {
   it.live("are made with a partition per lane and the asked settings, and are right when asked again", () =>
     Effect.gen(function* () {
-      const options = { ...freshOptions(brokers, 3), retentionMs: 7_200_000 }
+      const options = { ...freshOptions(kafkaBrokers(), 3), retentionMs: 7_200_000 }
       const { events, orders } = options.topics
 
       const first = yield* ensureTopics(options)
@@ -19,10 +18,13 @@ describe.skipIf(brokers === "")("the topics", () => {
       assert.deepStrictEqual(first, { created: [orders, events], existing: [] })
       assert.deepStrictEqual(second, { created: [], existing: [orders, events] })
       const found = yield* Effect.promise(async () => {
-        const admin = plainKafka(brokers).admin()
+        const admin = plainKafka(kafkaBrokers()).admin()
         await admin.connect()
         const { topics } = await admin.fetchTopicMetadata({ topics: [orders, events] })
-        const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: [{ type: 2, name: orders }] })
+        const { resources } = await admin.describeConfigs({
+          includeSynonyms: false,
+          resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: orders }]
+        })
         await admin.disconnect()
         const settings = new Map(resources[0]!.configEntries.map((entry) => [entry.configName, entry.configValue]))
         return { partitions: topics.map((topic) => topic.partitions.length), settings }
@@ -36,7 +38,7 @@ describe.skipIf(brokers === "")("the topics", () => {
 
   it.live("made by two processes at the same time are right for both", () =>
     Effect.gen(function* () {
-      const options = freshOptions(brokers)
+      const options = freshOptions(kafkaBrokers())
 
       const reports = yield* Effect.all([ensureTopics(options), ensureTopics(options), ensureTopics(options)], {
         concurrency: "unbounded"
@@ -48,7 +50,7 @@ describe.skipIf(brokers === "")("the topics", () => {
 
   it.live("with too many partitions are refused with what mends it, for Kafka cannot take partitions away", () =>
     Effect.gen(function* () {
-      const options = freshOptions(brokers, 4)
+      const options = freshOptions(kafkaBrokers(), 4)
       yield* ensureTopics(options)
 
       const error = yield* Effect.flip(ensureTopics({ ...options, lanes: 2 }))
@@ -61,7 +63,7 @@ describe.skipIf(brokers === "")("the topics", () => {
 
   it.live("that are only checked are not made, and the sentence names the command that makes them", () =>
     Effect.gen(function* () {
-      const options = freshOptions(brokers)
+      const options = freshOptions(kafkaBrokers())
       const kafka = yield* makeClient(options)
 
       const missing = yield* Effect.flip(checkTopicsOn(kafka, options))
@@ -76,7 +78,7 @@ describe.skipIf(brokers === "")("the topics", () => {
 
   it.live("that ask for more copies than there are brokers are refused with the setting to change", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(ensureTopics({ ...freshOptions(brokers), replicationFactor: 9 }))
+      const error = yield* Effect.flip(ensureTopics({ ...freshOptions(kafkaBrokers()), replicationFactor: 9 }))
 
       assert.strictEqual(error._tag, "TopicsWrong")
       assert.include(error.message, "lower kafka.replication_factor")
@@ -85,7 +87,7 @@ describe.skipIf(brokers === "")("the topics", () => {
 
   it.live("of a Kafka that is away are no mistake in the settings", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(ensureTopics({ ...freshOptions(brokers), brokers: ["127.0.0.1:1"] }))
+      const error = yield* Effect.flip(ensureTopics({ ...freshOptions(kafkaBrokers()), brokers: ["127.0.0.1:1"] }))
 
       assert.strictEqual(error._tag, "BusUnavailable")
     })

@@ -1,19 +1,18 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { inject } from "vitest"
 import { makeClient } from "../../src/kafka/Client.ts"
 import { makeLaneProducer } from "../../src/kafka/LaneProducer.ts"
 import { ensureTopics } from "../../src/kafka/Topics.ts"
 import { record } from "./EventBus.contract.ts"
 import { freshOptions } from "./kafkaForTests.ts"
+import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
 
-const brokers = inject("kafkaBrokers") ?? ""
 const measuredMillis = 500
 
-describe.skipIf(brokers === "")("an idle Kafka client", () => {
+describeKafka("an idle Kafka client", () => {
   it.live("arms no timers, where kafkajs alone arms thousands a second", () =>
     Effect.gen(function* () {
-      const options = freshOptions(brokers)
+      const options = freshOptions(kafkaBrokers())
       yield* ensureTopics(options)
       const kafka = yield* makeClient(options)
       const producer = makeLaneProducer(kafka, options.topics.orders, "orders", 0)

@@ -1,7 +1,12 @@
 /** Topics and buses of a test's own on the run's broker, so that no test sees another's records. */
 import { Kafka, logLevel } from "kafkajs"
 import { randomUUID } from "node:crypto"
+import type { Scope } from "effect"
+import { Effect } from "effect"
+import { EventBus } from "../../src/kafka/EventBus.ts"
 import type { KafkaBusOptions } from "../../src/kafka/KafkaBus.ts"
+import * as KafkaBus from "../../src/kafka/KafkaBus.ts"
+import { makeFaultProxy } from "./FaultProxy.ts"
 
 /** Shortest session that a broker allows by default: members that die are noticed in test time. */
 const sessionTimeoutMs = 6_000
@@ -20,6 +25,18 @@ export const freshOptions = (brokers: string, lanes = 4): KafkaBusOptions => {
     sessionTimeoutMs
   }
 }
+
+/** A bus for one use; closed, with all that it started, at the end. */
+export const withBus = <A, E>(
+  options: KafkaBusOptions,
+  use: (bus: typeof EventBus.Service) => Effect.Effect<A, E, Scope.Scope>
+) => Effect.flatMap(EventBus, use).pipe(Effect.scoped, Effect.provide(KafkaBus.layer(options)))
+
+export const proxyBefore = (brokers: string) =>
+  Effect.acquireRelease(
+    Effect.promise(() => makeFaultProxy(brokers)),
+    (proxy) => Effect.promise(() => proxy.close())
+  )
 
 /** A plain client, the judge: it does not run through the adapter. */
 export const plainKafka = (brokers: string) =>
@@ -40,7 +57,9 @@ export const readLog = async (brokers: string, topic: string, partition: number)
   await consumer.subscribe({ topics: [topic], fromBeginning: true })
   try {
     await new Promise<void>((resolve, reject) => {
-      consumer.on("consumer.crash", ({ payload }) => reject(payload.error))
+      consumer.on("consumer.crash", ({ payload }) => {
+        if (!payload.restart) reject(payload.error)
+      })
       consumer
         .run({
           autoCommit: false,

@@ -81,7 +81,13 @@ describe("an event on the wire", () => {
     const read = Result.getOrThrow(fromRecord(marker))
     assert.strictEqual(marker.headers["ce_type"], "nexus.Skipped")
     assert.isBelow(marker.value.length, 2_000)
-    assert.deepInclude(read, { _tag: "Marker", lane: 1, position: 42, type: "OrderFilled", reason: "it has 2000000 bytes" })
+    assert.deepInclude(read, {
+      _tag: "Marker",
+      lane: 1,
+      position: 42,
+      type: "OrderFilled",
+      reason: "it has 2000000 bytes"
+    })
   })
 
   it("of a type that this release does not know still comes back", () => {
@@ -90,7 +96,9 @@ describe("an event on the wire", () => {
     assert.deepInclude(read, { _tag: "Event", type: "FromTheFuture", schemaVersion: 9 })
   })
 
-  const damaged: ReadonlyArray<readonly [string, (headers: Record<string, string>) => Record<string, string> | string]> = [
+  const damaged: ReadonlyArray<
+    readonly [string, (headers: Record<string, string>) => Record<string, string> | string]
+  > = [
     ["no headers", () => ({})],
     ["another specversion", (headers) => ({ ...headers, ce_specversion: "0.3" })],
     ["a position that is no number", (headers) => ({ ...headers, ce_position: "4x" })],

@@ -1,0 +1,94 @@
+/** What the supervised consumer survives: long handlers, cut connections, a broker that dies. */
+import { assert, it } from "@effect/vitest"
+import { Duration, Effect, Fiber } from "effect"
+import { batchOf, collect, once, publishUntilTaken, record, values } from "./EventBus.contract.ts"
+import { freshOptions, proxyBefore, withBus } from "./kafkaForTests.ts"
+import { until } from "./until.ts"
+import { describeKafka, describeOwnBroker, kafkaBrokers, startOwnBroker } from "../harness/kafka.ts"
+
+describeKafka("a subscriber", () => {
+  it.live("whose handler outlasts the session keeps its lane and handles the record once", () => {
+    const options = freshOptions(kafkaBrokers())
+    return withBus(options, (bus) =>
+      Effect.gen(function* () {
+        const started: Array<string> = []
+        yield* collect(bus, {
+          group: "g",
+          handle: (one) =>
+            Effect.gen(function* () {
+              started.push(one.value)
+              // Longer than the session of 6 s, on purpose: this is the time that is tested.
+              if (one.value === "long") yield* Effect.sleep(Duration.seconds(8))
+            })
+        })
+
+        yield* publishUntilTaken(bus, "orders", 0, [record("o", "long"), record("o", "next")])
+        yield* until("the record after it", () => started.includes("next"))
+
+        assert.deepStrictEqual(started, ["long", "next"])
+      })
+    )
+  })
+
+  it.live("whose connections are all cut comes back by itself and misses nothing", () =>
+    Effect.gen(function* () {
+      const proxy = yield* proxyBefore(kafkaBrokers())
+      const options = freshOptions(kafkaBrokers())
+      yield* withBus({ ...options, brokers: [proxy.brokers] }, (bus) =>
+        Effect.gen(function* () {
+          const { got } = yield* collect(bus, { group: "g" })
+          yield* publishUntilTaken(bus, "orders", 0, [record("o", "1")])
+          yield* until("the first arrives", () => got.length > 0)
+
+          yield* Effect.promise(() => proxy.close())
+          yield* Effect.promise(() => proxy.listen())
+          yield* publishUntilTaken(bus, "orders", 0, [record("o", "2")])
+          yield* until("the second arrives", () => values(got).includes("2"))
+
+          assert.deepStrictEqual(once(values(got)), ["1", "2"])
+        })
+      )
+    }).pipe(Effect.scoped)
+  )
+})
+
+describeOwnBroker("a broker that is killed", () => {
+  const startUpMillis = 60_000
+
+  it.live(
+    "under load and started again has every acknowledged record, and subscribers get them all in order",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* Effect.acquireRelease(
+          Effect.promise(() => startOwnBroker()),
+          (one) => Effect.promise(() => one.stop())
+        )
+        yield* withBus(freshOptions(broker.brokers), (bus) =>
+          Effect.gen(function* () {
+            const { got } = yield* collect(bus, { group: "g" })
+            const acknowledged: Array<string> = []
+            const publisher = yield* Effect.forkScoped(
+              Effect.gen(function* () {
+                for (let n = 0; ; n++) {
+                  yield* publishUntilTaken(bus, "orders", 0, batchOf("o", `${n}.0`, `${n}.1`))
+                  acknowledged.push(`${n}.0`, `${n}.1`)
+                }
+              })
+            )
+            yield* until("records flow", () => got.length > 50)
+
+            yield* Effect.promise(() => broker.kill9())
+            const before = acknowledged.length
+            yield* Effect.promise(() => broker.restart())
+            yield* until("publishing goes on", () => acknowledged.length > before + 50)
+            yield* Fiber.interrupt(publisher)
+            const all = [...acknowledged]
+            yield* until("the subscriber has all", () => got.some((one) => one.value === all.at(-1)))
+
+            assert.deepStrictEqual(once(values(got)).slice(0, all.length), all)
+          })
+        )
+      }).pipe(Effect.scoped),
+    startUpMillis
+  )
+})
