@@ -1,0 +1,99 @@
+/**
+ * Whose log this is: one row that binds a database to one exchange and one account, for ever.
+ *
+ * Opened by the first process that comes, compared by every other. The account is known later than the exchange,
+ * once its keys were used, and is bound then.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Context, Effect, Layer, Schema } from "effect"
+import { StoreId } from "../domain/Ids.ts"
+import { answerOf, type StoreUnavailable } from "./StoreUnavailable.ts"
+
+export const Exchange = Schema.Literals(["SIMULATOR", "TESTNET"])
+export type Exchange = typeof Exchange.Type
+
+/** The database holds the orders of another exchange or account. The process must not go on. */
+export class StoreBelongsElsewhere extends Schema.TaggedError<StoreBelongsElsewhere>()("StoreBelongsElsewhere", {
+  belongsTo: Schema.String,
+  asked: Schema.String
+}) {
+  override get message() {
+    return (
+      `This database holds the orders of ${this.belongsTo}, and this process was started for ${this.asked}: ` +
+      "give it another database, or that one's exchange and keys"
+    )
+  }
+}
+
+const Row = Schema.Struct({
+  storeId: StoreId,
+  generation: Schema.Int,
+  exchange: Exchange,
+  accountUid: Schema.NullOr(Schema.String),
+  lanes: Schema.Int
+})
+const decodeRow = Schema.decodeUnknownSync(Schema.Tuple([Row]))
+
+export interface StoreOptions {
+  readonly exchange: Exchange
+  /** Becomes the store's id if this is its first opening; drawn by the caller. */
+  readonly storeId: StoreId
+}
+
+export class Store extends Context.Service<Store, {
+  readonly storeId: StoreId
+  /** Of the opening: a recovery that raises it ends all processes first. */
+  readonly generation: number
+  readonly exchange: Exchange
+  readonly lanes: number
+  /** The account as it is bound now; null before the first bind. */
+  readonly accountUid: Effect.Effect<string | null, StoreUnavailable>
+  /** Binds the store to the account behind our keys, once; afterwards only compares. */
+  readonly bindAccount: (uid: string) => Effect.Effect<void, StoreBelongsElsewhere | StoreUnavailable>
+}>()("nexus/sql/Store") {
+  static readonly layer = (
+    options: StoreOptions
+  ): Layer.Layer<Store, StoreBelongsElsewhere | StoreUnavailable, PgClient.PgClient> =>
+    Layer.effect(
+      Store,
+      Effect.gen(function*() {
+        const sql = yield* PgClient.PgClient
+
+        const read = Effect.map(
+          answerOf(
+            sql`select store_id as "storeId", generation, exchange, account_uid as "accountUid", lanes::int4 from store`
+          ),
+          (rows) => decodeRow(rows)[0]
+        )
+
+        // Of processes that come together one updates the row; the others wait for it and find it opened.
+        yield* answerOf(
+          sql`update store set store_id = ${options.storeId}::uuid, exchange = ${options.exchange},
+            opened_at = clock_timestamp() where store_id is null`
+        )
+        const { exchange, generation, lanes, storeId } = yield* read
+        if (exchange !== options.exchange) {
+          return yield* new StoreBelongsElsewhere({ belongsTo: `the ${exchange}`, asked: `the ${options.exchange}` })
+        }
+
+        const bindAccount = Effect.fn("Store.bindAccount")(function*(uid: string) {
+          yield* answerOf(sql`update store set account_uid = ${uid} where account_uid is null`)
+          const { accountUid } = yield* read
+          if (accountUid === uid) return
+          return yield* new StoreBelongsElsewhere({
+            belongsTo: `account ${accountUid} of the ${exchange}`,
+            asked: `account ${uid} of the ${exchange}`
+          })
+        })
+
+        return Store.of({
+          storeId,
+          generation,
+          exchange,
+          lanes,
+          accountUid: Effect.map(read, ({ accountUid }) => accountUid),
+          bindAccount
+        })
+      })
+    )
+}
