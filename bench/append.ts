@@ -2,15 +2,14 @@
  * How many orders a second the log takes: each caller appends an OrderPlaced, waits until it is durable, and
  * goes on. Usage: node bench/append.ts DATABASE_URL [seconds] — of a migrated store, as a user that may be nexus_app.
  */
-import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Redacted } from "effect"
-import { Reactivity } from "effect/reactivity"
 import { randomUUID } from "node:crypto"
 import { requestHashOf, seal } from "../src/domain/Envelope.ts"
 import { decimal } from "../src/domain/Decimal.ts"
 import type { OrderEvent, OrderRequest } from "../src/domain/Event.ts"
 import { clientOrderIdOf, OrderId, StoreId } from "../src/domain/Ids.ts"
 import { evolve, unplaced } from "../src/domain/Order.ts"
+import { Database } from "../src/sql/Database.ts"
 import { EventStore } from "../src/sql/EventStore.ts"
 
 const lanes = 4
@@ -91,9 +90,17 @@ const program = Effect.gen(function*() {
   Effect.provide(
     EventStore.layer({ lanes, node: "bench", laneQueueSize: 4_096 }).pipe(
       Layer.provide(
-        PgClient.layer({ url: Redacted.make(url), startupOptions: "-c role=nexus_app", maxConnections: 10 })
-      ),
-      Layer.provide(Reactivity.layer)
+        Database.layer({
+          address: { url: Redacted.make(url) },
+          limits: {
+            max_open_conns: 10,
+            max_idle_conns: 5,
+            statement_timeout_ms: 5_000,
+            lock_timeout_ms: 2_000,
+            idle_in_transaction_timeout_ms: 10_000
+          }
+        })
+      )
     )
   )
 )

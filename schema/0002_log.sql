@@ -110,7 +110,7 @@ comment on table orders is 'The blotter: each order as the fold of its events. D
 -- Listing, by one status or by several merged.
 create index orders_by_status on orders (status, placed_at, order_id);
 create index orders_due on orders (due_at, order_id) where due_at is not null;
-create index orders_in_doubt on orders (attempt_started_at, order_id)
+create index orders_in_doubt on orders (order_id)
   where status = 'EXECUTING' and attempt_state in ('STARTED', 'UNKNOWN');
 create index orders_open on orders (order_id) where status = 'EXECUTING' and attempt_state = 'ACCEPTED';
 create index orders_cancel_unanswered on orders (order_id)

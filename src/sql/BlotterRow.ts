@@ -5,7 +5,7 @@
 import { HashMap } from "effect"
 import * as Decimal from "../domain/Decimal.ts"
 import type { OrderType, Side, TimeInForce } from "../domain/Event.ts"
-import type { EpochMillis } from "../domain/Ids.ts"
+import type { ClientOrderId, EpochMillis, OrderId } from "../domain/Ids.ts"
 import type { Attempt, Certainty, Order, Reason, Status } from "../domain/Order.ts"
 import { averagePrice, fillsInOrder } from "../domain/Order.ts"
 
@@ -19,8 +19,8 @@ export interface FillRow {
 }
 
 export interface BlotterRow {
-  readonly orderId: string
-  readonly clientOrderId: string
+  readonly orderId: OrderId
+  readonly clientOrderId: ClientOrderId
   readonly exchangeOrderId: string | null
   readonly symbol: string
   readonly side: Side
@@ -58,7 +58,7 @@ export interface BlotterRow {
 }
 
 /** Null for an order that has no event yet. */
-export const rowOf = (orderId: string, lane: number, version: number, order: Order): BlotterRow | null => {
+export const rowOf = (orderId: OrderId, lane: number, version: number, order: Order): BlotterRow | null => {
   const { clientOrderId, request, status } = order
   if (status === null || request === null || clientOrderId === null) return null
   const average = averagePrice(order)

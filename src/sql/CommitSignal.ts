@@ -6,7 +6,7 @@
  * statement of its own that waits for no disk. A process that has heard of no other in a while sends nothing
  * but a rare sign of life, so a single process pays nothing.
  */
-import { PgClient } from "@effect/sql-pg"
+import type { PgClient } from "@effect/sql-pg"
 import { Clock, Effect, Latch, Queue } from "effect"
 import { randomUUID } from "node:crypto"
 import { detailOf } from "./StoreUnavailable.ts"
@@ -27,8 +27,10 @@ export interface CommitSignal {
 export const makeCommitSignal = Effect.fnUntraced(function*(options: {
   readonly lanes: number
   readonly onCommit: (lane: number) => void
+  /** Apart from the pool of the work; one connection of it is held to listen. */
+  readonly sql: PgClient.PgClient
 }) {
-  const sql = yield* PgClient.PgClient
+  const { sql } = options
   // Not the node's name: two processes on one machine may carry the same.
   const me = randomUUID()
   const dirty = new Set<number>()

@@ -9,7 +9,7 @@ import { PgClient } from "@effect/sql-pg"
 import { Context, Deferred, Effect, Latch, Layer, Result, Schema } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { SealedEvent, StoredEvent } from "../domain/Envelope.ts"
-import { laneOf } from "../domain/Ids.ts"
+import { laneOf, OrderId } from "../domain/Ids.ts"
 import type { Totals } from "../domain/invariants.ts"
 import { densityFaults } from "../domain/invariants.ts"
 import type { Order } from "../domain/Order.ts"
@@ -18,7 +18,8 @@ import { makeBatcher } from "./Batcher.ts"
 import { columnsOf, rowOf } from "./BlotterRow.ts"
 import { makeCommitSignal } from "./CommitSignal.ts"
 import { decodeAppended, decodeEvents, decodeHeads, decodeLaneHeads, decodeStreams, decodeTotals, storedEventColumns } from "./LogRows.ts"
-import { detailOf, isDataError, sqlStateOf, StoreUnavailable } from "./StoreUnavailable.ts"
+import { Database } from "./Database.ts"
+import { answerOf, detailOf, isDataError, sqlStateOf, StoreUnavailable } from "./StoreUnavailable.ts"
 
 export interface Append {
   readonly streamId: string
@@ -31,7 +32,7 @@ export interface Append {
   readonly previousHash: string
   /** Hex. Set with the first event of an order; null afterwards and for the account. */
   readonly requestHash: string | null
-  /** The order before and after, for totals and the blotter row; null for the account stream. */
+  /** The order before and after, for totals and the blotter row; null for the account, whose stream id is no order's. */
   readonly order: { readonly before: Order; readonly after: Order } | null
   /** The engine's own commands go ahead of new orders in the lane's queue. */
   readonly priority: "engine" | "intake"
@@ -120,11 +121,12 @@ export class EventStore extends Context.Service<EventStore, {
       Effect.gen(function*() {
         const { lanes, node } = options
         const sql = yield* PgClient.PgClient
+        const { side } = yield* Database
         const wakeUps = Array.from({ length: lanes }, () => Latch.makeUnsafe())
         const wake = (lane: number): void => {
           wakeUps[lane]?.openUnsafe()
         }
-        const signal = yield* makeCommitSignal({ lanes, onCommit: wake })
+        const signal = yield* makeCommitSignal({ lanes, onCommit: wake, sql: side })
 
         const makeLane = Effect.fnUntraced(function*(lane: number) {
           const batcher = makeBatcher<AppendResult, Refusal, QueuedAppend>({
@@ -160,7 +162,7 @@ export class EventStore extends Context.Service<EventStore, {
 
         const load = Effect.fnUntraced(function*(streamId: string) {
           const events = decodeStreams(
-            yield* reading(
+            yield* answerOf(
               sql`select ${sql.literal(storedEventColumns)}, encode(s.request_hash, 'hex') as "requestHash"
                 from streams s join events e on e.stream_id = s.stream_id
                 where s.stream_id = ${streamId} order by e.version`
@@ -171,7 +173,7 @@ export class EventStore extends Context.Service<EventStore, {
 
         const head = Effect.fnUntraced(function*(streamId: string) {
           const [row] = decodeHeads(
-            yield* reading(
+            yield* answerOf(
               sql`select version, encode(head_hash, 'hex') as hash, encode(request_hash, 'hex') as "requestHash"
                 from streams where stream_id = ${streamId}`
             )
@@ -181,7 +183,7 @@ export class EventStore extends Context.Service<EventStore, {
 
         const readLane = Effect.fnUntraced(function*(lane: number, after: number, limit: number) {
           const events = decodeEvents(
-            yield* reading(
+            yield* answerOf(
               sql`select ${sql.literal(storedEventColumns)} from events e
                 where e.lane = ${lane} and e.position > ${after} order by e.position limit ${limit}`
             )
@@ -192,7 +194,7 @@ export class EventStore extends Context.Service<EventStore, {
         })
 
         const laneHeads = Effect.map(
-          reading(
+          answerOf(
             sql`select lane::int, coalesce((select last_position from batches where batches.lane = l.lane
                 order by last_position desc limit 1), 0) as position
               from generate_series(0, ${lanes - 1}) as l(lane) order by lane`
@@ -201,7 +203,7 @@ export class EventStore extends Context.Service<EventStore, {
         )
 
         const totals = Effect.map(
-          reading(
+          answerOf(
             sql`select coalesce(sum(b.orders_total), 0)::int8 as total,
                 coalesce(sum(b.orders_processing), 0)::int8 as processing,
                 coalesce(sum(b.orders_completed), 0)::int8 as completed,
@@ -232,15 +234,6 @@ export class EventStore extends Context.Service<EventStore, {
       })
     )
 }
-
-const reading = (statement: Effect.Effect<ReadonlyArray<unknown>, SqlError>) =>
-  statement.pipe(
-    Effect.mapError(StoreUnavailable.of),
-    Effect.timeoutOrElse({
-      duration: callTimeout,
-      orElse: () => Effect.fail(StoreUnavailable.of(new Error("no answer in time")))
-    })
-  )
 
 const store = Effect.fnUntraced(function*(
   sql: PgClient.PgClient,
@@ -282,7 +275,7 @@ const sortedOut = (error: SqlError): StoreUnavailable | DataRefused => {
 // The names are those of the append function; one letter each, for every order pays for them twice.
 const jsonOf = ({ commandId, events, expected, order, previousHash, requestHash, streamId }: Append, lane: number): string => {
   const version = expected + events.length
-  const row = order === null ? null : rowOf(streamId, lane, version, order.after)
+  const row = order === null ? null : rowOf(OrderId.make(streamId), lane, version, order.after)
   return JSON.stringify({
     s: streamId,
     v: expected,

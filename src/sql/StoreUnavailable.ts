@@ -4,7 +4,7 @@
  *
  * Errors of the data itself (SQLSTATE class 22 and 23) are never mapped to this one.
  */
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { isSqlError } from "effect/sql/SqlError"
 
 export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
@@ -39,3 +39,16 @@ export const detailOf = (error: unknown): string => {
   const outer = error instanceof Error ? error.message : ""
   return said === "" || said === outer ? outer : `${outer}: ${said}`
 }
+
+// The server's own statement_timeout is shorter; this is for the answer that never comes.
+const answerTimeout = "15 seconds"
+
+/** The answer of a read, or that there was none in time. */
+export const answerOf = <A>(statement: Effect.Effect<A, unknown>): Effect.Effect<A, StoreUnavailable> =>
+  statement.pipe(
+    Effect.mapError(StoreUnavailable.of),
+    Effect.timeoutOrElse({
+      duration: answerTimeout,
+      orElse: () => Effect.fail(StoreUnavailable.of(new Error("no answer in time")))
+    })
+  )
