@@ -172,7 +172,13 @@ const apply = (order: Order, event: OrderEvent, at: EpochMillis): Order => {
     case "SubmissionUnknown":
       return { ...settled(order, "UNKNOWN"), certainty: "UNKNOWN", reason: { code: "UNKNOWN", message: event.cause } }
     case "SubmissionProvenAbsent":
-      return { ...settled(order, "ABSENT"), status: "PENDING", certainty: "CONFIRMED", nextAttemptAt: event.nextAttemptAt }
+      return {
+        ...settled(order, "ABSENT"),
+        status: "PENDING",
+        certainty: "CONFIRMED",
+        nextAttemptAt: event.nextAttemptAt,
+        reason: { code: "PROVEN_ABSENT", message: "the exchange has no such order: nothing was executed" }
+      }
     case "OrderFilled":
       return withFill(order, event)
     case "OrderCompleted":
