@@ -325,6 +325,20 @@ export class AppConfig extends Context.Service<AppConfig, Config>()("nexus/confi
   })
 }
 
+/** The key pair of the simulator's account, for the simulator alone: from the environment, never from .env. */
+export const simulatorKeys = Effect.suspend(() => {
+  const { BINANCE_TESTNET_API_KEY: apiKey = "", BINANCE_TESTNET_API_SECRET: apiSecret = "" } = process.env
+  const faults = [
+    ["BINANCE_TESTNET_API_KEY", apiKey],
+    ["BINANCE_TESTNET_API_SECRET", apiSecret]
+  ]
+    .filter(([, value]) => value === "")
+    .map(([path = ""]) => ({ path, rule: "must be set: it is the key pair of the simulator's account", found: "nothing" }))
+  return faults.length > 0
+    ? Effect.fail(new ConfigFaults({ faults }))
+    : Effect.succeed({ apiKey: Redacted.make(apiKey), apiSecret: Redacted.make(apiSecret) })
+})
+
 class FileFault extends Schema.TaggedError<FileFault>()("FileFault", { code: Schema.String }) {}
 
 const readText = (path: string, whenAbsent: string | undefined) =>

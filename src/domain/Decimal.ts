@@ -4,7 +4,7 @@
  * A decimal has at most 20 digits before the point and 18 after it. The text form is
  * plain (no exponent), so that events, hashes and answers show one amount in one way.
  */
-import { BigDecimal, Option, Schema, SchemaGetter, SchemaIssue, Effect } from "effect"
+import { BigDecimal, Option, Schema, SchemaGetter } from "effect"
 
 export type Decimal = BigDecimal.BigDecimal
 
@@ -48,14 +48,11 @@ export const format = (value: Decimal): string => {
 }
 
 /** A decimal as events, Kafka and audit write it: a JSON string. */
-export const DecimalText = Schema.String.pipe(
+export const DecimalText = Schema.String.check(
+  Schema.makeFilter((text: string) => Option.isSome(fromText(text)), { expected: "a decimal as text" })
+).pipe(
   Schema.decodeTo(Schema.BigDecimal, {
-    decode: SchemaGetter.transformEffect((text: string) =>
-      Option.match(fromText(text), {
-        onNone: () => Effect.fail(new SchemaIssue.InvalidValue({ message: "Expected a decimal as text" })),
-        onSome: Effect.succeed
-      })
-    ),
+    decode: SchemaGetter.transform(decimal),
     encode: SchemaGetter.transform(format)
   })
 )

@@ -18,7 +18,6 @@ import { Settlement } from "./Settlement.ts"
 // A worker does not stand at the gate for longer: the order goes back to the log, which is the queue.
 const permitWaitMillis = 5_000
 const backoffMaxMillis = 30_000
-const clockRefusal = "-1021"
 
 export class Attempt extends Context.Service<Attempt, {
   /** Makes one attempt if the order is due; else does nothing. Once begun it is not interrupted. */
@@ -72,9 +71,6 @@ export class Attempt extends Context.Service<Attempt, {
         }
         const at = yield* Clock.currentTimeMillis
         yield* record(orderId, outcomeOf(answer.failure, attempt, at, pause))
-        if (answer.failure.reason._tag === "Refused" && answer.failure.reason.code === clockRefusal) {
-          yield* Effect.catch(serverTime.sync, (error) => Effect.logWarning("the exchange's clock could not be measured", error))
-        }
       })
 
       const record = (orderId: OrderId, command: Command) =>

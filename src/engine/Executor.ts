@@ -14,6 +14,7 @@ import { isOpen } from "../domain/Order.ts"
 import type { Delivered } from "../kafka/EventBus.ts"
 import { EventBus } from "../kafka/EventBus.ts"
 import { subjectOf, typeOf } from "../kafka/wire.ts"
+import type { DueKey } from "../sql/Blotter.ts"
 import { Blotter } from "../sql/Blotter.ts"
 import { EventStore } from "../sql/EventStore.ts"
 import { Replicas } from "../sql/Replicas.ts"
@@ -96,9 +97,9 @@ export const layer = Layer.effectDiscard(
     const scan = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       const mine = yield* myLanes
-      let after: Awaited<Due>["next"] = null
+      let after: DueKey | null = null
       for (let page = 0; page < scanPages; page++) {
-        const { next, rows } = yield* blotter.due({
+        const { next, rows }: Due = yield* blotter.due({
           lanes: mine,
           now,
           pickupAfterMs: execution.pickup_after_ms,

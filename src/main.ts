@@ -1,0 +1,300 @@
+/**
+ * The program as one graph of layers; the only file that joins them. Read it from the bottom up: storage,
+ * exchange and bus below, the engine on them, the roles of this process on the engine, HTTP on top.
+ *
+ * Built from below and closed from above: the listener first, then submissions in flight, the relay, the
+ * leases, the pools, and an embedded exchange and PostgreSQL last.
+ */
+import { Console, Context, Effect, Layer, Redacted } from "effect"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import { hostname } from "node:os"
+import { join } from "node:path"
+import * as Exchange from "./binance/Exchange.ts"
+import { Verify } from "./audit/Verify.ts"
+import type { Role } from "./config.ts"
+import { AppConfig, simulatorKeys } from "./config.ts"
+import { StoreId } from "./domain/Ids.ts"
+import { Attempt } from "./engine/Attempt.ts"
+import { Doubts } from "./engine/Doubts.ts"
+import { Engine } from "./engine/Engine.ts"
+import { ExchangeCheck } from "./engine/ExchangeCheck.ts"
+import * as ExecutionReports from "./engine/ExecutionReports.ts"
+import * as Executor from "./engine/Executor.ts"
+import { Health } from "./engine/Health.ts"
+import { Instruments } from "./engine/Instruments.ts"
+import { OpenOrders } from "./engine/OpenOrders.ts"
+import { Ownership } from "./engine/Ownership.ts"
+import * as Reconciler from "./engine/Reconciler.ts"
+import * as Relay from "./engine/Relay.ts"
+import { Settlement } from "./engine/Settlement.ts"
+import { Supervisor } from "./engine/Supervisor.ts"
+import { ListeningAddress, Server } from "./http/Server.ts"
+import * as EmbeddedBus from "./kafka/EmbeddedBus.ts"
+import * as KafkaBus from "./kafka/KafkaBus.ts"
+import { ensureTopics } from "./kafka/Topics.ts"
+import { makeSimulator } from "./simulator/Server.ts"
+import { Blotter } from "./sql/Blotter.ts"
+import { Cursors } from "./sql/Cursors.ts"
+import type { DatabaseAddress } from "./sql/Database.ts"
+import { Database } from "./sql/Database.ts"
+import { EmbeddedPostgres } from "./sql/EmbeddedPostgres.ts"
+import { EventStore } from "./sql/EventStore.ts"
+import { Instruments as Snapshots } from "./sql/Instruments.ts"
+import { Leases } from "./sql/Leases.ts"
+import { migrate as migrateDatabase, verifySchema } from "./sql/Migrations.ts"
+import { Parked } from "./sql/Parked.ts"
+import { Replicas } from "./sql/Replicas.ts"
+import { Store } from "./sql/Store.ts"
+import { Telemetry } from "./telemetry.ts"
+
+/** Where PostgreSQL is, real or embedded. */
+class Postgres extends Context.Service<Postgres, {
+  readonly serving: DatabaseAddress
+  readonly migrating: DatabaseAddress
+  /** For the banner: what a person should know of an embedded one; null: nothing. */
+  readonly note: string | null
+}>()("nexus/main/Postgres") {
+  static readonly layer = Layer.effect(
+    Postgres,
+    Effect.gen(function*() {
+      const { app, connections, database, parts } = yield* AppConfig
+      if (parts.database === "server") return { ...connections, note: null }
+      const { note, url } = yield* EmbeddedPostgres.make({
+        dataDir: join(app.data_dir, parts.exchange.toLowerCase()),
+        port: database.embedded_port
+      })
+      return { serving: { url }, migrating: { url }, note }
+    })
+  )
+}
+
+const migrated = Layer.effectDiscard(
+  Effect.gen(function*() {
+    const { database, parts } = yield* AppConfig
+    const { migrating, serving } = yield* Postgres
+    yield* parts.database === "embedded" || database.migrate
+      ? migrateDatabase({ address: migrating, lanes: database.lanes })
+      : verifySchema({ address: serving, lanes: database.lanes })
+  })
+)
+
+const pools = Layer.unwrap(
+  Effect.gen(function*() {
+    const { database } = yield* AppConfig
+    const { serving } = yield* Postgres
+    return Database.layer({ address: serving, limits: database })
+  })
+)
+
+const log = Layer.unwrap(
+  Effect.gen(function*() {
+    const { database, engine, parts } = yield* AppConfig
+    const random = yield* SecureRandom.SecureRandom
+    return Layer.mergeAll(
+      EventStore.layer({ lanes: database.lanes, node: hostname(), laneQueueSize: engine.lane_queue_size }),
+      Store.layer({ exchange: parts.exchange, storeId: StoreId.make(yield* random.uuidV4()) })
+    )
+  })
+)
+
+/** PostgreSQL, migrated, with everything that is kept in it. */
+export const storage = Layer.mergeAll(
+  Blotter.layer,
+  Cursors.layer,
+  Leases.layer,
+  Parked.layer,
+  Replicas.layer,
+  Snapshots.layer,
+  log
+).pipe(Layer.provideMerge(pools), Layer.provide(migrated), Layer.provideMerge(Postgres.layer))
+
+/** The embedded simulator where the configuration wants one, else the address and keys that were given. */
+const exchangeAddress = Layer.effect(
+  Exchange.Address,
+  Effect.gen(function*() {
+    const { app, binance, parts, simulator } = yield* AppConfig
+    const { api_key, api_secret, base_url, ws_api_url } = binance.testnet
+    if (!parts.exchangeEmbedded || !app.roles.includes("simulator")) {
+      return { baseUrl: base_url, wsApiUrl: ws_api_url, apiKey: api_key, apiSecret: api_secret }
+    }
+    const random = yield* SecureRandom.SecureRandom
+    const apiKey = yield* random.uuidV4()
+    const apiSecret = yield* random.uuidV4()
+    const { url, wsApiUrl } = yield* makeSimulator({
+      host: "127.0.0.1",
+      port: 0,
+      seed: simulator.seed,
+      latencyMs: simulator.latency_ms,
+      limits: simulator.limits,
+      tickMs: simulator.tick_ms,
+      journal: join(app.data_dir, parts.exchange.toLowerCase(), "exchange"),
+      apiKey,
+      apiSecret
+    })
+    return { baseUrl: url, wsApiUrl, apiKey: Redacted.make(apiKey), apiSecret: Redacted.make(apiSecret) }
+  })
+)
+
+export const exchange = Exchange.layer.pipe(Layer.provide(exchangeAddress))
+
+const kafkaOptions = Effect.map(AppConfig, ({ app, database, kafka }) => ({
+  brokers: kafka.brokers,
+  clientId: app.name,
+  topics: kafka.topics,
+  lanes: database.lanes,
+  createTopics: kafka.create_topics,
+  replicationFactor: kafka.replication_factor,
+  minInsyncReplicas: kafka.min_insync_replicas,
+  retentionMs: kafka.retention_ms
+}))
+
+export const bus = Layer.unwrap(
+  Effect.gen(function*() {
+    const { parts } = yield* AppConfig
+    return parts.kafka === "embedded" ? EmbeddedBus.layer : KafkaBus.layer(yield* kafkaOptions)
+  })
+)
+
+/** Everything of the engine that waits to be called; what happens by itself are the roles. */
+export const engine = Health.layer.pipe(
+  Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer)),
+  Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
+  Layer.provideMerge(Engine.layer),
+  Layer.provideMerge(Instruments.layer),
+  Layer.provideMerge(Supervisor.layer)
+)
+
+/** In the order in which they start; they stop the other way round, so that nothing is sent that nobody relays. */
+export const roles = Layer.unwrap(
+  Effect.gen(function*() {
+    const wanted = new Set<Role>((yield* AppConfig).app.roles)
+    return Layer.empty.pipe(
+      Layer.provideMerge(wanted.has("executor") ? Executor.layer : Layer.empty),
+      Layer.provideMerge(wanted.has("reports") ? ExecutionReports.layer : Layer.empty),
+      Layer.provideMerge(wanted.has("reconciler") ? Reconciler.layer : Layer.empty),
+      Layer.provideMerge(wanted.has("relay") ? Relay.layer : Layer.empty)
+    )
+  })
+)
+
+/** Built last and closed first: not ready any more, then a while for load balancers to notice. */
+const draining = (lastSignal: () => string | null) =>
+  Layer.effectDiscard(
+    Effect.gen(function*() {
+      const { http, parts } = yield* AppConfig
+      const health = yield* Health
+      yield* Effect.addFinalizer(() =>
+        Effect.andThen(
+          health.drain,
+          lastSignal() === "SIGTERM" && parts.database === "server" ? Effect.sleep(http.drain_ms) : Effect.void
+        )
+      )
+    })
+  )
+
+const foundation = Layer.mergeAll(Telemetry.layer, SecureRandom.layerWebCrypto).pipe(
+  Layer.provideMerge(Layer.effect(AppConfig, AppConfig.fromProcess({ readDotEnv: true })))
+)
+
+/** Serves until a signal comes, the restart budget is spent, or the account proves to be another's. */
+export const serve = (lastSignal: () => string | null) =>
+  Effect.gen(function*() {
+    const supervisor = yield* Supervisor
+    const check = yield* ExchangeCheck
+    yield* Console.log(yield* banner)
+    yield* Effect.raceFirst(supervisor.giveUp, check.refused)
+  }).pipe(
+    Effect.provide(
+      draining(lastSignal).pipe(
+        Layer.provideMerge(served),
+        Layer.provideMerge(roles),
+        Layer.provideMerge(engine),
+        Layer.provideMerge(Layer.mergeAll(bus, exchange)),
+        Layer.provideMerge(storage),
+        Layer.provideMerge(foundation)
+      )
+    )
+  )
+
+/** The listener, where this process has the role for it. */
+const served = Layer.unwrap(
+  Effect.map(AppConfig, ({ app }) =>
+    app.roles.includes("api") ? Server.layer : Layer.succeed(ListeningAddress, { url: "", port: 0 }))
+)
+
+const banner = Effect.gen(function*() {
+  const { app, database, kafka, parts } = yield* AppConfig
+  const { note } = yield* Postgres
+  const { url } = yield* ListeningAddress
+  const { baseUrl } = yield* Exchange.Address
+  const { address } = { address: url }
+  const lines = [
+    `Nexus ${parts.realMoney ? "— REAL MONEY" : ""}`.trimEnd(),
+    `  exchange    ${parts.exchange}${parts.exchangeEmbedded ? " (embedded)" : ` at ${baseUrl}`}`,
+    `  PostgreSQL  ${parts.database === "embedded" ? `embedded, data in ${app.data_dir}` : "real"}${note === null ? "" : `; ${note}`}`,
+    `  bus         ${parts.kafka === "embedded" ? "embedded" : `Kafka at ${kafka.brokers.join(", ")}`}`,
+    `  roles       ${app.roles.join(", ")}`
+  ]
+  if (app.allow_open_host) lines.push("  warning     app.allow_open_host: whoever reaches this address can trade")
+  if (app.environment === "production" && database.ssl_mode === "disable") {
+    lines.push("  warning     database.ssl_mode disable: orders cross the network in the clear")
+  }
+  if (address !== "") {
+    lines.push(
+      `  API         ${address}/api/v1/orders   ${address}/openapi.json`,
+      `  health      ${address}/health   ${address}/ready   ${address}/metrics`,
+      "",
+      "Try:",
+      `  curl -s ${address}/api/v1/orders -H 'content-type: application/json' -d '{"symbol":"BTCUSDT","side":"BUY","type":"MARKET","quantity":0.001}'`
+    )
+  }
+  return lines.join("\n")
+})
+
+/** `nexus migrate`: says what was applied. */
+export const migrate = Effect.gen(function*() {
+  const { database } = yield* AppConfig
+  const { migrating } = yield* Postgres
+  const applied = yield* migrateDatabase({ address: migrating, lanes: database.lanes })
+  yield* Console.log(applied.length === 0 ? "the schema is up to date" : applied.map((file) => `applied ${file}`).join("\n"))
+}).pipe(Effect.provide(Postgres.layer.pipe(Layer.provideMerge(foundation))))
+
+/** `nexus topics`: needs Kafka alone. */
+export const topics = Effect.gen(function*() {
+  const report = yield* ensureTopics(yield* kafkaOptions)
+  yield* Console.log(report)
+}).pipe(Effect.provide(foundation))
+
+/** `nexus verify`: fails when anything in the log is not as it was written. */
+export const verify = Effect.gen(function*() {
+  const report = yield* (yield* Verify).verify
+  yield* Console.log(report)
+}).pipe(
+  Effect.provide(Verify.layer.pipe(Layer.provideMerge(storage), Layer.provideMerge(foundation)))
+)
+
+/** `nexus simulate-exchange`: until a signal comes. */
+export const simulateExchange = (options: {
+  readonly host: string
+  readonly port: number
+  readonly seed: number
+  readonly journal: string | undefined
+  readonly latencyMillis: number
+  readonly limits: "off" | "real"
+}) =>
+  Effect.gen(function*() {
+    const { apiKey, apiSecret } = yield* simulatorKeys
+    const { url, wsApiUrl } = yield* makeSimulator({
+      host: options.host,
+      port: options.port,
+      seed: options.seed,
+      latencyMs: options.latencyMillis,
+      limits: options.limits,
+      tickMs: 250,
+      ...(options.journal === undefined ? {} : { journal: options.journal }),
+      apiKey: Redacted.value(apiKey),
+      apiSecret: Redacted.value(apiSecret)
+    })
+    yield* Console.log(`SIMULATOR  REST ${url}/api/v3   WebSocket API ${wsApiUrl}`)
+    yield* Effect.never
+  }).pipe(Effect.scoped)
