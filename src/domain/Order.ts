@@ -83,9 +83,12 @@ export const unplaced: Order = {
 export const isEnded = (order: Order): boolean =>
   order.status === "COMPLETED" || order.status === "FAILED" || order.status === "CANCELLED"
 
-/** The newest attempt may be at the exchange: nothing new may be sent before that is settled. */
+/**
+ * The newest attempt may be at the exchange: nothing new may be sent before that is settled.
+ * An order that an operator ended is in doubt no more: a late outcome must not wake it.
+ */
 export const isInDoubt = (order: Order): boolean =>
-  order.attempt !== null && (order.attempt.state === "STARTED" || order.attempt.state === "UNKNOWN")
+  order.status === "EXECUTING" && (order.attempt?.state === "STARTED" || order.attempt?.state === "UNKNOWN")
 
 /** Some attempt is in doubt or lives at the exchange. */
 export const isLive = (order: Order): boolean => isInDoubt(order) || order.attempt?.state === "ACCEPTED"

@@ -45,17 +45,17 @@ describe("placing", () => {
   it("the same id with the same body in another writing is the same order", () => {
     given(placed)
       .when(place({ request: { ...request, quantity: decimal("2.000"), price: decimal("1e2") } }))
-      .then()
+      .gives()
   })
 
   it("the same id is the same order whatever today's limits say", () => {
     given(placed)
       .when(place({ denial: { code: "LIMIT", message: "too much" } }))
-      .then()
+      .gives()
   })
 
   it("an order that was denied keeps its id, and a retry does not revive it", () => {
-    given(denied).when(place()).then().leaves({ status: "FAILED" })
+    given(denied).when(place()).gives().leaves({ status: "FAILED" })
     given(denied)
       .when(place({ request: { ...request, symbol: "ETHUSDT" } }))
       .rejected("ORDER_ID_TAKEN")
@@ -67,62 +67,62 @@ describe("cancelling", () => {
   it("an order that was never sent ends at once", () => {
     given(placed)
       .when(cancel)
-      .then(cancelledHere("by the client"))
+      .gives(cancelledHere("by the client"))
       .leaves({ status: "CANCELLED", certainty: "CONFIRMED" })
   })
 
   it("an order in doubt is not cancelled by hope: the wish is written down", () => {
     given(placed, started(), doubted())
       .when(cancel)
-      .then(cancelRequested)
+      .gives(cancelRequested)
       .leaves({ status: "EXECUTING", certainty: "UNKNOWN", cancelRequested: true })
   })
 
   it("a second wish adds nothing, until the exchange has refused the first", () => {
     given(...open, cancelRequested)
       .when(cancel)
-      .then()
+      .gives()
     given(...open, cancelRequested, cancelRefused)
       .when(cancel)
-      .then(cancelRequested)
+      .gives(cancelRequested)
       .leaves({ cancelRefused: false })
   })
 
   it("a wish that meets a repeatable refusal ends the order in the same append", () => {
     given(placed, started(), cancelRequested)
       .when(refuse(now + 1_000))
-      .then(refused(now + 1_000), cancelledHere())
+      .gives(refused(now + 1_000), cancelledHere())
       .leaves({ status: "CANCELLED" })
   })
 
   it("a wish that meets proven absence ends the order in the same append", () => {
     given(placed, started(), doubted(), cancelRequested)
       .when(absence())
-      .then(absent(), cancelledHere())
+      .gives(absent(), cancelledHere())
       .leaves({ status: "CANCELLED" })
   })
 
   it("a refused cancel alone ends nothing", () => {
     given(...open, cancelRequested)
       .when(refuseCancel)
-      .then(cancelRefused)
+      .gives(cancelRefused)
       .leaves({ status: "EXECUTING", certainty: "CONFIRMED" })
     given(...open, cancelRequested, cancelRefused)
       .when(refuseCancel)
-      .then()
+      .gives()
   })
 
   it("what was executed before the cancel stays executed", () => {
     given(...open, filled("1", "1"), cancelRequested)
       .when(report("CANCELED", "1"))
-      .then(cancelledThere("1", "cancelled as requested"))
+      .gives(cancelledThere("1", "cancelled as requested"))
       .leaves({ status: "CANCELLED", filledQuantity: decimal("1") })
   })
 
   it("an order that the exchange's owner cancelled is not said to be cancelled by the client", () => {
     given(...open)
       .when(report("CANCELED", "0"))
-      .then(cancelledThere("0"))
+      .gives(cancelledThere("0"))
   })
 })
 
@@ -130,61 +130,61 @@ describe("fills", () => {
   it("a fill that overtakes the cancel is kept, and the order is completed", () => {
     given(...open, cancelRequested)
       .when(report("FILLED", "2", [trade("1", "2")]))
-      .then(filled("1", "2"), completed("2", "200"))
+      .gives(filled("1", "2"), completed("2", "200"))
       .leaves({ status: "COMPLETED" })
   })
 
   it("a trade that is told twice counts once, within one report and over two", () => {
     given(...open, filled("1", "1"))
       .when(report("PARTIALLY_FILLED", "1.5", [trade("1", "1"), trade("2", "0.5"), trade("2", "0.5")]))
-      .then(filled("2", "0.5"))
+      .gives(filled("2", "0.5"))
       .leaves({ filledQuantity: decimal("1.5") })
   })
 
   it("a late fill after the end is booked and moves nothing else", () => {
     given(...open, filled("1", "1"), cancelledThere("1"))
       .when(report("PARTIALLY_FILLED", "2", [trade("1", "1"), trade("2", "0.5")]))
-      .then(filled("2", "0.5"))
+      .gives(filled("2", "0.5"))
       .leaves({ status: "CANCELLED", filledQuantity: decimal("1.5") })
   })
 
   it("FILLED without its trades ends nothing: the trades are waited for", () => {
     given(...open, filled("1", "1"))
       .when(report("FILLED", "2"))
-      .then()
+      .gives()
       .leaves({ status: "EXECUTING" })
     given(...open, filled("1", "1"))
       .when(report("FILLED", "2", [trade("2", "0.5")]))
-      .then(filled("2", "0.5"))
+      .gives(filled("2", "0.5"))
       .leaves({ status: "EXECUTING" })
     given(...open, filled("1", "1"), filled("2", "0.5"))
       .when(report("FILLED", "2", [trade("3", "0.5")]))
-      .then(filled("3", "0.5"), completed("2", "200"))
+      .gives(filled("3", "0.5"), completed("2", "200"))
   })
 
   it("CANCELED and EXPIRED wait for their trades too", () => {
     given(...open)
       .when(report("CANCELED", "1"))
-      .then()
+      .gives()
     given(...open)
       .when(report("EXPIRED", "1", [], { expiryReason: "IOC" }))
-      .then()
+      .gives()
   })
 
   it("news that was overtaken by newer news books its trades and takes nothing back", () => {
     given(...open, filled("2", "1"))
       .when(report("NEW", "0"))
-      .then()
+      .gives()
     given(...open, filled("2", "1"))
       .when(report("PARTIALLY_FILLED", "1", [trade("1", "1")]))
-      .then(filled("1", "1"))
+      .gives(filled("1", "1"))
       .leaves({ filledQuantity: decimal("2") })
   })
 
   it("a fill is the first news of an order that was never answered for", () => {
     given(placed, started())
       .when(report("FILLED", "2", [trade("1", "2")]))
-      .then(accepted("FILLED"), filled("1", "2"), completed("2", "200"))
+      .gives(accepted("FILLED"), filled("1", "2"), completed("2", "200"))
       .leaves({ status: "COMPLETED", certainty: "CONFIRMED", exchangeOrderId: "42" })
   })
 })
@@ -193,70 +193,70 @@ describe("outcomes of attempts", () => {
   it("a final refusal fails the order with the exchange's own words", () => {
     given(placed, started())
       .when(refuse(null))
-      .then(refused(null), failed("-1021", "outside of the recvWindow"))
+      .gives(refused(null), failed("-1021", "outside of the recvWindow"))
       .leaves({ status: "FAILED", reason: { code: "-1021", message: "outside of the recvWindow" } })
   })
 
   it("a final refusal fails the order even if a cancel is wanted", () => {
     given(placed, started(), cancelRequested)
       .when(refuse(null))
-      .then(refused(null), failed("-1021", "outside of the recvWindow"))
+      .gives(refused(null), failed("-1021", "outside of the recvWindow"))
   })
 
   it("a repeatable refusal sends the order back to wait, not before its time", () => {
     given(placed, started())
       .when(refuse(now + 1_000))
-      .then(refused(now + 1_000))
+      .gives(refused(now + 1_000))
       .leaves({ status: "PENDING", nextAttemptAt: now + 1_000 })
     given(placed, started(), refused(now + 1_000))
       .when(start(now + 999))
       .rejected("NOT_DUE")
     given(placed, started(), refused(now + 1_000))
       .when(start(now + 1_000))
-      .then(started(2))
+      .gives(started(2))
   })
 
   it("outcomes of an attempt that was followed by another change nothing", () => {
     const second = [placed, started(), refused(now), started(2)]
     given(...second)
       .when(refuse(null, 1))
-      .then()
+      .gives()
     given(...second)
       .when(refuse(now, 1))
-      .then()
+      .gives()
     given(...second)
       .when(doubt(1))
-      .then()
+      .gives()
     given(...second)
       .when(absence(1))
-      .then()
+      .gives()
     given(...second)
       .when(refuse(now, 3))
-      .then()
+      .gives()
   })
 
   it("an outcome that comes twice is recorded once", () => {
     given(placed, started(), refused(now + 1_000))
       .when(refuse(null))
-      .then()
-    given(placed, started(), doubted()).when(doubt()).then()
-    given(placed, started(), absent()).when(absence()).then()
+      .gives()
+    given(placed, started(), doubted()).when(doubt()).gives()
+    given(placed, started(), absent()).when(absence()).gives()
     given(...open)
       .when(refuse(null))
-      .then()
+      .gives()
   })
 
   it("a doubt that is settled by an answer is no doubt any more", () => {
     given(placed, started(), doubted())
       .when(report("NEW", "0"))
-      .then(accepted())
+      .gives(accepted())
       .leaves({ certainty: "CONFIRMED", reason: null })
   })
 
   it("an order that is proven absent does not go on saying that its fate is unknown", () => {
     given(placed, started(), doubted())
       .when(absence())
-      .then(absent())
+      .gives(absent())
       .leaves({
         status: "PENDING",
         certainty: "CONFIRMED",
@@ -267,24 +267,24 @@ describe("outcomes of attempts", () => {
   it("an order that turns up after it was proven absent is adopted", () => {
     given(placed, started(), absent())
       .when(report("NEW", "0"))
-      .then(accepted())
+      .gives(accepted())
       .leaves({ status: "EXECUTING", exchangeOrderId: "42" })
-    given(placed, started(), absent(), started(2)).when(report("NEW", "0")).then(accepted("NEW", 2))
+    given(placed, started(), absent(), started(2)).when(report("NEW", "0")).gives(accepted("NEW", 2))
   })
 
   it("an order that the exchange knows and this log never sent is adopted, not sent again", () => {
-    given(placed).when(report("NEW", "0")).then(accepted()).leaves({ status: "EXECUTING" })
+    given(placed).when(report("NEW", "0")).gives(accepted()).leaves({ status: "EXECUTING" })
     given(placed, accepted()).when(start()).rejected("NOT_DUE")
   })
 
   it("another exchange order under our id: its trades are ours, its end is not", () => {
     given(...open)
       .when(report("FILLED", "1", [trade("9", "1")], { exchangeOrderId: "43" }))
-      .then(filled("9", "1"))
+      .gives(filled("9", "1"))
       .leaves({ status: "EXECUTING", exchangeOrderId: "42" })
     given(...open)
       .when(report("CANCELED", "0", [], { exchangeOrderId: "43" }))
-      .then()
+      .gives()
   })
 })
 
@@ -292,10 +292,10 @@ describe("staleness", () => {
   it("an order past its age is failed instead of sent into another market", () => {
     given(placed)
       .when(expireStale(staleAt - 1))
-      .then()
+      .gives()
     given(placed)
       .when(start(staleAt))
-      .then(failed("STALE", "too old to be sent into another market: nothing was left at the exchange"))
+      .gives(failed("STALE", "too old to be sent into another market: nothing was left at the exchange"))
       .leaves({ status: "FAILED" })
   })
 
@@ -308,28 +308,28 @@ describe("staleness", () => {
     })
     given(until)
       .when(start(now + 499))
-      .then(started())
+      .gives(started())
     given(until)
       .when(expireStale(now + 500))
-      .then(failed("STALE", "valid_until has passed: nothing was left at the exchange"))
+      .gives(failed("STALE", "valid_until has passed: nothing was left at the exchange"))
   })
 
   it("an order that waits for another attempt is stale like any other", () => {
     given(placed, started(), refused(staleAt + 9_000))
       .when(expireStale(staleAt))
-      .then(failed("STALE", "too old to be sent into another market: nothing was left at the exchange"))
+      .gives(failed("STALE", "too old to be sent into another market: nothing was left at the exchange"))
   })
 
   it("an order that rests or is in doubt is never stale", () => {
     given(...open)
       .when(expireStale(staleAt * 2))
-      .then()
+      .gives()
     given(placed, started())
       .when(expireStale(staleAt * 2))
-      .then()
+      .gives()
     given(placed, started(), doubted())
       .when(expireStale(staleAt * 2))
-      .then()
+      .gives()
   })
 })
 
@@ -339,7 +339,7 @@ describe("ends that the exchange made by itself", () => {
     (reason) => {
       given(...open)
         .when(report("EXPIRED", "0", [], { expiryReason: reason }))
-        .then(expired(reason, "0"))
+        .gives(expired(reason, "0"))
         .leaves({ status: "FAILED" })
     }
   )
@@ -347,14 +347,14 @@ describe("ends that the exchange made by itself", () => {
   it.each(["OCO_TRIGGER", "EXCHANGE_CANCELED"])("expired by %s with nothing executed is a cancel", (reason) => {
     given(...open)
       .when(report("EXPIRED", "0", [], { expiryReason: reason }))
-      .then(expired(reason, "0"))
+      .gives(expired(reason, "0"))
       .leaves({ status: "CANCELLED" })
   })
 
   it("expired after something was executed is a cancel that keeps what was executed", () => {
     given(...open)
       .when(report("EXPIRED", "0.5", [trade("1", "0.5")], { expiryReason: "IOC" }))
-      .then(filled("1", "0.5"), expired("IOC", "0.5"))
+      .gives(filled("1", "0.5"), expired("IOC", "0.5"))
       .leaves({ status: "CANCELLED", filledQuantity: decimal("0.5") })
   })
 
@@ -363,7 +363,7 @@ describe("ends that the exchange made by itself", () => {
     (status) => {
       given(...open)
         .when(report(status, "0"))
-        .then(expired(status, "0", status))
+        .gives(expired(status, "0", status))
         .leaves({ status: "FAILED" })
     }
   )
@@ -371,7 +371,7 @@ describe("ends that the exchange made by itself", () => {
   it("EXPIRED_IN_MATCH after something was executed is a cancel", () => {
     given(...open, filled("1", "1"))
       .when(report("EXPIRED_IN_MATCH", "1"))
-      .then(expired("EXPIRED_IN_MATCH", "1", "EXPIRED_IN_MATCH"))
+      .gives(expired("EXPIRED_IN_MATCH", "1", "EXPIRED_IN_MATCH"))
       .leaves({ status: "CANCELLED" })
   })
 
@@ -380,7 +380,7 @@ describe("ends that the exchange made by itself", () => {
     (status) => {
       given(...open)
         .when(report(status, "0"))
-        .then()
+        .gives()
         .leaves({ status: "EXECUTING" })
     }
   )
@@ -404,14 +404,14 @@ describe("a MARKET order by quote quantity", () => {
   it("is completed by what the exchange executed, for nobody knew the quantity before", () => {
     given(byQuote, started())
       .when(report("FILLED", "2.5", [trade("1", "1"), trade("2", "1.5")]))
-      .then(accepted("FILLED"), filled("1", "1"), filled("2", "1.5"), completed("2.5", "250"))
+      .gives(accepted("FILLED"), filled("1", "1"), filled("2", "1.5"), completed("2.5", "250"))
       .leaves({ status: "COMPLETED", filledQuantity: decimal("2.5") })
   })
 
   it("is a cancel with a partial fill where the book was too thin", () => {
     given(byQuote, started())
       .when(report("EXPIRED", "1", [trade("1", "1")], { expiryReason: "INSUFFICIENT_LIQUIDITY" }))
-      .then(accepted("EXPIRED"), filled("1", "1"), expired("INSUFFICIENT_LIQUIDITY", "1"))
+      .gives(accepted("EXPIRED"), filled("1", "1"), expired("INSUFFICIENT_LIQUIDITY", "1"))
       .leaves({ status: "CANCELLED" })
   })
 })
@@ -421,11 +421,11 @@ describe("parked orders and operators", () => {
     given(placed, parked).when(start()).rejected("PARKED")
     given(...open, parked)
       .when(report("PARTIALLY_FILLED", "1", [trade("1", "1")]))
-      .then(filled("1", "1"))
+      .gives(filled("1", "1"))
     given(...open, parked)
       .when(cancel)
-      .then(cancelRequested)
-    given(placed, parked, unparked).when(start()).then(started())
+      .gives(cancelRequested)
+    given(placed, parked, unparked).when(start()).gives(started())
   })
 
   it.each(["COMPLETED", "FAILED", "CANCELLED"] as const)(
@@ -433,7 +433,7 @@ describe("parked orders and operators", () => {
     (as) => {
       given(placed, started(), doubted())
         .when(resolve(as))
-        .then(resolved(as))
+        .gives(resolved(as))
         .leaves({
           status: as,
           certainty: "CONFIRMED",
@@ -442,11 +442,34 @@ describe("parked orders and operators", () => {
     }
   )
 
+  it("no late outcome of an attempt wakes an order that an operator ended", () => {
+    for (const sent of [
+      [placed, started()],
+      [placed, started(), doubted()]
+    ]) {
+      const ended = [...sent, resolved("FAILED")]
+      given(...ended)
+        .when(refuse(now))
+        .gives()
+        .leaves({ status: "FAILED" })
+      given(...ended)
+        .when(refuse(null))
+        .gives()
+      given(...ended)
+        .when(doubt())
+        .gives()
+      given(...ended)
+        .when(absence())
+        .gives()
+        .leaves({ status: "FAILED" })
+    }
+  })
+
   it("an operator cannot end an order a second time", () => {
     given(placed, started(), resolved("FAILED")).when(resolve("COMPLETED")).rejected("TOO_LATE")
     given(placed, started(), resolved("FAILED"))
       .when(report("FILLED", "2", [trade("1", "2")]))
-      .then(filled("1", "2"))
+      .gives(filled("1", "2"))
       .leaves({ status: "FAILED" })
   })
 })

@@ -4,7 +4,19 @@ import { decimal, format } from "../../src/domain/Decimal.ts"
 import type { OrderEvent } from "../../src/domain/Event.ts"
 import type { Evidence, Question } from "../../src/domain/reconcile.ts"
 import { conclusiveAt, mergeReports, questions, reconcile } from "../../src/domain/reconcile.ts"
-import { absent, accepted, cancelledHere, doubted, now, orderAfter, placed, refused, started, trade } from "./story.ts"
+import {
+  absent,
+  accepted,
+  cancelledHere,
+  doubted,
+  now,
+  orderAfter,
+  placed,
+  refused,
+  resolved,
+  started,
+  trade
+} from "./story.ts"
 
 const binance = { deltaMillis: 10_000, stalenessMillis: 60_000 }
 const simulator = { deltaMillis: 1_000, stalenessMillis: 1_000 }
@@ -78,10 +90,7 @@ describe("a negative answer", () => {
   })
 
   it("does not depend on the order of the questions, and one asked twice does not stand for another", () => {
-    assert.strictEqual(
-      reconcile(inDoubt, notFound(conclusive + 1, [...questions].reverse()), binance, at)._tag,
-      "Record"
-    )
+    assert.strictEqual(reconcile(inDoubt, notFound(conclusive + 1, questions.toReversed()), binance, at)._tag, "Record")
     assert.strictEqual(
       reconcile(inDoubt, notFound(conclusive + 1, ["order", "order", "order", "order"]), binance, at)._tag,
       "AskAgain"
@@ -108,6 +117,7 @@ describe("a negative answer", () => {
     ["was proven absent already", [placed, started(), absent()]],
     ["rests at the exchange", [placed, started(), accepted()]],
     ["has ended", [placed, cancelledHere()]],
+    ["was ended by an operator while it was in doubt", [placed, started(), doubted(), resolved("FAILED")]],
     ["does not exist", []]
   ] as ReadonlyArray<readonly [string, ReadonlyArray<OrderEvent>]>)(
     "settles nothing about an order that %s",

@@ -166,7 +166,7 @@ const written = (events: ReadonlyArray<OrderEvent>) => events.map(encode)
 
 interface Told {
   /** Exactly these events, and the whole life is legal. */
-  readonly then: (...expected: ReadonlyArray<OrderEvent>) => { readonly leaves: (check: Partial<Order>) => void }
+  readonly gives: (...expected: ReadonlyArray<OrderEvent>) => { readonly leaves: (check: Partial<Order>) => void }
   readonly rejected: (code: string) => void
 }
 
@@ -174,7 +174,7 @@ export const given = (...past: ReadonlyArray<OrderEvent>) => ({
   when: (command: Command): Told => {
     const decision = decide(orderAfter(past), command)
     return {
-      then: (...expected) => {
+      gives: (...expected) => {
         const events = Result.getOrThrow(decision)
         assert.deepStrictEqual(written(events), written(expected))
         const life = [...past, ...events]
