@@ -138,7 +138,7 @@ export class EventStore extends Context.Service<EventStore, {
                   signal.committed(lane)
                 })),
             refused: ({ streamId }, { detail, sqlState }) => new Unstorable({ streamId, sqlState, detail }),
-            unanswered: (error) => Effect.logWarning("an append got no answer and is repeated", { lane }, error)
+            unanswered: (error) => Effect.logWarning("an append got no answer and is repeated", { lane, detail: error.detail })
           })
           yield* Effect.forkScoped(batcher.run)
           return batcher
@@ -161,14 +161,17 @@ export class EventStore extends Context.Service<EventStore, {
           })
 
         const load = Effect.fnUntraced(function*(streamId: string) {
-          const events = decodeStreams(
+          const rows = decodeStreams(
             yield* answerOf(
               sql`select ${sql.literal(storedEventColumns)}, encode(s.request_hash, 'hex') as "requestHash"
                 from streams s join events e on e.stream_id = s.stream_id
                 where s.stream_id = ${streamId} order by e.version`
             )
           )
-          return { events, requestHash: events[0]?.requestHash ?? "" }
+          return {
+            events: rows.map(({ requestHash: _, ...event }) => event),
+            requestHash: rows[0]?.requestHash ?? ""
+          }
         })
 
         const head = Effect.fnUntraced(function*(streamId: string) {
