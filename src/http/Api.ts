@@ -12,8 +12,11 @@ import { defaultLimit, maxLimit } from "./OrderList.ts"
 import { OrderView } from "./OrderView.ts"
 import { Problem } from "./Problem.ts"
 
+const Order = OrderView.annotate({ identifier: "Order" })
+const Failure = Problem.annotate({ identifier: "Problem" })
+
 const failure = (status: 400 | 403 | 404 | 405 | 409 | 413 | 414 | 415 | 422 | 500 | 503, description: string) =>
-  Problem.pipe(
+  Failure.pipe(
     HttpApiSchema.status(status),
     HttpApiSchema.asJson({ contentType: "application/problem+json" })
   ).annotate({
@@ -90,8 +93,8 @@ const orders = HttpApiGroup.make("orders").add(
     },
     payload: OrderBody,
     success: [
-      OrderView.pipe(HttpApiSchema.status(202)).annotate({ description: "Durable, and on its way to the exchange." }),
-      OrderView.annotate({ description: "The id exists with the same body: the order as it is now." })
+      Order.pipe(HttpApiSchema.status(202)).annotate({ description: "Durable, and on its way to the exchange." }),
+      Order.annotate({ description: "The id exists with the same body: the order as it is now." })
     ],
     error: [malformed, foreign, conflict, tooLarge, notJson, denied, tryLater]
   }),
@@ -113,19 +116,19 @@ const orders = HttpApiGroup.make("orders").add(
       ),
       cursor: Schema.optionalKey(Schema.String.annotateKey({ description: "X-Next-Cursor of the page before." }))
     },
-    success: Schema.Array(OrderView),
+    success: Schema.Array(Order),
     error: [malformed, foreign, tryLater]
   }),
   HttpApiEndpoint.get("getOrder", "/api/v1/orders/:id", {
     params: { id: OrderId },
-    success: OrderView,
+    success: Order,
     error: [malformed, foreign, noOrder, tryLater]
   }),
   HttpApiEndpoint.delete("cancelOrder", "/api/v1/orders/:id", {
     params: { id: OrderId },
     success: [
-      OrderView.pipe(HttpApiSchema.status(202)).annotate({ description: "The wish is durable; the exchange decides." }),
-      OrderView.annotate({ description: "Cancelled." })
+      Order.pipe(HttpApiSchema.status(202)).annotate({ description: "The wish is durable; the exchange decides." }),
+      Order.annotate({ description: "Cancelled." })
     ],
     error: [malformed, foreign, noOrder, conflict, tryLater]
   }),
@@ -159,4 +162,14 @@ export const Api = HttpApi.make("nexus")
   .add(orders, symbols, operations)
   .annotateMerge(OpenApi.annotations({ title: "Nexus order manager", version: "1" }))
 
-export const openApi = (): string => JSON.stringify(OpenApi.fromApi(Api))
+export const openApi = (): string => {
+  const document = OpenApi.fromApi(Api)
+  // One shape under several descriptions comes out as Order, Order_1, Order_2, …: clients want one type.
+  const schemas = Object.entries(document.components.schemas).filter(([name]) => !numbered.test(name))
+  const components = { ...document.components, schemas: Object.fromEntries(schemas.map(undescribed)) }
+  return JSON.stringify({ ...document, components }).replace(reference, "$1")
+}
+
+const undescribed = ([name, shape]: readonly [string, object]) => [name, { ...shape, description: undefined }] as const
+const numbered = /_\d+$/
+const reference = /("#\/components\/schemas\/[A-Za-z]+)_\d+(?=")/g

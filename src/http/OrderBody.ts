@@ -29,17 +29,18 @@ const NumberSource = Schema.declare((value: unknown): value is JsonNumber => val
 
 const Amount = Schema.Union([
   NumberSource,
-  Schema.String.check(Schema.isPattern(/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/))
+  Schema.String.check(Schema.isPattern(/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/u))
 ]).annotate({
   description: "An exact decimal, as a JSON number or as text; up to 20 digits before the point and 18 after it."
 })
 
 /** RFC 3339 with an offset, to the millisecond. */
 const Instant = Schema.String.check(
-  Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/)
+  Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/u)
 ).annotate({ format: "date-time" })
 
-export const Symbol = Schema.String.check(Schema.isPattern(/^[A-Z0-9_.-]{1,30}$/))
+/** Patterns carry `u`, for only then do they stand in the OpenAPI document. */
+export const Symbol = Schema.String.check(Schema.isPattern(/^[A-Z0-9_.-]{1,30}$/u))
 
 const fields = {
   id: Schema.optionalKey(
@@ -57,7 +58,7 @@ const fields = {
   )
 } as const
 
-export const OrderBody = Schema.Struct(fields)
+export const OrderBody = Schema.Struct(fields).annotate({ identifier: "OrderRequest" })
 
 export interface Wanted {
   readonly orderId: OrderId | null

@@ -45,7 +45,6 @@ export const problemCodes = [
   "unknown_outcome",
   "instruments_unknown",
   "store_unavailable",
-  "exchange_unavailable",
   "internal"
 ] as const
 

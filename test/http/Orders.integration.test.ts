@@ -1,0 +1,302 @@
+/**
+ * The order paths on the real engine and a real PostgreSQL. No order goes anywhere: neither relay nor
+ * executor runs here, and the exchange's symbols come from a snapshot in the store.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Layer, Redacted, Result, Schema } from "effect"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import { inject } from "vitest"
+import { BinanceClient } from "../../src/binance/BinanceClient.ts"
+import { AppConfig, loadConfig } from "../../src/config.ts"
+import { decimal } from "../../src/domain/Decimal.ts"
+import { OrderId, StoreId } from "../../src/domain/Ids.ts"
+import { Instrument } from "../../src/domain/Instrument.ts"
+import { Engine } from "../../src/engine/Engine.ts"
+import { Health } from "../../src/engine/Health.ts"
+import { Instruments } from "../../src/engine/Instruments.ts"
+import { Supervisor } from "../../src/engine/Supervisor.ts"
+import { EventView, SymbolView } from "../../src/http/Api.ts"
+import { OrderView } from "../../src/http/OrderView.ts"
+import { Problem } from "../../src/http/Problem.ts"
+import { ListeningAddress, Server } from "../../src/http/Server.ts"
+import { Blotter } from "../../src/sql/Blotter.ts"
+import { Database } from "../../src/sql/Database.ts"
+import { EventStore } from "../../src/sql/EventStore.ts"
+import { Instruments as Snapshots } from "../../src/sql/Instruments.ts"
+import { Store } from "../../src/sql/Store.ts"
+import { freshDatabase, limitsForTests, templateLanes } from "../harness/template.ts"
+import type { Reply } from "./exchange.ts"
+import { exchange, request } from "./exchange.ts"
+
+const btcusdt = Schema.encodeSync(Instrument)({
+  symbol: "BTCUSDT",
+  status: "TRADING",
+  baseAsset: "BTC",
+  quoteAsset: "USDT",
+  baseAssetPrecision: 8,
+  quoteAssetPrecision: 8,
+  orderTypes: ["LIMIT", "LIMIT_MAKER", "MARKET"],
+  icebergAllowed: true,
+  quoteOrderQtyMarketAllowed: true,
+  filters: [
+    { type: "LOT_SIZE", minQty: decimal("0.00001"), maxQty: decimal("9000"), stepSize: decimal("0.00001") },
+    { type: "PRICE_FILTER", minPrice: decimal("0.01"), maxPrice: decimal("1000000"), tickSize: decimal("0.01") }
+  ]
+})
+
+const storage = (url: string) =>
+  Layer.mergeAll(
+    Blotter.layer,
+    Snapshots.layer,
+    EventStore.layer({ lanes: templateLanes, node: "test", laneQueueSize: 64 }),
+    Store.layer({ exchange: "SIMULATOR", storeId: StoreId.make("7d4c7a52-5f10-4b7c-9d3e-2f1a0b9c8d7e") })
+  ).pipe(Layer.provideMerge(Database.layer({ address: { url: Redacted.make(url) }, limits: limitsForTests })))
+
+const config = Result.getOrThrow(loadConfig({ yamlText: "", env: { NEXUS_APP_PORT: "0" }, cwd: "/" }))
+
+const saved = Layer.effectDiscard(
+  Effect.gen(function* () {
+    yield* (yield* Snapshots).save([btcusdt], yield* Clock.currentTimeMillis)
+  })
+)
+
+/** Everything from the store up. The exchange is away, so symbols have no market. */
+const served = (url: string) =>
+  Server.layer.pipe(
+    Layer.provide(Layer.mock(Health)({ draining: Effect.succeed(false) })),
+    Layer.provide(Engine.layer),
+    Layer.provide(Instruments.layer),
+    Layer.provide(saved),
+    Layer.provide([
+      Supervisor.layer,
+      Layer.mock(BinanceClient)({ tickerPrice: () => Effect.never, bookTicker: () => Effect.never })
+    ]),
+    Layer.provideMerge(storage(url)),
+    Layer.provide([Layer.succeed(AppConfig, config), SecureRandom.layerWebCrypto])
+  )
+
+interface Api {
+  readonly call: (
+    method: string,
+    path: string,
+    body?: string,
+    headers?: Readonly<Record<string, string>>
+  ) => Effect.Effect<Reply>
+}
+
+const withApi = <E>(use: (api: Api) => Effect.Effect<void, E, EventStore>) =>
+  Effect.scoped(
+    Effect.flatMap(freshDatabase(inject("pgUrl")), (url) =>
+      Effect.gen(function* () {
+        const { port } = yield* ListeningAddress
+        yield* use({
+          call: (method, path, body, headers) =>
+            exchange(
+              port,
+              request(method, path, {
+                ...(body === undefined ? {} : { body }),
+                ...(headers === undefined ? {} : { headers })
+              })
+            )
+        })
+      }).pipe(Effect.provide(served(url)))
+    )
+  )
+
+const orders = "/api/v1/orders"
+const market = (id: string) =>
+  `{"id":"${id}","symbol":"BTCUSDT","side":"BUY","type":"MARKET","quantity":0.001,"price":0}`
+const limit = (id: string, fields = "") =>
+  `{"id":"${id}","symbol":"BTCUSDT","side":"BUY","type":"LIMIT","quantity":0.001,"price":61234.5${fields}}`
+
+const viewOf = Schema.decodeUnknownSync(Schema.fromJsonString(OrderView), { onExcessProperty: "error" })
+const viewsOf = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Array(OrderView)), { onExcessProperty: "error" })
+const eventsOf = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Array(EventView)), { onExcessProperty: "error" })
+const symbolOf = Schema.decodeUnknownSync(Schema.fromJsonString(SymbolView), { onExcessProperty: "error" })
+const problemOf = Schema.decodeUnknownSync(Schema.fromJsonString(Problem), { onExcessProperty: "error" })
+
+describe("Orders", () => {
+  it.live("shows an order that was answered with 202 the same in every place", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const placed = yield* call("POST", orders, market("ORDER-001"))
+
+        const found = yield* call("GET", `${orders}/ORDER-001`)
+        const listed = yield* call("GET", `${orders}?status=PENDING&limit=50`)
+        assert.strictEqual(placed.status, 202)
+        assert.strictEqual(viewOf(placed.body).status, "PENDING")
+        assert.deepStrictEqual([found.status, found.body, found.headers.etag], [200, placed.body, placed.headers.etag])
+        assert.deepStrictEqual([listed.status, listed.body], [200, `[${placed.body}]`])
+      })
+    )
+  )
+
+  it.live("answers the same order again from the log, however it is written, and another one of its id with 409", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const first = yield* call("POST", orders, market("twice"))
+
+        const again = yield* call(
+          "POST",
+          orders,
+          `{ "quantity": "0.0010", "type": "MARKET", "side": "BUY", "symbol": "BTCUSDT", "id": "twice" }`
+        )
+        const other = yield* call("POST", orders, market("twice").replace("0.001", "0.002"))
+        assert.deepStrictEqual(
+          [again.status, again.headers["idempotency-replayed"], again.body],
+          [200, "true", first.body]
+        )
+        assert.deepStrictEqual([other.status, problemOf(other.body).code], [409, "ORDER_ID_TAKEN"])
+        assert.strictEqual(eventsOf((yield* call("GET", `${orders}/twice/events`)).body).length, 1)
+      })
+    )
+  )
+
+  it.live("cancels an order that was not sent at once, again without a change, and tells its story", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        yield* call("POST", orders, limit("rest"))
+
+        const cancelled = yield* call("DELETE", `${orders}/rest`)
+        const again = yield* call("DELETE", `${orders}/rest`)
+        const nobody = yield* call("DELETE", `${orders}/nobody`)
+        assert.deepStrictEqual([cancelled.status, viewOf(cancelled.body).status], [200, "CANCELLED"])
+        assert.deepStrictEqual([again.status, again.body], [200, cancelled.body])
+        assert.deepStrictEqual([nobody.status, problemOf(nobody.body).code], [404, "ORDER_NOT_FOUND"])
+        const story = eventsOf((yield* call("GET", `${orders}/rest/events`)).body)
+        assert.strictEqual(story[0]?.type, "OrderPlaced")
+        assert.strictEqual(story.at(-1)?.type, "OrderCancelled")
+      })
+    )
+  )
+
+  it.live("refuses what a static filter forbids with the value that would pass, and leaves the id free", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const denied = yield* call("POST", orders, market("small").replace("0.001", "0.0000001"))
+
+        const problem = problemOf(denied.body)
+        assert.deepStrictEqual([denied.status, problem.code], [422, "filter_denied"])
+        assert.include(
+          problem.checks.map(({ code, field }) => `${field} ${code}`),
+          "quantity LOT_SIZE"
+        )
+        assert.strictEqual((yield* call("GET", `${orders}/small`)).status, 404)
+        assert.strictEqual((yield* call("POST", orders, market("small"))).status, 202)
+      })
+    )
+  )
+
+  it.live("pages through orders without skipping or repeating one", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const ids = Array.from({ length: 7 }, (_, i) => `p${i}`)
+        yield* Effect.forEach(ids, (id) => call("POST", orders, market(id)), { concurrency: 7 })
+
+        const seen: Array<string> = []
+        let next: string | undefined = `${orders}?limit=3&symbol=BTCUSDT`
+        for (let page = 0; next !== undefined && page < 5; page++) {
+          const { body, headers }: Reply = yield* call("GET", next)
+          seen.push(...viewsOf(body).map(({ id }) => id))
+          next = /<([^>]+)>; rel="next"/.exec(headers.link ?? "")?.[1]
+        }
+
+        assert.strictEqual(seen.length, 7)
+        assert.sameMembers(seen, ids)
+        assert.deepStrictEqual(viewsOf((yield* call("GET", `${orders}?status=closed`)).body), [])
+      })
+    )
+  )
+
+  it.live("does not send an order again that a client has already seen in this version", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const { headers } = yield* call("POST", orders, market("seen"))
+
+        const found = yield* call("GET", `${orders}/seen`, undefined, { "If-None-Match": headers.etag ?? "" })
+
+        assert.deepStrictEqual([found.status, found.body], [304, ""])
+      })
+    )
+  )
+
+  it.live("draws an id for an order that has none", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const { body, headers } = yield* call("POST", orders, market("x").replace(`"id":"x",`, ""))
+
+        const { id } = viewOf(body)
+        assert.isTrue(Schema.is(OrderId)(id))
+        assert.strictEqual(headers.location, `${orders}/${id}`)
+      })
+    )
+  )
+
+  it.live("shows a symbol's filters also while the exchange does not answer", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const { body, status } = yield* call("GET", "/api/v1/symbols/BTCUSDT")
+
+        const symbol = symbolOf(body)
+        assert.deepStrictEqual([status, symbol.last, symbol.age_ms, symbol.filters.length], [200, null, null, 2])
+        assert.strictEqual((yield* call("GET", "/api/v1/symbols/NOPE")).status, 404)
+      })
+    )
+  )
+
+  it.live("records nothing of bad input, whatever it is and wherever it stands", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const { laneHeads } = yield* EventStore
+        const before = yield* laneHeads
+        const base: Readonly<Record<string, string>> = {
+          id: `"bad"`,
+          symbol: `"BTCUSDT"`,
+          side: `"BUY"`,
+          type: `"LIMIT"`,
+          time_in_force: `"GTC"`,
+          quantity: "0.001",
+          price: "61234.5",
+          valid_until: `"2100-01-01T00:00:00Z"`
+        }
+        const names = [...Object.keys(base), "quote_quantity", "stop_price", "iceberg_quantity"]
+        const spoilt = [
+          "null",
+          "true",
+          `""`,
+          `"${"A".repeat(65)}"`,
+          "1e400",
+          "1e-19",
+          "-0",
+          "NaN",
+          `"\\u0000"`,
+          `${"[".repeat(16)}${"]".repeat(16)}`
+        ]
+        const text = (fields: ReadonlyArray<readonly [string, string]>) =>
+          `{${fields.map(([name, source]) => `"${name}":${source}`).join(",")}}`
+        const bodies = names.flatMap((name) => {
+          const others = Object.entries(base).filter(([other]) => other !== name)
+          const good = base[name] ?? "1"
+          const optional = ["id", "time_in_force", "valid_until"].includes(name) || !(name in base)
+          return [
+            ...spoilt.map((source) => [name, text([...others, [name, source]])] as const),
+            [name, text([...others, [name, good], [name, good]])] as const,
+            ...(optional ? [] : [[name, text(others)] as const])
+          ]
+        })
+
+        const replies = yield* Effect.forEach(bodies, ([, body]) => call("POST", orders, body), { concurrency: 8 })
+
+        assert.isAbove(bodies.length, 120)
+        replies.forEach(({ body, status }, i) => {
+          const [name, sent] = bodies[i] ?? ["", ""]
+          assert.include([400, 422], status, sent)
+          const checks = problemOf(body).checks.filter(({ field }) => field === name)
+          assert.isNotEmpty(checks, sent)
+          assert.match(checks[0]?.code ?? "", /^[a-z_]+$/, sent)
+        })
+        assert.deepStrictEqual(yield* laneHeads, before)
+      })
+    )
+  )
+})
