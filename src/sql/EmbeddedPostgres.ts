@@ -55,9 +55,6 @@ const make = (options: EmbeddedOptions): Effect.Effect<EmbeddedServer, EmbeddedP
     const place = yield* makePlace(options.root ?? options.dataDir, options.dataDir)
     yield* holdFolder(place.own)
     if (place.home !== place.own) yield* holdFolder(place.home)
-    const password = yield* preparePassword(place)
-    yield* initialise(place, password)
-
     // Owned by this constructor and its watch; the finalizer reads it last.
     let pid: number | null = null
     yield* Effect.addFinalizer(() =>
@@ -69,6 +66,8 @@ const make = (options: EmbeddedOptions): Effect.Effect<EmbeddedServer, EmbeddedP
 
     const adopted = yield* adopt(place, options.port)
     const port = adopted?.port ?? (yield* choosePort(place, options.port))
+    const password = yield* preparePassword(place)
+    yield* initialise(place, password)
     const url = Redacted.make(`postgres://${superuser}:${Redacted.value(password)}@127.0.0.1:${port}/${database}`)
     const start = Effect.gen(function*() {
       yield* clearDeadServer(place)
