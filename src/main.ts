@@ -5,12 +5,18 @@
  * Built from below and closed from above: the listener first, then submissions in flight, the relay, the
  * leases, the pools, and an embedded exchange and PostgreSQL last.
  */
-import { Console, Context, Effect, Layer, Redacted } from "effect"
+import { Console, Context, Effect, Layer, Redacted, Schema } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { hostname } from "node:os"
 import { join } from "node:path"
-import * as Exchange from "./binance/Exchange.ts"
-import { Verify } from "./audit/Verify.ts"
+import { reportText, Verify } from "./audit/Verify.ts"
+import { BinanceClient } from "./binance/BinanceClient.ts"
+import { Breaker } from "./binance/Breaker.ts"
+import { Gateway } from "./binance/Gateway.ts"
+import { RateLimits } from "./binance/RateLimits.ts"
+import { ServerTime } from "./binance/ServerTime.ts"
+import { Transport } from "./binance/Transport.ts"
+import { UserStream } from "./binance/UserStream.ts"
 import type { Role } from "./config.ts"
 import { AppConfig, simulatorKeys } from "./config.ts"
 import { StoreId } from "./domain/Ids.ts"
@@ -40,6 +46,7 @@ import { Database } from "./sql/Database.ts"
 import { EmbeddedPostgres } from "./sql/EmbeddedPostgres.ts"
 import { EventStore } from "./sql/EventStore.ts"
 import { Instruments as Snapshots } from "./sql/Instruments.ts"
+import { LogScan } from "./sql/LogScan.ts"
 import { Leases } from "./sql/Leases.ts"
 import { migrate as migrateDatabase, verifySchema } from "./sql/Migrations.ts"
 import { Parked } from "./sql/Parked.ts"
@@ -60,6 +67,7 @@ class Postgres extends Context.Service<Postgres, {
       const { app, connections, database, parts } = yield* AppConfig
       if (parts.database === "server") return { ...connections, note: null }
       const { note, url } = yield* EmbeddedPostgres.make({
+        root: app.data_dir,
         dataDir: join(app.data_dir, parts.exchange.toLowerCase()),
         port: database.embedded_port
       })
@@ -108,34 +116,58 @@ export const storage = Layer.mergeAll(
   log
 ).pipe(Layer.provideMerge(pools), Layer.provide(migrated), Layer.provideMerge(Postgres.layer))
 
-/** The embedded simulator where the configuration wants one, else the address and keys that were given. */
-const exchangeAddress = Layer.effect(
-  Exchange.Address,
-  Effect.gen(function*() {
-    const { app, binance, parts, simulator } = yield* AppConfig
-    const { api_key, api_secret, base_url, ws_api_url } = binance.testnet
-    if (!parts.exchangeEmbedded || !app.roles.includes("simulator")) {
-      return { baseUrl: base_url, wsApiUrl: ws_api_url, apiKey: api_key, apiSecret: api_secret }
-    }
-    const random = yield* SecureRandom.SecureRandom
-    const apiKey = yield* random.uuidV4()
-    const apiSecret = yield* random.uuidV4()
-    const { url, wsApiUrl } = yield* makeSimulator({
-      host: "127.0.0.1",
-      port: 0,
-      seed: simulator.seed,
-      latencyMs: simulator.latency_ms,
-      limits: simulator.limits,
-      tickMs: simulator.tick_ms,
-      journal: join(app.data_dir, parts.exchange.toLowerCase(), "exchange"),
-      apiKey,
-      apiSecret
+/** Where the exchange is, and the keys of our account there. */
+export class ExchangeAddress extends Context.Service<ExchangeAddress, {
+  readonly baseUrl: string
+  readonly wsApiUrl: string
+  readonly apiKey: Redacted.Redacted
+  readonly apiSecret: Redacted.Redacted
+}>()("nexus/main/ExchangeAddress") {
+  /** The embedded simulator where the configuration wants one, else what was given. */
+  static readonly layer = Layer.effect(
+    ExchangeAddress,
+    Effect.gen(function*() {
+      const { app, binance, parts, simulator } = yield* AppConfig
+      const { api_key, api_secret, base_url, ws_api_url } = binance.testnet
+      if (!parts.exchangeEmbedded || !app.roles.includes("simulator")) {
+        return { baseUrl: base_url, wsApiUrl: ws_api_url, apiKey: api_key, apiSecret: api_secret }
+      }
+      const random = yield* SecureRandom.SecureRandom
+      const apiKey = yield* random.uuidV4()
+      const apiSecret = yield* random.uuidV4()
+      const { url, wsApiUrl } = yield* makeSimulator({
+        host: "127.0.0.1",
+        port: 0,
+        seed: simulator.seed,
+        latencyMs: simulator.latency_ms,
+        limits: simulator.limits,
+        tickMs: simulator.tick_ms,
+        journal: join(app.data_dir, parts.exchange.toLowerCase(), "exchange"),
+        apiKey,
+        apiSecret
+      })
+      return { baseUrl: url, wsApiUrl, apiKey: Redacted.make(apiKey), apiSecret: Redacted.make(apiSecret) }
     })
-    return { baseUrl: url, wsApiUrl, apiKey: Redacted.make(apiKey), apiSecret: Redacted.make(apiSecret) }
+  )
+}
+
+/** The client of that exchange: REST and user stream over one budget, one circuit and one clock. */
+export const exchange = Layer.unwrap(
+  Effect.gen(function*() {
+    const { binance } = yield* AppConfig
+    const { apiKey, apiSecret, baseUrl, wsApiUrl } = yield* ExchangeAddress
+    const { recv_window_ms: recvWindowMillis, timeout_ms: timeoutMillis } = binance.testnet
+    return Layer.mergeAll(
+      BinanceClient.layer({ apiKey, apiSecret, recvWindowMillis }),
+      UserStream.layer({ wsApiUrl, apiKey, apiSecret })
+    ).pipe(
+      Layer.provideMerge(ServerTime.layer),
+      Layer.provideMerge(Gateway.layer),
+      Layer.provide(Layer.mergeAll(Transport.layer({ baseUrl, timeoutMillis }))),
+      Layer.provideMerge(Layer.mergeAll(Breaker.layer, RateLimits.layer))
+    )
   })
 )
-
-export const exchange = Exchange.layer.pipe(Layer.provide(exchangeAddress))
 
 const kafkaOptions = Effect.map(AppConfig, ({ app, database, kafka }) => ({
   brokers: kafka.brokers,
@@ -210,6 +242,7 @@ export const serve = (lastSignal: () => string | null) =>
         Layer.provideMerge(roles),
         Layer.provideMerge(engine),
         Layer.provideMerge(Layer.mergeAll(bus, exchange)),
+        Layer.provideMerge(ExchangeAddress.layer),
         Layer.provideMerge(storage),
         Layer.provideMerge(foundation)
       )
@@ -226,8 +259,7 @@ const banner = Effect.gen(function*() {
   const { app, database, kafka, parts } = yield* AppConfig
   const { note } = yield* Postgres
   const { url } = yield* ListeningAddress
-  const { baseUrl } = yield* Exchange.Address
-  const { address } = { address: url }
+  const { baseUrl } = yield* ExchangeAddress
   const lines = [
     `Nexus ${parts.realMoney ? "— REAL MONEY" : ""}`.trimEnd(),
     `  exchange    ${parts.exchange}${parts.exchangeEmbedded ? " (embedded)" : ` at ${baseUrl}`}`,
@@ -239,13 +271,13 @@ const banner = Effect.gen(function*() {
   if (app.environment === "production" && database.ssl_mode === "disable") {
     lines.push("  warning     database.ssl_mode disable: orders cross the network in the clear")
   }
-  if (address !== "") {
+  if (url !== "") {
     lines.push(
-      `  API         ${address}/api/v1/orders   ${address}/openapi.json`,
-      `  health      ${address}/health   ${address}/ready   ${address}/metrics`,
+      `  API         ${url}/api/v1/orders   ${url}/openapi.json`,
+      `  health      ${url}/health   ${url}/ready   ${url}/metrics`,
       "",
       "Try:",
-      `  curl -s ${address}/api/v1/orders -H 'content-type: application/json' -d '{"symbol":"BTCUSDT","side":"BUY","type":"MARKET","quantity":0.001}'`
+      `  curl -s ${url}/api/v1/orders -H 'content-type: application/json' -d '{"symbol":"BTCUSDT","side":"BUY","type":"MARKET","quantity":0.001}'`
     )
   }
   return lines.join("\n")
@@ -259,18 +291,35 @@ export const migrate = Effect.gen(function*() {
   yield* Console.log(applied.length === 0 ? "the schema is up to date" : applied.map((file) => `applied ${file}`).join("\n"))
 }).pipe(Effect.provide(Postgres.layer.pipe(Layer.provideMerge(foundation))))
 
+class NoKafka extends Schema.TaggedError<NoKafka>()("NoKafka", {}) {
+  override get message() {
+    return "no Kafka is configured: set KAFKA_BROKERS, for example to localhost:9092"
+  }
+}
+
 /** `nexus topics`: needs Kafka alone. */
 export const topics = Effect.gen(function*() {
-  const report = yield* ensureTopics(yield* kafkaOptions)
-  yield* Console.log(report)
+  const { parts } = yield* AppConfig
+  if (parts.kafka === "embedded") return yield* new NoKafka({})
+  const { created, existing } = yield* ensureTopics(yield* kafkaOptions)
+  yield* Console.log(created.length === 0 ? `the topics are right: ${existing.join(", ")}` : `created ${created.join(", ")}`)
 }).pipe(Effect.provide(foundation))
+
+class NotVerified extends Schema.TaggedError<NotVerified>()("NotVerified", { findings: Schema.Int }) {
+  override get message() {
+    return `the log is not as it was written: ${this.findings} findings`
+  }
+}
 
 /** `nexus verify`: fails when anything in the log is not as it was written. */
 export const verify = Effect.gen(function*() {
   const report = yield* (yield* Verify).verify
-  yield* Console.log(report)
+  yield* Console.log(reportText(report))
+  if (!report.ok) return yield* new NotVerified({ findings: report.findingCount })
 }).pipe(
-  Effect.provide(Verify.layer.pipe(Layer.provideMerge(storage), Layer.provideMerge(foundation)))
+  Effect.provide(
+    Verify.layer.pipe(Layer.provide(LogScan.layer), Layer.provideMerge(storage), Layer.provideMerge(foundation))
+  )
 )
 
 /** `nexus simulate-exchange`: until a signal comes. */
