@@ -6,7 +6,7 @@
  * error here means "send again later", never "lost". One contract suite judges both adapters.
  */
 import type { Cause, Effect } from "effect"
-import { Context, Schema } from "effect"
+import { Context, Predicate, Schema } from "effect"
 
 export const Topic = Schema.Literals(["orders", "events"])
 /** Logical names; the real ones are configured. */
@@ -33,9 +33,12 @@ export class BusUnavailable extends Schema.TaggedError<BusUnavailable>()("BusUna
 }) {
   override get message(): string {
     const where = this.topic === null ? "" : ` for ${this.topic}${this.lane === null ? "" : ` lane ${this.lane}`}`
-    return `the bus is not available${where}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `the bus is not available${where}: ${said(this.cause)}`
   }
 }
+
+const said = (cause: unknown): string =>
+  Predicate.hasProperty(cause, "message") && typeof cause.message === "string" ? cause.message : "no reason given"
 
 /** One record can never be sent: `index` in the batch. Nothing of the batch is promised sent. */
 export class RecordRefused extends Schema.TaggedError<RecordRefused>()("RecordRefused", {

@@ -4,7 +4,7 @@
  * A lane is a partition, so another partition count than the store's lanes is no detail: too few and
  * some lanes can never be sent. What is wrong is said in sentences that end with what mends it.
  */
-import { Effect, Schema } from "effect"
+import { Effect, Schedule, Schema } from "effect"
 import type { Admin, ITopicMetadata, Kafka } from "kafkajs"
 import type { ClientOptions } from "./Client.ts"
 import { makeClient, retry } from "./Client.ts"
@@ -113,7 +113,7 @@ const create = Effect.fnUntraced(function* (admin: Admin, options: TopicsOptions
     try: () =>
       admin.createTopics({
         timeout: createTimeoutMillis,
-        waitForLeaders: true,
+        waitForLeaders: false,
         topics: missing.map((topic) => ({
           topic,
           numPartitions: options.lanes,
@@ -125,8 +125,22 @@ const create = Effect.fnUntraced(function* (admin: Admin, options: TopicsOptions
   })
 })
 
+/** A broker that has just made a topic may not know it yet, nor who leads it. */
+const settleAttempts = 100
+const settlePauseMillis = 100
+const unsettled = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE"])
+
+const partitionsOf = (admin: Admin, options: TopicsOptions) =>
+  asked(() => admin.fetchTopicMetadata({ topics: [...namesOf(options)] })).pipe(
+    Effect.retry({
+      while: ({ cause }) => unsettled.has(protocolType(cause) ?? ""),
+      times: settleAttempts,
+      schedule: Schedule.spaced(settlePauseMillis)
+    })
+  )
+
 const checkPartitions = Effect.fnUntraced(function* (admin: Admin, options: TopicsOptions) {
-  const { topics } = yield* asked(() => admin.fetchTopicMetadata({ topics: [...namesOf(options)] }))
+  const { topics } = yield* partitionsOf(admin, options)
   const problems = [...topics]
     .sort((one, other) => one.name.localeCompare(other.name))
     .filter((topic) => topic.partitions.length !== options.lanes)

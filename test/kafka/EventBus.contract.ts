@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Cause, Layer, Scope } from "effect"
 import { Effect, Fiber } from "effect"
+import { randomUUID } from "node:crypto"
 import type { BusRecord, Delivered, SubscribeOptions, Topic } from "../../src/kafka/EventBus.ts"
 import { EventBus } from "../../src/kafka/EventBus.ts"
 import { until } from "./until.ts"
@@ -22,6 +23,9 @@ export const publishUntilTaken = (bus: Bus, topic: Topic, lane: number, records:
     Effect.retry({ while: (error) => error._tag !== "RecordRefused", times: 500 })
   )
 
+/** Test files share a broker but no groups: members of one group wait for each other. */
+const groupsOfThisFile = randomUUID().slice(0, 8)
+
 /** Subscribes in the background and keeps what was handled. */
 export const collect = (bus: Bus, options: Partial<SubscribeOptions> & { readonly group: string }) =>
   Effect.gen(function* () {
@@ -33,7 +37,8 @@ export const collect = (bus: Bus, options: Partial<SubscribeOptions> & { readonl
         concurrency: 4,
         handle: (one) => Effect.sync(() => void got.push(one)),
         onPoison: (one, cause) => Effect.sync(() => void poisoned.push({ record: one, cause })),
-        ...options
+        ...options,
+        group: `${options.group}-${groupsOfThisFile}`
       })
     )
     return { got, poisoned, stop: Fiber.interrupt(fiber) }

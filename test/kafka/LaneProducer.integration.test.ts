@@ -5,7 +5,6 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Random, Scope } from "effect"
-import kafkajs from "kafkajs"
 import { makeClient } from "../../src/kafka/Client.ts"
 import type { BusRecord } from "../../src/kafka/EventBus.ts"
 import type { LaneProducer } from "../../src/kafka/LaneProducer.ts"
@@ -26,11 +25,21 @@ const sendUntilTaken = (producer: LaneProducer, values: ReadonlyArray<string>) =
 
 const lane = 1
 
-const setUp = Effect.gen(function* () {
+/** A topic that takes records up to a size, made before ours would be. */
+const makeNarrow = async (topic: string, lanes: number, maxMessageBytes: number) => {
+  const admin = plainKafka(kafkaBrokers()).admin()
+  await admin.connect()
+  const configEntries = [{ name: "max.message.bytes", value: String(maxMessageBytes) }]
+  await admin.createTopics({ topics: [{ topic, numPartitions: lanes, replicationFactor: 1, configEntries }] })
+  await admin.disconnect()
+}
+
+const setUpWith = Effect.fnUntraced(function* ({ maxMessageBytes }: { readonly maxMessageBytes?: number }) {
   const proxy = yield* proxyBefore(kafkaBrokers())
   const options = freshOptions(kafkaBrokers())
-  yield* ensureTopics(options)
   const name = options.topics.orders
+  if (maxMessageBytes !== undefined) yield* Effect.promise(() => makeNarrow(name, options.lanes, maxMessageBytes))
+  yield* ensureTopics(options)
   const kafka = yield* makeClient({ brokers: [proxy.brokers], clientId: "nexus-test" })
   const producer = yield* Effect.acquireRelease(
     Effect.sync(() => makeLaneProducer(kafka, name, "orders", lane)),
@@ -38,6 +47,8 @@ const setUp = Effect.gen(function* () {
   )
   return { kafka, name, producer, proxy, log: Effect.promise(() => readLog(kafkaBrokers(), name, lane)) }
 })
+
+const setUp = setUpWith({})
 
 describeKafka("what Kafka acknowledged is in its log", () => {
   for (const fault of ["reset on answer", "drop answer"] as const) {
@@ -169,22 +180,7 @@ describeKafka("a batch for Kafka", () => {
 
   it.live("with a record that only the broker finds too large is refused by that record's index", () =>
     Effect.gen(function* () {
-      const { kafka, name, producer } = yield* setUp
-      yield* Effect.promise(async () => {
-        const admin = plainKafka(kafkaBrokers()).admin()
-        await admin.connect()
-        await admin.alterConfigs({
-          validateOnly: false,
-          resources: [
-            {
-              type: kafkajs.ConfigResourceTypes.TOPIC,
-              name,
-              configEntries: [{ name: "max.message.bytes", value: "2000" }]
-            }
-          ]
-        })
-        await admin.disconnect()
-      })
+      const { kafka, name, producer } = yield* setUpWith({ maxMessageBytes: 2_000 })
       const records = [good(0), good(1), good(2), record("o", "y".repeat(3_000)), good(4)]
 
       const error = yield* Effect.flip(producer.send(records))

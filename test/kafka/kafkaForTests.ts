@@ -42,13 +42,28 @@ export const proxyBefore = (brokers: string) =>
 export const plainKafka = (brokers: string) =>
   new Kafka({ brokers: brokers.split(","), clientId: "judge", logLevel: logLevel.NOTHING })
 
+/** Asked again while a topic that was just made has no leader yet. */
+const endsOf = async (kafka: Kafka, topic: string) => {
+  const admin = kafka.admin()
+  await admin.connect()
+  try {
+    for (let asked = 0; ; asked++) {
+      try {
+        return await admin.fetchTopicOffsets(topic)
+      } catch (error) {
+        if (asked === 50) throw error
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    }
+  } finally {
+    await admin.disconnect()
+  }
+}
+
 /** All values of one partition, in order, read until the end that the partition has now. */
 export const readLog = async (brokers: string, topic: string, partition: number): Promise<ReadonlyArray<string>> => {
   const kafka = plainKafka(brokers)
-  const admin = kafka.admin()
-  await admin.connect()
-  const ends = await admin.fetchTopicOffsets(topic)
-  await admin.disconnect()
+  const ends = await endsOf(kafka, topic)
   const end = Number(ends.find((one) => one.partition === partition)!.high)
   if (end === 0) return []
   const values: Array<string> = []
