@@ -1,0 +1,81 @@
+/**
+ * One entry of the journal: all that one command changed, as absolute values, so that replaying it is assigning it.
+ *
+ * A snapshot is a run of the same entries; there is one way to read state back.
+ */
+import type { Counterparties } from "./Counterparties.ts"
+import type { Matching } from "./Matching.ts"
+import type { Trade } from "./Trades.ts"
+
+export interface Entry {
+  /** Forget everything before this one. */
+  readonly reset?: boolean
+  /** Per market by its place, orders as encoded lines. */
+  readonly orders?: ReadonlyArray<readonly [number, ReadonlyArray<string>]>
+  /** New rows of the trade table, in its order. */
+  readonly trades?: ReadonlyArray<string>
+  /** Account, asset, free, locked. */
+  readonly balances?: ReadonlyArray<ReadonlyArray<string | number>>
+  /** Per market: next order id, next trade id, last price, fair price. */
+  readonly markets?: ReadonlyArray<ReadonlyArray<string | number>>
+  readonly executionId?: number
+  readonly updateTime?: number
+}
+
+export const writeTrade = (trade: Trade): string =>
+  [
+    trade.id,
+    trade.orderId,
+    trade.symbol,
+    trade.price,
+    trade.quantity,
+    trade.quote,
+    trade.commission,
+    trade.isBuyer ? 1 : 0,
+    trade.isMaker ? 1 : 0,
+    trade.time
+  ].join("|")
+
+const readTrade = (line: string): Trade | undefined => {
+  const field = line.split("|")
+  if (field.length !== 10) return undefined
+  return {
+    id: Number(field[0]),
+    orderId: Number(field[1]),
+    symbol: Number(field[2]),
+    price: BigInt(field[3]!),
+    quantity: BigInt(field[4]!),
+    quote: BigInt(field[5]!),
+    commission: BigInt(field[6]!),
+    isBuyer: field[7] === "1",
+    isMaker: field[8] === "1",
+    time: Number(field[9])
+  }
+}
+
+/** Applies an entry; returns what is wrong with it, if anything. */
+export const readEntry = (entry: Entry, matching: Matching, counterparties: Counterparties): string | undefined => {
+  for (const line of entry.trades ?? []) {
+    const trade = readTrade(line)
+    if (trade === undefined) return "a trade without its ten fields"
+    matching.trades.add(trade)
+  }
+  for (const [index, lines] of entry.orders ?? []) {
+    const market = matching.markets[index]
+    if (market === undefined) return `an order of an unknown market (${index})`
+    for (const line of lines) if (!market.orders.load(line)) return "an order that cannot be read"
+  }
+  for (const [account, asset, free, locked] of entry.balances ?? []) {
+    matching.accounts.set(Number(account), String(asset), BigInt(free ?? 0), BigInt(locked ?? 0))
+  }
+  for (const [index, [orderId, tradeId, lastPrice, fairPrice]] of (entry.markets ?? []).entries()) {
+    const market = matching.markets[index]
+    if (market === undefined) return `an unknown market (${index})`
+    market.nextOrderId = Number(orderId)
+    market.nextTradeId = Number(tradeId)
+    market.tape.lastPrice = BigInt(lastPrice ?? 0)
+    counterparties.setFairPrice(market, BigInt(fairPrice ?? 0))
+  }
+  matching.executionId = entry.executionId ?? matching.executionId
+  return undefined
+}

@@ -1,0 +1,382 @@
+/**
+ * The exchange as a state machine: the door through which its one account trades.
+ *
+ * Synchronous and without sockets or files; the clock, the seed and the listener come from outside. Every command ends
+ * in `#settled`, which gives the journal one entry with all that the command changed, before anybody is answered.
+ */
+import { accountCount, type Balance, fees, ours } from "./Accounts.ts"
+import { type Amount, amount, times } from "./Amount.ts"
+import { opposite, reaches } from "./Book.ts"
+import { Counterparties } from "./Counterparties.ts"
+import { type Judged, judgeOrder, judgeStanding } from "./filters.ts"
+import type { SymbolInfo } from "./Market.ts"
+import { type Listener, type Market, Matching } from "./Matching.ts"
+import { type Order, remaining, type TimeInForce } from "./Order.ts"
+import { makeRandom, type Random } from "./Random.ts"
+import {
+  duplicateOrder,
+  icebergExceedsQuantity,
+  insufficientBalance,
+  type Refusal,
+  restricted,
+  tooLittleLiquidity,
+  unknownOrder,
+  wouldTake
+} from "./Refusal.ts"
+import { type Entry, readEntry, writeTrade } from "./Entry.ts"
+
+export interface NewOrder extends Judged {
+  readonly timeInForce: TimeInForce
+  readonly clientOrderId: string | undefined
+  readonly strategyId: number | undefined
+  readonly strategyType: number | undefined
+}
+
+export interface Target {
+  readonly orderId: number | undefined
+  readonly clientOrderId: string | undefined
+}
+
+export type CancelRestriction = "ONLY_NEW" | "ONLY_PARTIALLY_FILLED"
+
+export interface ExchangeListener extends Listener {
+  /** The balances of the account that one command changed. */
+  readonly positions: (balances: ReadonlyArray<Balance>, time: number) => void
+  /** The quotes of a market may have changed. */
+  readonly quoted: (market: Market) => void
+}
+
+export interface ExchangeOptions {
+  readonly symbols: ReadonlyArray<SymbolInfo>
+  readonly seed: number
+  readonly clock: () => number
+  readonly balances: Readonly<Record<string, string>>
+}
+
+/** What each counterparty begins with, of every asset; far more than the account can ever win. */
+const counterpartyFunds = amount("100000000000")
+/** Longest client order id that is drawn for an order without one. */
+const drawnIdLength = 22
+const idAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+/** One line of a snapshot holds this many orders or trades, so that no line grows without bound. */
+const itemsPerEntry = 1_000
+
+export class Exchange {
+  readonly matching: Matching
+  readonly counterparties: Counterparties
+  readonly #random: Random
+  readonly #balances: Readonly<Record<string, string>>
+  #listener: ExchangeListener | undefined
+  #journal: ((entry: Entry) => void) | undefined
+  #staleMillis = 0
+  /** Rows of the trade table that no entry has yet. */
+  #writtenTrades = 0
+  updateTime = 0
+
+  constructor(options: ExchangeOptions) {
+    this.matching = new Matching(options.symbols, options.clock)
+    this.#random = makeRandom(options.seed)
+    this.counterparties = new Counterparties(this.matching, makeRandom(options.seed + 1))
+    this.#balances = options.balances
+  }
+
+  listen(listener: ExchangeListener): void {
+    this.#listener = listener
+    this.matching.listen(listener)
+  }
+
+  /** From now on every change goes there first. */
+  journalTo(journal: (entry: Entry) => void): void {
+    this.#journal = journal
+  }
+
+  /** Gives the accounts their first balances; not after a load. */
+  fund(): void {
+    const { accounts, markets } = this.matching
+    for (const [asset, free] of Object.entries(this.#balances)) accounts.set(ours, asset, amount(free), 0n)
+    for (const asset of new Set(markets.flatMap(({ info }) => [info.base, info.quote]))) {
+      for (let account = fees + 1; account < accountCount; account++)
+        accounts.set(account, asset, counterpartyFunds, 0n)
+    }
+    this.updateTime = this.matching.now()
+  }
+
+  /** Opens the market: the account's open orders stand first, then the quotes around them. */
+  open(): void {
+    for (const market of this.matching.markets) {
+      for (const order of market.orders.open.values()) this.matching.restore(market, order)
+      this.counterparties.sweepTo(market, this.counterparties.fairPrice(market))
+    }
+    this.#settled(this.matching.markets)
+  }
+
+  /** What the API checks before the engine is asked. */
+  check(market: Market, order: NewOrder): Refusal | undefined {
+    return (
+      judgeOrder(market.info, order, () => market.tape.average(this.matching.now())) ??
+      (order.icebergQuantity > order.quantity ? icebergExceedsQuantity : undefined)
+    )
+  }
+
+  place(market: Market, wanted: NewOrder): Order | Refusal {
+    const { accounts } = this.matching
+    const { base, quote } = market.info
+    const { orders } = market
+    if (wanted.clientOrderId !== undefined && orders.isOpenClientId(wanted.clientOrderId)) return duplicateOrder
+    let { quantity } = wanted
+    const free = accounts.of(ours, wanted.side === "BUY" ? quote : base).free
+    let needed = wanted.side === "BUY" ? times(wanted.price, quantity) : quantity
+    if (wanted.type === "MARKET") {
+      const plan = this.matching.plan(market, wanted.side, quantity, wanted.quoteQuantity)
+      if (wanted.quoteQuantity > 0n) {
+        if (plan.quantity === 0n) return tooLittleLiquidity
+        // One step more than the book can give, so that the rest is seen to expire.
+        quantity = plan.isShort ? plan.quantity + market.info.stepSize : plan.quantity
+      }
+      needed = wanted.side === "BUY" ? plan.quote : quantity
+    }
+    const refused = judgeStanding(market.info, wanted, quantity, standingOf(this.matching, market))
+    if (refused !== undefined) return refused
+    if (wanted.type === "LIMIT_MAKER") {
+      const touch = this.matching.bestPrice(market, opposite(wanted.side))
+      if (touch !== undefined && reaches(wanted.side, wanted.price, touch)) return wouldTake
+    }
+    if (needed > free) return insufficientBalance
+
+    const time = this.matching.now()
+    const id = market.nextOrderId++
+    const order: Order = {
+      id,
+      account: ours,
+      symbol: market.info,
+      clientOrderId: wanted.clientOrderId ?? this.drawId(id),
+      side: wanted.side,
+      type: wanted.type,
+      timeInForce: wanted.timeInForce,
+      price: wanted.price,
+      quantity,
+      quoteQuantity: wanted.quoteQuantity,
+      icebergQuantity: wanted.icebergQuantity,
+      strategyId: wanted.strategyId,
+      strategyType: wanted.strategyType,
+      time,
+      executed: 0n,
+      quoteExecuted: 0n,
+      status: "NEW",
+      expiryReason: "",
+      updateTime: time,
+      trades: []
+    }
+    this.matching.submit(market, order)
+    if (order.executed > 0n) this.counterparties.replenish(market)
+    this.#settled([market])
+    return order
+  }
+
+  /** Asks the engine, so the answer is never stale. */
+  cancel(
+    market: Market,
+    target: Target,
+    cancelId: string,
+    restriction: CancelRestriction | undefined
+  ): Order | Refusal {
+    const order = this.lookUp(market, target)
+    if (order === undefined || !market.orders.open.has(order.id)) return unknownOrder
+    if (target.orderId !== undefined && target.clientOrderId !== undefined) {
+      if (order.clientOrderId !== target.clientOrderId) return unknownOrder
+    }
+    if (restriction === "ONLY_NEW" && order.status !== "NEW") return restricted
+    if (restriction === "ONLY_PARTIALLY_FILLED" && order.status !== "PARTIALLY_FILLED") return restricted
+    this.matching.cancel(market, order, cancelId)
+    this.counterparties.replenish(market)
+    this.#settled([market])
+    return order
+  }
+
+  cancelAll(market: Market, drawId: () => string): Array<readonly [Order, string]> {
+    const canceled = [...market.orders.open.values()].map((order) => {
+      const cancelId = drawId()
+      this.matching.cancel(market, order, cancelId)
+      return [order, cancelId] as const
+    })
+    this.counterparties.replenish(market)
+    this.#settled([market])
+    return canceled
+  }
+
+  lookUp(market: Market, { clientOrderId, orderId }: Target): Order | undefined {
+    if (orderId !== undefined) return market.orders.byId(orderId)
+    return clientOrderId === undefined ? undefined : market.orders.byClientId(clientOrderId)
+  }
+
+  /** As `GET order` sees it: from a memory that may lag. */
+  read(market: Market, target: Target): Order | undefined {
+    const order = this.lookUp(market, target)
+    return order === undefined || this.#staleMillis === 0 ? order : market.orders.asOf(order, this.readTime())
+  }
+
+  readOpen(market: Market): Array<Order> {
+    const open = [...market.orders.open.values()]
+    if (this.#staleMillis === 0) return open
+    const time = this.readTime()
+    const candidates = new Map([...open, ...market.orders.changedSince(time)].map((order) => [order.id, order]))
+    return [...candidates.values()]
+      .map((order) => market.orders.asOf(order, time))
+      .filter((order) => order !== undefined && (order.status === "NEW" || order.status === "PARTIALLY_FILLED"))
+      .map((order) => order!)
+      .sort((a, b) => a.id - b.id)
+  }
+
+  /** Up to when reads have seen what happened. */
+  readTime(): number {
+    return this.matching.now() - this.#staleMillis
+  }
+
+  get isStale(): boolean {
+    return this.#staleMillis > 0
+  }
+
+  /** How far behind reads are; 0 ends it. */
+  staleReads(millis: number): void {
+    this.#staleMillis = millis
+    for (const { orders } of this.matching.markets) orders.keepFormers(millis > 0)
+  }
+
+  tick(): void {
+    for (const market of this.matching.markets) this.counterparties.tick(market)
+    if (this.#staleMillis > 0) {
+      for (const { orders } of this.matching.markets) orders.forgetFormers(this.readTime())
+    }
+    this.#settled(this.matching.markets)
+  }
+
+  moveMarket(market: Market, price: Amount): void {
+    this.counterparties.sweepTo(market, price)
+    this.#settled([market])
+  }
+
+  /** Trades one open order whole before anybody else is asked. */
+  fill(market: Market, order: Order): void {
+    this.counterparties.fill(market, order)
+    this.#settled([market])
+  }
+
+  /** Everything is forgotten but the keys and the account's number, as on the testnet about once a month. */
+  reset(): void {
+    this.#empty()
+    this.fund()
+    this.#journal?.({ reset: true })
+    for (const entry of this.snapshot()) this.#journal?.(entry)
+    this.open()
+  }
+
+  /** An id of the exchange's own making. */
+  drawId(id: number): string {
+    let drawn = id.toString(36)
+    while (drawn.length < drawnIdLength) drawn += idAlphabet[this.#random.below(idAlphabet.length)]!
+    return drawn
+  }
+
+  /** The whole state as entries, for a journal that starts anew. */
+  *snapshot(): Generator<Entry, void, void> {
+    const { markets, trades } = this.matching
+    for (let from = 0; from < trades.count; from += itemsPerEntry) {
+      yield { trades: this.#tradeLines(from, Math.min(from + itemsPerEntry, trades.count)) }
+    }
+    for (const { index, orders } of markets) {
+      let lines: Array<string> = []
+      for (const line of orders.lines()) {
+        lines.push(line)
+        if (lines.length < itemsPerEntry) continue
+        yield { orders: [[index, lines]] }
+        lines = []
+      }
+      yield { orders: [[index, lines]] }
+    }
+    const balances = Array.from({ length: accountCount }, (_, account) => [
+      ...this.matching.accounts.balancesOf(account)
+    ])
+    yield this.#entry([], balances.flat(), trades.count)
+  }
+
+  /** Takes one entry of an earlier life. Returns what is wrong with it, if anything. */
+  load(entry: Entry): string | undefined {
+    if (entry.reset === true) this.#empty()
+    const fault = readEntry(entry, this.matching, this.counterparties)
+    this.updateTime = entry.updateTime ?? this.updateTime
+    this.#writtenTrades = this.matching.trades.count
+    return fault
+  }
+
+  #empty(): void {
+    for (const market of this.matching.markets) {
+      market.book.clear()
+      market.orders.clear()
+      market.nextOrderId = 1
+      market.nextTradeId = 1
+    }
+    this.counterparties.forget()
+    this.matching.trades.clear()
+    this.matching.accounts.clear()
+    this.#writtenTrades = 0
+  }
+
+  // Trades among the counterparties alone are not worth an entry: their balances go along with the next one that
+  // concerns the account. A crash in between takes back a trade that only they have seen.
+  #settled(markets: ReadonlyArray<Market>): void {
+    const changed: Array<readonly [number, ReadonlyArray<string>]> = []
+    for (const market of markets) {
+      const lines = market.orders.takeChanges()
+      if (lines.length > 0) changed.push([market.index, lines])
+      this.#listener?.quoted(market)
+    }
+    if (changed.length === 0) return
+    const { accounts } = this.matching
+    const touched = [...accounts.touched]
+    accounts.touched.clear()
+    this.updateTime = this.matching.now()
+    this.#journal?.(this.#entry(changed, touched, this.#writtenTrades))
+    this.#writtenTrades = this.matching.trades.count
+    const moved = touched.filter(({ account }) => account === ours)
+    if (moved.length > 0) this.#listener?.positions(moved, this.updateTime)
+  }
+
+  #entry(
+    orders: ReadonlyArray<readonly [number, ReadonlyArray<string>]>,
+    balances: ReadonlyArray<Balance>,
+    fromTrade: number
+  ): Entry {
+    return {
+      orders,
+      trades: this.#tradeLines(fromTrade, this.matching.trades.count),
+      // What a counterparty has locked is free again at a restart: its quotes are made anew.
+      balances: balances.map(({ account, asset, free, locked }) =>
+        account === ours ? [account, asset, String(free), String(locked)] : [account, asset, String(free + locked), "0"]
+      ),
+      markets: this.matching.markets.map((market) => [
+        market.nextOrderId,
+        market.nextTradeId,
+        String(market.tape.lastPrice),
+        String(this.counterparties.fairPrice(market))
+      ]),
+      executionId: this.matching.executionId,
+      updateTime: this.updateTime
+    }
+  }
+
+  #tradeLines(from: number, to: number): Array<string> {
+    const lines: Array<string> = []
+    for (let row = from; row < to; row++) lines.push(writeTrade(this.matching.trades.at(row)))
+    return lines
+  }
+}
+
+const standingOf = ({ accounts }: Matching, market: Market) => ({
+  openOrders: market.orders.open.size,
+  openIcebergs: () => [...market.orders.open.values()].filter((order) => order.icebergQuantity > 0n).length,
+  position: () => {
+    const { free, locked } = accounts.of(ours, market.info.base)
+    const buying = [...market.orders.open.values()].filter(({ side }) => side === "BUY")
+    return buying.reduce((sum, order) => sum + remaining(order), free + locked)
+  }
+})

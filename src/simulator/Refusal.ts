@@ -1,0 +1,103 @@
+/**
+ * What the exchange answers when it refuses, with code, message and HTTP status as documented.
+ *
+ * Refusals are values, not exceptions: the path of an order is synchronous and quick.
+ */
+
+export class Refusal {
+  readonly status: number
+  readonly code: number
+  readonly message: string
+
+  constructor(status: number, code: number, message: string) {
+    this.status = status
+    this.code = code
+    this.message = message
+  }
+}
+
+const refuse = (code: number, message: string): Refusal => new Refusal(400, code, message)
+
+export const isRefusal = (value: unknown): value is Refusal => value instanceof Refusal
+
+// The request.
+export const illegalCharacters = (name: string, range: string) =>
+  refuse(-1100, `Illegal characters found in parameter '${name}'; legal range is '${range}'.`)
+export const duplicateParameter = refuse(-1101, "Duplicate values for a parameter detected.")
+export const mandatory = (name: string) =>
+  refuse(-1102, `Mandatory parameter '${name}' was not sent, was empty/null, or malformed.`)
+export const mandatoryEither = (first: string, second: string) =>
+  refuse(-1102, `Param '${first}' or '${second}' must be sent, but both were empty/null!`)
+export const tooGreat = (name: string, limit: string) =>
+  refuse(-1102, `'${name}' contains unexpected value. Cannot be greater than ${limit}.`)
+export const notAllRead = (read: number, sent: number) =>
+  refuse(-1104, `Not all sent parameters were read; read '${read}' parameter(s) but was sent '${sent}'.`)
+export const emptyParameter = (name: string) => refuse(-1105, `Parameter '${name}' was empty.`)
+export const notRequired = (name: string) => refuse(-1106, `Parameter '${name}' sent when not required.`)
+export const tooPrecise = (name: string) => refuse(-1111, `Parameter '${name}' has too much precision.`)
+export const timeInForceNotRequired = refuse(-1114, "TimeInForce parameter sent when not required.")
+export const invalidTimeInForce = refuse(-1115, "Invalid timeInForce.")
+export const invalidType = refuse(-1116, "Invalid orderType.")
+export const invalidSide = refuse(-1117, "Invalid side.")
+export const invalidSymbol = refuse(-1121, "Invalid symbol.")
+export const tooLongInterval = (hours: number) =>
+  refuse(-1127, `More than ${hours} hours between startTime and endTime.`)
+export const badCombination = refuse(-1128, "Combination of optional parameters invalid.")
+export const invalidValue = (name: string) => refuse(-1130, `Data sent for parameter '${name}' is not valid.`)
+export const strategyTypeTooLow = refuse(-1134, "strategyType was less than 1000000.")
+export const invalidRestrictions = refuse(-1145, "Invalid cancelRestrictions")
+
+// Credentials and timing.
+export const tooOld = refuse(-1021, "Timestamp for this request is outside of the recvWindow.")
+export const tooEarly = refuse(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+export const badSignature = refuse(-1022, "Signature for this request is not valid.")
+export const badKeyFormat = new Refusal(401, -2014, "API-key format invalid.")
+export const unknownKey = new Refusal(401, -2015, "Invalid API-key, IP, or permissions for action.")
+
+// Filters and the engine.
+export const filterFailure = (name: string) => refuse(-1013, `Filter failure: ${name}`)
+export const invalidQuantity = refuse(-1013, "Invalid quantity.")
+export const invalidPrice = refuse(-1013, "Invalid price.")
+export const preventionModeNotAllowed = refuse(
+  -1013,
+  "This symbol does not allow the specified self-trade prevention mode."
+)
+const rejectedOrder = (message: string) => refuse(-2010, message)
+export const insufficientBalance = rejectedOrder("Account has insufficient balance for requested action.")
+export const duplicateOrder = rejectedOrder("Duplicate order sent.")
+export const wouldTake = rejectedOrder("Order would immediately match and take.")
+export const tooLittleLiquidity = rejectedOrder("Order book liquidity is less than LOT_SIZE filter minimum quantity.")
+export const icebergExceedsQuantity = rejectedOrder("IcebergQty exceeds QTY.")
+export const unsupportedCombination = rejectedOrder("Unsupported order combination")
+export const notSupported = (what: string) => rejectedOrder(`${what} orders are not supported for this symbol.`)
+export const countFilterFailure = (name: string) => rejectedOrder(`Filter failure: ${name}`)
+export const unknownOrder = refuse(-2011, "Unknown order sent.")
+export const restricted = refuse(-2011, "Order was not canceled due to cancel restrictions.")
+export const orderDoesNotExist = refuse(-2013, "Order does not exist.")
+export const idsOfDifferentOrders = refuse(-2039, "The orderId and origClientOrderId do not refer to the same order.")
+
+// Limits and the server itself.
+export const tooManyRequests = (limit: number) =>
+  new Refusal(
+    429,
+    -1003,
+    `Too much request weight used; current limit is ${limit} request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API.`
+  )
+export const banned = (untilMillis: number) =>
+  new Refusal(418, -1003, `Way too much request weight used; IP banned until ${untilMillis}.`)
+export const tooManyOrders = (limit: number, interval: string) =>
+  new Refusal(429, -1015, `Too many new orders; current limit is ${limit} orders per ${interval}.`)
+export const shuttingDown = new Refusal(503, -1016, "This service is no longer available.")
+export const timedOut = new Refusal(
+  504,
+  -1007,
+  "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
+)
+export const noSuchEndpoint = new Refusal(404, -1000, "Path not found.")
+export const malformedRequest = refuse(-1000, "An unknown error occurred while processing the request.")
+
+// The user data stream.
+export const alreadySubscribed = refuse(-2035, "User Data Stream subscription already active.")
+export const notSubscribed = refuse(-2036, "User Data Stream subscription not active.")
+export const subscriptionsUsedUp = refuse(-2042, "Too many subscriptions were made over this connection.")
+export const hmacCannotLogOn = refuse(-4056, "HMAC_SHA256 API key is not supported.")

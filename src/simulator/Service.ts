@@ -1,0 +1,119 @@
+/**
+ * One running exchange behind its sockets: clock, limits, faults, journal and the latency of the way there and back.
+ *
+ * Whatever a request does is written before its answer or any news of it leaves; `settled` is that point.
+ */
+import { type Arrival, admit, type Credentials } from "./Gate.ts"
+import type { Desk, Endpoint, Run, Twist } from "./endpoints.ts"
+import type { Exchange } from "./Exchange.ts"
+import { FaultTable } from "./Faults.ts"
+import type { Journal } from "./Journal.ts"
+import type { Limits } from "./Market.ts"
+import { News } from "./News.ts"
+import { RateLimits } from "./RateLimits.ts"
+import { isRefusal, type Refusal, shuttingDown, tooOld } from "./Refusal.ts"
+import { Timers } from "./Timers.ts"
+
+export interface ServiceOptions {
+  readonly exchange: Exchange
+  readonly now: () => number
+  readonly accountUid: number
+  readonly credentials: Credentials
+  readonly limits: Limits
+  readonly latencyMillis: number
+  readonly seed: number
+  readonly journal: Journal | undefined
+}
+
+const straight: Twist = { fillsFirst: false }
+
+export class Service {
+  readonly desk: Desk
+  readonly limits: RateLimits
+  readonly faults: FaultTable
+  readonly news: News
+  readonly timers = new Timers()
+  readonly credentials: Credentials
+  /** Half of the latency lies before the exchange, half after it. */
+  readonly #wayThere: number
+  readonly #wayBack: number
+  readonly #journal: Journal | undefined
+
+  constructor(options: ServiceOptions) {
+    const { exchange, now } = options
+    this.limits = new RateLimits(options.limits)
+    this.faults = new FaultTable(options.seed)
+    this.credentials = options.credentials
+    this.#journal = options.journal
+    this.#wayThere = Math.ceil(options.latencyMillis / 2)
+    this.#wayBack = options.latencyMillis - this.#wayThere
+    this.desk = { exchange, limits: this.limits, accountUid: options.accountUid, now }
+    this.news = new News(now)
+    exchange.listen({
+      executed: (order, execution) => {
+        if (execution.type === "NEW") this.limits.addOrder(now())
+        if (execution.trade !== undefined && order.trades.length === 1) {
+          this.limits.firstFill(execution.trade.isMaker, now())
+        }
+        this.news.executed(order, execution)
+      },
+      positions: (balances, time) => this.news.positions(balances, time),
+      traded: (market, trade) => this.news.traded(market, trade),
+      quoted: (market) => this.news.quoted(market)
+    })
+  }
+
+  now(): number {
+    return this.desk.now()
+  }
+
+  /** A refusal of the whole address, or the request ready to be done. */
+  admit(endpoint: Endpoint, arrival: Arrival, address: string): Run | Refusal {
+    const now = this.now()
+    if (this.#journal?.broken !== undefined) return shuttingDown
+    const refused = this.limits.admit(address, now)
+    if (refused !== undefined) return refused
+    const run = admit(endpoint, arrival, this.credentials, now)
+    if (isRefusal(run)) return run
+    return (endpoint.isOrder === true ? this.limits.admitOrder(now) : undefined) ?? run
+  }
+
+  /** Does what was admitted; the value or the refusal is not to be told before `settled`. */
+  perform(run: Run, twist: Twist = straight): unknown {
+    return run(this.desk, twist)
+  }
+
+  /** After the answer is known: what the request cost. */
+  charge(endpoint: Endpoint, values: ReadonlyMap<string, string>, address: string, isRefused: boolean): void {
+    const weight = endpoint.isFreeOnSuccess === true && !isRefused ? 0 : endpoint.weight(values)
+    this.limits.addWeight(address, weight, this.now())
+  }
+
+  /** A request that grew too old inside the exchange counts as an order all the same. */
+  chargeLate(endpoint: Endpoint, refusal: Refusal): void {
+    if (endpoint.isOrder === true && refusal.code === tooOld.code) this.limits.addOrder(this.now())
+  }
+
+  /** Something outside a request changes the exchange: a tick, a move of the market, a reset. */
+  outside(change: () => void): void {
+    change()
+    this.settled(() => {})
+  }
+
+  /** Runs `then`, and tells the news, when all so far is written and the way back is done. */
+  settled(then: () => void): void {
+    const news = this.news.take()
+    const tell = (): void => {
+      this.news.deliver(news)
+      then()
+    }
+    const back = this.#wayBack === 0 ? tell : () => this.timers.after(this.#wayBack, tell)
+    if (this.#journal === undefined) back()
+    else this.#journal.afterWritten(back)
+  }
+
+  arrives(then: () => void): void {
+    if (this.#wayThere === 0) then()
+    else this.timers.after(this.#wayThere, then)
+  }
+}
