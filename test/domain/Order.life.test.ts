@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Equal, HashMap, Result } from "effect"
 import { decide } from "../../src/domain/decide.ts"
+import { equals } from "../../src/domain/Decimal.ts"
 import { decode, encode, isOrderEvent, OrderEvent } from "../../src/domain/Event.ts"
 import { legalEvents, lifeFaults, orderFaults, totalsFaults } from "../../src/domain/invariants.ts"
 import type { Order } from "../../src/domain/Order.ts"
@@ -13,6 +14,7 @@ import { holds } from "./property.ts"
 import type { Die, Reader } from "./Sequence.ts"
 import { nonsense, Sequence, truthful } from "./Sequence.ts"
 import { now } from "./story.ts"
+import { TruthfulExchange } from "./TruthfulExchange.ts"
 
 type EventType = OrderEvent["_tag"]
 
@@ -182,6 +184,35 @@ describe("any life of an order", () => {
         },
         { runs: 300, seed: 20_260_103, size: 60 }
       )
+    })
+  )
+
+  it.effect("equals the exchange's own word after one full answer, whatever news was lost before", () =>
+    Effect.gen(function* () {
+      const seen = { resting: 0, ended: 0, endedBefore: 0 }
+
+      yield* holds(
+        Sequence,
+        (dice) => {
+          const exchange = new TruthfulExchange()
+          const { order: before } = livedThrough(truthful(exchange), dice, new Coverage(), () => true)
+          if (!exchange.knowsOrder || before.status === null) return []
+          // What the exchange did last, nobody heard.
+          if (dice.length % 2 === 1) exchange.match(dice.length % 4 === 1)
+          const report = exchange.query()
+
+          const events = Result.getOrThrow(decide(before, { _tag: "RecordReport", at: now, report }))
+
+          const after = events.reduce((order, event) => evolve(order, event, now), before)
+          seen[isEnded(before) ? "endedBefore" : exchange.isResting ? "resting" : "ended"] += 1
+          const faults = equals(after.filledQuantity, report.executedQuantity) ? [] : ["executed quantities differ"]
+          if (!isEnded(before) && isEnded(after) === exchange.isResting) faults.push("one has ended, the other not")
+          return [...faults, ...(HashMap.size(after.fills) === report.fills.length ? [] : ["trades differ"])]
+        },
+        { runs: 1_000, seed: 20_260_104, size: 60 }
+      )
+
+      for (const [kind, count] of Object.entries(seen)) assert.isAbove(count, 20, kind)
     })
   )
 })

@@ -10,6 +10,7 @@ import type { Command } from "../../src/domain/Command.ts"
 import { decimal, format, multiply } from "../../src/domain/Decimal.ts"
 import type { Order } from "../../src/domain/Order.ts"
 import { isInDoubt } from "../../src/domain/Order.ts"
+import { mergeReports } from "../../src/domain/reconcile.ts"
 import {
   absence,
   cancel,
@@ -86,8 +87,16 @@ const settle =
     return said(newest(order), pick)
   }
 
-const news: Happening = (_, pick, exchange) =>
-  exchange.knowsOrder ? { _tag: "RecordReport", at: now, report: exchange.rumour(pick) } : undefined
+// Sometimes two pieces of news wait for the order and are told as one.
+const news: Happening = (_, pick, exchange) => {
+  if (!exchange.knowsOrder) return undefined
+  const one = exchange.rumour(pick)
+  return {
+    _tag: "RecordReport",
+    at: now,
+    report: pick % 4 === 0 ? mergeReports(one, exchange.rumour(Math.trunc(pick / 4))) : one
+  }
+}
 
 /** How often out of a hundred, and what. */
 const happenings: ReadonlyArray<readonly [number, Happening]> = [
@@ -141,11 +150,10 @@ const happenings: ReadonlyArray<readonly [number, Happening]> = [
 const byKind = happenings.flatMap(([times, happening]) => Array.from({ length: times }, () => happening))
 
 /** One exchange per sequence. */
-export const truthful = (): Reader => {
-  const exchange = new TruthfulExchange()
-  return (order, { kind, pick }) =>
+export const truthful =
+  (exchange = new TruthfulExchange()): Reader =>
+  (order, { kind, pick }) =>
     order.status === null && kind < 90 ? placing(pick) : byKind[kind % byKind.length]!(order, pick, exchange)
-}
 
 const words = [
   "NEW",
