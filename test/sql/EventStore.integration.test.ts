@@ -2,10 +2,10 @@
  * The log on a real PostgreSQL: what an append promises, to whom it is refused, and what waits for what.
  */
 import { assert, it } from "@effect/vitest"
-import { Cause, Context, Effect, Fiber, Layer, Result, type Scope } from "effect"
+import { Cause, Context, Deferred, Effect, Fiber, Layer, Result, type Scope } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { describe, inject } from "vitest"
-import { verify } from "../../src/audit/Verify.ts"
+import type { Verify } from "../../src/audit/Verify.ts"
 import { decimal } from "../../src/domain/Decimal.ts"
 import { hashOf } from "../../src/domain/Envelope.ts"
 import { accountStream, laneOf } from "../../src/domain/Ids.ts"
@@ -13,11 +13,11 @@ import { emptyStream } from "../../src/domain/Order.ts"
 import type { Blotter } from "../../src/sql/Blotter.ts"
 import type { Database } from "../../src/sql/Database.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
-import type { LogScan } from "../../src/sql/LogScan.ts"
 import { asAdministrator, freshDatabase, templateLanes } from "../harness/template.ts"
 import {
   accepted,
   appendStep,
+  audit,
   completed,
   denied,
   filled,
@@ -36,7 +36,7 @@ const onStore = <E>(
   test: (url: string) => Effect.Effect<
     void,
     E,
-    EventStore | Blotter | LogScan | Database | PgClient.PgClient | Scope.Scope
+    EventStore | Blotter | Verify | Database | PgClient.PgClient | Scope.Scope
   >,
   options: { readonly laneQueueSize?: number } = {}
 ) =>
@@ -44,19 +44,22 @@ const onStore = <E>(
     Effect.flatMap(freshDatabase(inject("pgUrl")), (url) => Effect.provide(test(url), storeOn(url, options)))
   )
 
-/** Holds the lane's lock as an append of another process would, until the scope closes. */
-const holdLane = (url: string, lane: number) =>
+/** Runs a statement in a transaction of its own that stays open until the scope closes or the fiber is interrupted. */
+const holdOpen = (url: string, statement: string) =>
   Effect.gen(function*() {
+    const reached = yield* Deferred.make<void>()
     const held = yield* Effect.forkScoped(
       asAdministrator(url, (sql) =>
-        sql.withTransaction(Effect.andThen(sql`select pg_advisory_xact_lock(7301, ${lane}::int4)`, Effect.never)))
+        sql.withTransaction(
+          sql.unsafe(statement).pipe(Effect.andThen(Deferred.succeed(reached, undefined)), Effect.andThen(Effect.never))
+        ))
     )
-    yield* until(
-      asAdministrator(url, (sql) => sql`select 1 from pg_locks where locktype = 'advisory' and classid = 7301`),
-      (rows) => rows.length > 0
-    )
+    yield* Effect.raceFirst(Deferred.await(reached), Fiber.join(held))
     return held
   })
+
+/** Holds the lane's lock as an append of another process would. */
+const holdLane = (url: string, lane: number) => holdOpen(url, `select pg_advisory_xact_lock(7301, ${lane})`)
 
 describe("an append", () => {
   it.live("is read back as it was sealed, to the last field", () =>
@@ -171,7 +174,7 @@ describe("an append", () => {
         assert.deepStrictEqual((yield* store.laneHeads)[1], { lane: 1, position: 254 })
         // They did travel together: halving 256 down to two bad ones takes far fewer calls than commands.
         assert.isBelow((yield* store.stats).batches, 32)
-        assert.isTrue((yield* verify).ok)
+        assert.isTrue((yield* audit).ok)
       })
     ))
 
@@ -215,7 +218,8 @@ describe("an append", () => {
         const first = yield* Effect.forkChild(store.append(place(a).entry))
         // Nothing else is in the way of the first call once it waits for the lock.
         yield* until(
-          asAdministrator(url, (sql) => sql`select 1 from pg_locks where locktype = 'advisory' and not granted`),
+          asAdministrator(url, (sql) => sql`select 1 from pg_locks where locktype = 'advisory' and not granted
+            and database = (select oid from pg_database where datname = current_database())`),
           (rows) => rows.length > 0
         )
         const waiting = yield* Effect.forEach([b, c], (id) => Effect.forkChild(store.append(place(id).entry)))
@@ -300,7 +304,7 @@ describe("the log", () => {
         yield* store.append(step("o-1", filling.after, [parked("looked at")]).entry)
 
         assert.deepStrictEqual(yield* store.totals, { total: 4, processing: 1, completed: 1, failed: 1, cancelled: 1 })
-        assert.deepStrictEqual((yield* verify).findings, [])
+        assert.deepStrictEqual((yield* audit).findings, [])
       })
     ))
 
@@ -364,26 +368,11 @@ describe("the log", () => {
     onStore((url) =>
       Effect.gen(function*() {
         const store = yield* EventStore
-        const open = Effect.forkScoped(
-          asAdministrator(url, (sql) =>
-            sql.withTransaction(
-              Effect.andThen(
-                sql`insert into parked (consumer, lane, position, stream_id, reason, record) values ('x', 0, 1, 's', 'r', '{}')`,
-                Effect.never
-              )
-            ))
+        yield* holdOpen(
+          url,
+          "insert into parked (consumer, lane, position, stream_id, reason, record) values ('x', 0, 1, 's', 'r', '{}')"
         )
-        const elsewhere = Effect.forkScoped(
-          asAdministrator(inject("pgUrl"), (sql) =>
-            sql.withTransaction(Effect.andThen(sql`select pg_current_xact_id()`, Effect.never)))
-        )
-        yield* open
-        yield* elsewhere
-        yield* until(
-          asAdministrator(url, (sql) =>
-            sql`select 1 from pg_stat_activity where state = 'idle in transaction' and backend_xid is not null`),
-          (rows) => rows.length >= 2
-        )
+        yield* holdOpen(inject("pgUrl"), "select pg_current_xact_id()")
 
         const ids = Array.from({ length: 300 }, (_, n) => `o-${n}`)
         yield* Effect.forEach(ids, (id) => store.append(place(id).entry), { concurrency: 32 })

@@ -10,13 +10,13 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import { describe, inject } from "vitest"
-import { reportText, verify } from "../../src/audit/Verify.ts"
+import { reportText } from "../../src/audit/Verify.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
 import { asAdministrator, databaseUrl, freshDatabase, prepareTemplate, templateName } from "../harness/template.ts"
 import { startStoppable } from "./StoppablePostgres.ts"
 import { startCutProxy } from "./CutProxy.ts"
 import { follow, rivalWriter, type Told } from "./rivalWriters.ts"
-import { idsIn, place, storeOn } from "./storedOrders.ts"
+import { audit, idsIn, place, storeOn } from "./storedOrders.ts"
 import { until } from "./until.ts"
 
 const rivals = ["r-1", "r-2", "r-3", "r-4", "r-5", "r-6"]
@@ -28,7 +28,7 @@ const sum = (told: ReadonlyArray<Told>) => ({
 })
 
 const assertVerified = Effect.gen(function*() {
-  const report = yield* verify
+  const report = yield* audit
   assert.isTrue(report.ok, reportText(report))
   return report
 })

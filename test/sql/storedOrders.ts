@@ -3,6 +3,7 @@
  * for the store together with the stream after it.
  */
 import { Effect, HashSet, Layer, Redacted } from "effect"
+import { Verify } from "../../src/audit/Verify.ts"
 import { decimal } from "../../src/domain/Decimal.ts"
 import { requestHashOf, seal } from "../../src/domain/Envelope.ts"
 import type { AccountEvent, OrderEvent, OrderRequest } from "../../src/domain/Event.ts"
@@ -144,8 +145,9 @@ export const storeOn = (url: string, options: { readonly node?: string; readonly
   Layer.mergeAll(
     EventStore.layer({ lanes: templateLanes, node: options.node ?? "test", laneQueueSize: options.laneQueueSize ?? 4_096 }),
     Blotter.layer,
-    LogScan.layer
+    Verify.layer.pipe(Layer.provide(LogScan.layer))
   ).pipe(Layer.provideMerge(Database.layer({ address: { url: Redacted.make(url) }, limits: limitsForTests })))
 
-/** The events and the fold of a stream that was loaded. */
+export const audit = Effect.flatMap(Verify, ({ verify }) => verify)
+
 export const appendStep = ({ entry }: Step) => Effect.flatMap(EventStore, (store) => store.append(entry))
