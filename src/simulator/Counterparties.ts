@@ -89,8 +89,9 @@ export class Counterparties {
     const drift = (this.#random.next() + this.#random.next() - 1) * moveShare
     const pull = (Number(market.info.startPrice) / Number(quoting.fair) - 1) * pullShare
     this.#moveTo(market, approximately((Number(quoting.fair) / Number(one)) * (1 + drift + pull)), takesPerTick)
-    if (this.#random.next() < noiseChance) this.#noise(market)
     this.replenish(market)
+    // After the quotes stand again: against a book of the account's orders alone, noise would trade far from the price.
+    if (this.#random.next() < noiseChance) this.#noise(market)
   }
 
   /** Moves the price and trades everything of the account that stands in the way. */
