@@ -1,0 +1,125 @@
+/**
+ * The one way to the exchange's REST API: circuit, rate budget and connection first, then one send.
+ *
+ * Split in two so that whoever must write an attempt down can hold all three before, and then send without
+ * waiting for anything. A permit that is not sent is given back. What the answer means is classify.ts's.
+ */
+import { Context, Effect, Exit, Layer, Result } from "effect"
+import type { Reason } from "./BinanceError.ts"
+import { BinanceError, NotSent } from "./BinanceError.ts"
+import { Breaker } from "./Breaker.ts"
+import type { Answer } from "./classify.ts"
+import { classify } from "./classify.ts"
+import type { Allowance, Kind } from "./RateLimits.ts"
+import { RateLimits } from "./RateLimits.ts"
+import type { Connection, Request } from "./Transport.ts"
+import { Transport } from "./Transport.ts"
+
+export interface Endpoint {
+  readonly method: Request["method"]
+  readonly path: string
+  readonly kind: Kind
+  readonly weight: number
+}
+
+/** The right to send one request, now. Used by `send` or `giveBack`, once. */
+export interface Permit {
+  readonly endpoint: Endpoint
+  readonly allowance: Allowance
+  readonly connection: Connection
+}
+
+export const pingEndpoint: Endpoint = { method: "GET", path: "/api/v3/ping", kind: "query", weight: 1 }
+
+export class Gateway extends Context.Service<
+  Gateway,
+  {
+    /** Waits for budget and connection, without end unless interrupted; fails at once while the circuit is open. */
+    readonly reserve: (endpoint: Endpoint) => Effect.Effect<Permit, BinanceError>
+    /** Sends once; succeeds with a 2XX answer. */
+    readonly send: (
+      permit: Permit,
+      query: string,
+      headers: Readonly<Record<string, string>>
+    ) => Effect.Effect<Answer, BinanceError>
+    readonly giveBack: (permit: Permit) => Effect.Effect<void>
+  }
+>()("nexus/binance/Gateway") {
+  static readonly layer = Layer.effect(
+    Gateway,
+    Effect.gen(function* () {
+      const breaker = yield* Breaker
+      const limits = yield* RateLimits
+      const transport = yield* Transport
+
+      const open = Effect.fnUntraced(function* (endpoint: Endpoint) {
+        return yield* Effect.uninterruptibleMask((restore) =>
+          Effect.gen(function* () {
+            const allowance = yield* restore(limits.acquire(endpoint.kind, endpoint.weight))
+            const connection = yield* Effect.onExit(restore(transport.reserve), (exit) =>
+              Exit.isSuccess(exit) ? Effect.void : limits.giveBack(allowance)
+            ).pipe(
+              Effect.tapError(() => breaker.record("failed")),
+              Effect.mapError((reason) => errorOf(endpoint, reason))
+            )
+            return { endpoint, allowance, connection }
+          })
+        )
+      })
+
+      const reserve = Effect.fnUntraced(function* (endpoint: Endpoint) {
+        const admission = yield* breaker.admit(endpoint.kind)
+        if (admission === "refuse") return yield* paused(endpoint)
+        if (admission === "probe") {
+          if ((yield* breaker.admit(pingEndpoint.kind)) !== "pass") return yield* paused(endpoint)
+          yield* send(yield* open(pingEndpoint), "", {})
+        }
+        return yield* open(endpoint)
+      })
+
+      const send = (permit: Permit, query: string, headers: Readonly<Record<string, string>>) => {
+        const { allowance, connection, endpoint } = permit
+        const target = query === "" ? endpoint.path : `${endpoint.path}?${query}`
+        return Effect.uninterruptibleMask((restore) =>
+          Effect.gen(function* () {
+            const exit = yield* Effect.exit(
+              restore(Effect.result(transport.send(connection, { method: endpoint.method, target, headers })))
+            )
+            yield* transport.release(connection)
+            if (Exit.isFailure(exit)) {
+              yield* limits.observe(allowance, null)
+              return yield* Effect.failCause(exit.cause)
+            }
+            if (Result.isFailure(exit.value)) {
+              const reason = exit.value.failure
+              yield* reason._tag === "NotSent" ? limits.giveBack(allowance) : limits.observe(allowance, null)
+              yield* breaker.record("failed")
+              return yield* errorOf(endpoint, reason)
+            }
+            const answer = exit.value.success
+            yield* limits.observe(allowance, answer)
+            if (answer.status >= 200 && answer.status < 300) {
+              yield* breaker.record("answered")
+              return answer
+            }
+            const reason = classify(answer)
+            if (reason._tag === "RateLimited") yield* limits.obey(reason)
+            yield* breaker.record(reason._tag === "OutcomeUnknown" ? "failed" : "answered")
+            return yield* errorOf(endpoint, reason)
+          })
+        )
+      }
+
+      const giveBack = ({ allowance, connection }: Permit) =>
+        Effect.andThen(limits.giveBack(allowance), transport.release(connection))
+
+      return Gateway.of({ reserve, send, giveBack })
+    })
+  )
+}
+
+const paused = (endpoint: Endpoint): BinanceError =>
+  errorOf(endpoint, new NotSent({ cause: new Error("the exchange does not answer; asked again in a moment") }))
+
+export const errorOf = ({ method, path }: Pick<Endpoint, "method" | "path">, reason: Reason): BinanceError =>
+  new BinanceError({ endpoint: `${method} ${path}`, reason })

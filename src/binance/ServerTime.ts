@@ -1,0 +1,108 @@
+/**
+ * Our estimate of the exchange's clock, and how wrong it may be.
+ *
+ * Several samples of /time; the one with the shortest round trip wins, and half of that trip is the error. Time
+ * goes on with the monotonic clock, so a step of the host's clock moves nothing. Before the first measurement
+ * nothing is conclusive: `pessimisticNow` is 1970. Measure again on -1021, and now and then, for clocks drift.
+ */
+import { Clock, Context, Effect, Layer, Semaphore } from "effect"
+import type { EpochMillis } from "../domain/Ids.ts"
+import { decodeAnswer } from "./answers.ts"
+import type { BinanceError } from "./BinanceError.ts"
+import type { Endpoint } from "./Gateway.ts"
+import { Gateway } from "./Gateway.ts"
+import { RateLimits } from "./RateLimits.ts"
+import { ServerTimeBody } from "./wire.ts"
+
+const samples = 5
+/** /time is in whole milliseconds, and so is our clock. */
+const roundingMillis = 1
+/** Clocks of hosts drift by 50 ppm at most; both sides do. */
+const driftPerMilli = 1e-4
+/** What the error is said to be before anything was measured: a day. */
+const unmeasuredMillis = 86_400_000
+
+export const timeEndpoint: Endpoint = { method: "GET", path: "/api/v3/time", kind: "query", weight: 1 }
+
+interface Measured {
+  /** The exchange's clock at `at` on our monotonic clock. */
+  readonly serverTime: number
+  readonly at: number
+  readonly error: number
+}
+
+export class ServerTime extends Context.Service<
+  ServerTime,
+  {
+    readonly now: Effect.Effect<EpochMillis>
+    /** Not later than the exchange's clock. */
+    readonly pessimisticNow: Effect.Effect<EpochMillis>
+    /** The exchange's clock less the host's, in ms. */
+    readonly offset: Effect.Effect<number>
+    /** Bound of the error of `now`, in ms. */
+    readonly errorBound: Effect.Effect<number>
+    /** Measures now; whoever comes while one is under way shares it. */
+    readonly sync: Effect.Effect<void, BinanceError>
+    /** Measures unless that was done. */
+    readonly ensure: Effect.Effect<void, BinanceError>
+  }
+>()("nexus/binance/ServerTime") {
+  static readonly layer = Layer.effect(
+    ServerTime,
+    Effect.gen(function* () {
+      const gateway = yield* Gateway
+      const limits = yield* RateLimits
+      const turn = Semaphore.makeUnsafe(1)
+      let measured: Measured | null = null
+      // Counts finished measurements: one that began after we asked is ours too.
+      let finished = 0
+
+      const sample = Effect.gen(function* () {
+        const permit = yield* gateway.reserve(timeEndpoint)
+        const sent = yield* monotonicMillis
+        const answer = yield* gateway.send(permit, "", {})
+        const received = yield* monotonicMillis
+        const { serverTime } = yield* decodeAnswer(timeEndpoint, ServerTimeBody, answer)
+        const half = (received - sent) / 2
+        return { serverTime, at: sent + half, error: half + roundingMillis }
+      })
+
+      const measure = Effect.gen(function* () {
+        let best = yield* sample
+        for (let count = 1; count < samples; count++) {
+          const next = yield* sample
+          if (next.error < best.error) best = next
+        }
+        measured = best
+        finished += 1
+        yield* limits.align(yield* offset)
+      })
+
+      const sync = Effect.suspend(() => {
+        const before = finished
+        return turn.withPermit(Effect.suspend(() => (finished > before ? Effect.void : measure)))
+      })
+
+      const estimate = Effect.gen(function* () {
+        if (measured === null) return { now: yield* Clock.currentTimeMillis, error: unmeasuredMillis }
+        const elapsed = (yield* monotonicMillis) - measured.at
+        return { now: measured.serverTime + elapsed, error: measured.error + elapsed * driftPerMilli }
+      })
+
+      const offset = Effect.gen(function* () {
+        return Math.round((yield* estimate).now - (yield* Clock.currentTimeMillis))
+      })
+
+      return ServerTime.of({
+        now: Effect.map(estimate, ({ now }) => Math.floor(now)),
+        pessimisticNow: Effect.map(estimate, ({ error, now }) => (measured === null ? 0 : Math.floor(now - error))),
+        offset,
+        errorBound: Effect.map(estimate, ({ error }) => Math.ceil(error)),
+        sync,
+        ensure: Effect.suspend(() => (measured === null ? sync : Effect.void))
+      })
+    })
+  )
+}
+
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)

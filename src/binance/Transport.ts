@@ -1,0 +1,214 @@
+/**
+ * Keep-alive connections to the exchange, and what is known of each request that goes over one.
+ *
+ * The one thing that matters here is certainty: NotSent only if no byte was handed to a socket, OutcomeUnknown for
+ * every failure after that. So a request is given only sockets whose handshake is over, nothing is ever retried,
+ * and a connection can be reserved before an attempt is written down. node:http over sockets of our own, since
+ * it tells when a request got its socket; a request costs some 0.1 ms of CPU (bench/client.ts).
+ */
+import { Context, Effect, Layer, Semaphore } from "effect"
+import * as http from "node:http"
+import * as net from "node:net"
+import * as tls from "node:tls"
+import { NotSent, OutcomeUnknown } from "./BinanceError.ts"
+import type { Answer } from "./classify.ts"
+
+/** Requests in flight at a time; the workers of a process are fewer. More wait. */
+const maxConnections = 64
+const connectTimeoutMillis = 5_000
+/**
+ * A server closes idle connections, and a request that crosses its FIN is in doubt, which costs a minute; a new
+ * connection costs milliseconds. Shorter than the 5 s after which common servers close.
+ */
+const maxIdleMillis = 4_000
+/** The list of 20,000 open orders is 12 MB, the exchange's full list of symbols is not more. */
+const maxAnswerBytes = 64 * 1024 * 1024
+
+export interface Request {
+  readonly method: "GET" | "POST" | "DELETE"
+  /** Path and query. */
+  readonly target: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** A connection that nobody else uses until it is released. */
+export interface Connection {
+  readonly agent: http.Agent
+  /** Connected, and not yet given to a request. */
+  warm: net.Socket | null
+  usedAt: number
+}
+
+export interface TransportOptions {
+  /** Scheme, host and port. */
+  readonly baseUrl: string
+  /** Must be above the exchange's own 10 s, or each slow answer becomes doubt. */
+  readonly timeoutMillis: number
+}
+
+export class Transport extends Context.Service<
+  Transport,
+  {
+    /** Waits for a free connection, or makes one. */
+    readonly reserve: Effect.Effect<Connection, NotSent>
+    /** Sends once. Does not release. */
+    readonly send: (connection: Connection, request: Request) => Effect.Effect<Answer, NotSent | OutcomeUnknown>
+    readonly release: (connection: Connection) => Effect.Effect<void>
+  }
+>()("nexus/binance/Transport") {
+  static readonly layer = (options: TransportOptions): Layer.Layer<Transport> =>
+    Layer.effect(
+      Transport,
+      Effect.gen(function* () {
+        const { hostname, host, port, protocol } = new URL(options.baseUrl)
+        const dial = dialer(protocol === "https:", hostname.replace(/^\[|\]$/g, ""), port)
+        const slots = Semaphore.makeUnsafe(maxConnections)
+        // Idle ones, the last used on top: few stay in use and the others grow old. Owned here.
+        const idle: Array<Connection> = []
+        const all = new Set<Connection>()
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            for (const connection of all) close(connection)
+          })
+        )
+
+        const make = (): Connection => {
+          const agent = new http.Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 })
+          const connection: Connection = { agent, warm: null, usedAt: 0 }
+          agent.createConnection = (_options, done) => {
+            const { warm } = connection
+            connection.warm = null
+            if (warm !== null && !warm.destroyed) return warm
+            dial((error, socket) => done?.(error, socket as net.Socket))
+            return undefined
+          }
+          all.add(connection)
+          return connection
+        }
+
+        const connect = (connection: Connection) =>
+          Effect.callback<Connection, NotSent>((resume) => {
+            const socket = dial((error, connected) => {
+              if (error !== null || connected === null) return resume(Effect.fail(new NotSent({ cause: error })))
+              // Without a listener a reset between reserving and sending would end the process.
+              connected.on("error", () => connected.destroy())
+              // Read on, so that a close by the server is seen before a request goes out on it.
+              connected.resume()
+              connection.warm = connected
+              resume(Effect.succeed(connection))
+            })
+            return Effect.sync(() => socket.destroy())
+          })
+
+        const release = (connection: Connection) =>
+          Effect.suspend(() => {
+            connection.usedAt = performance.now()
+            idle.push(connection)
+            return Effect.asVoid(slots.release(1))
+          })
+
+        const reserve = Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(restore(slots.take(1)), () => {
+            const connection = idle.pop() ?? make()
+            if (performance.now() - connection.usedAt > maxIdleMillis) close(connection)
+            if (isConnected(connection)) return Effect.succeed(connection)
+            return Effect.onError(restore(connect(connection)), () => release(connection))
+          })
+        )
+
+        const send = (connection: Connection, request: Request) =>
+          Effect.callback<Answer, NotSent | OutcomeUnknown>((resume) => {
+            // True once the request has a socket, just before its first byte is written.
+            let handed = false
+            const fail = (cause: unknown) => {
+              clearTimeout(timer)
+              resume(Effect.fail(handed ? new OutcomeUnknown({ cause }) : new NotSent({ cause })))
+            }
+            const outgoing = http.request({
+              agent: connection.agent,
+              hostname,
+              method: request.method,
+              path: request.target,
+              headers: { ...request.headers, host }
+            })
+            const timer = setTimeout(
+              () => outgoing.destroy(new Error(`no answer within ${options.timeoutMillis} ms`)),
+              options.timeoutMillis
+            )
+            outgoing.once("socket", () => {
+              handed = true
+            })
+            outgoing.on("error", fail)
+            outgoing.once("response", (incoming) => {
+              const chunks: Array<Buffer> = []
+              let size = 0
+              incoming.on("data", (chunk: Buffer) => {
+                size += chunk.length
+                chunks.push(chunk)
+                if (size > maxAnswerBytes)
+                  incoming.destroy(new Error(`the answer is longer than ${maxAnswerBytes} bytes`))
+              })
+              incoming.on("error", fail)
+              // At its close the connection is back with its agent, ready for whoever reserves it next.
+              incoming.once("close", () => {
+                if (!incoming.complete) return fail(new Error("the connection ended within the answer"))
+                clearTimeout(timer)
+                const body = (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).toString("utf8")
+                resume(Effect.succeed({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }))
+              })
+            })
+            outgoing.end()
+            return Effect.sync(() => {
+              clearTimeout(timer)
+              outgoing.destroy()
+            })
+          })
+
+        return Transport.of({ reserve, send, release })
+      })
+    )
+}
+
+const isConnected = ({ agent, warm }: Connection): boolean =>
+  (warm !== null && !warm.destroyed) ||
+  Object.values(agent.freeSockets).some((sockets) => sockets?.some((socket) => !socket.destroyed))
+
+const close = (connection: Connection): void => {
+  connection.agent.destroy()
+  connection.warm?.destroy()
+  connection.warm = null
+}
+
+type Dialed = (error: Error | null, socket: net.Socket | null) => void
+
+/** Connects, with the TLS handshake where there is one, and calls back once. */
+const dialer = (secure: boolean, host: string, port: string) => {
+  let session: Buffer | undefined
+  return (done: Dialed): net.Socket => {
+    const socket = secure
+      ? tls.connect({
+          host,
+          port: Number(port === "" ? "443" : port),
+          ALPNProtocols: ["http/1.1"],
+          ...(net.isIP(host) === 0 ? { servername: host } : {}),
+          ...(session === undefined ? {} : { session })
+        })
+      : net.connect({ host, port: Number(port === "" ? "80" : port) })
+    socket.setNoDelay(true)
+    const timer = setTimeout(() => socket.destroy(new Error("connecting took too long")), connectTimeoutMillis)
+    const settle = (error: Error | null) => {
+      clearTimeout(timer)
+      socket.off("error", settle)
+      socket.off("close", closed)
+      done(error, error === null ? socket : null)
+    }
+    const closed = () => settle(new Error("closed while connecting"))
+    socket.once(secure ? "secureConnect" : "connect", () => settle(null))
+    socket.once("error", settle)
+    socket.once("close", closed)
+    socket.on("session", (fresh: Buffer) => {
+      session = fresh
+    })
+    return socket
+  }
+}

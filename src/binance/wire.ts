@@ -1,0 +1,170 @@
+/**
+ * The exchange's JSON as it is on the wire: parsed without losing a digit, and decoded by shape.
+ *
+ * Ids are integers there that may exceed 2^53, so they become text here; decimals are strings and become exact
+ * decimals. Enums stay open: a word that we do not know is kept as it is.
+ */
+import { Result, Schema, SchemaGetter } from "effect"
+import { DecimalText } from "../domain/Decimal.ts"
+
+/** Sixteen digits or more may be above 2^53. A hit inside a string costs only the slower parse. */
+const bigInteger = /\d{16}/
+
+interface SourceContext {
+  readonly source?: string
+}
+
+const keepDigits = (_key: string, value: unknown, context: SourceContext): unknown =>
+  typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context.source ?? "")
+    ? context.source
+    : value
+
+/** Fails with what JSON.parse says. Integers above 2^53 come back as text. */
+export const parseJson = (text: string): Result.Result<unknown, Error> =>
+  Result.try({
+    try: () =>
+      (bigInteger.test(text)
+        ? JSON.parse(text, keepDigits as (key: string, value: unknown) => unknown)
+        : JSON.parse(text)) as unknown,
+    catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
+  })
+
+/** The longest message of the exchange that is kept. */
+const messageLength = 500
+
+/** Text from outside, as PostgreSQL and a log line can hold it. */
+export const clean = (text: string): string => text.slice(0, messageLength).replaceAll("\u0000", " ").toWellFormed()
+
+/** An id of the exchange: a JSON integer of any size, kept as text. */
+const Id = Schema.Union([Schema.String.check(Schema.isPattern(/^-?\d{1,20}$/)), Schema.Int]).pipe(
+  Schema.decodeTo(Schema.String, {
+    decode: SchemaGetter.transform(String),
+    encode: SchemaGetter.transform((id: string) => id)
+  })
+)
+
+export const ErrorBody = Schema.Struct({ code: Schema.Int, msg: Schema.String })
+
+export const ServerTimeBody = Schema.Struct({ serverTime: Schema.Int })
+
+const AnswerFill = Schema.Struct({
+  price: DecimalText,
+  qty: DecimalText,
+  commission: DecimalText,
+  commissionAsset: Schema.NullOr(Schema.String),
+  tradeId: Id
+})
+
+/** `POST /api/v3/order` with newOrderRespType=FULL. */
+export const PlacedOrder = Schema.Struct({
+  symbol: Schema.String,
+  orderId: Id,
+  clientOrderId: Schema.String,
+  transactTime: Schema.Int,
+  status: Schema.String,
+  executedQty: DecimalText,
+  cummulativeQuoteQty: DecimalText,
+  expiryReason: Schema.optionalKey(Schema.String),
+  fills: Schema.optionalKey(Schema.Array(AnswerFill))
+})
+
+/** `DELETE /api/v3/order`: `clientOrderId` names the cancel here. */
+export const CancelledOrder = Schema.Struct({
+  symbol: Schema.String,
+  orderId: Id,
+  origClientOrderId: Schema.String,
+  transactTime: Schema.Int,
+  status: Schema.String,
+  executedQty: DecimalText,
+  cummulativeQuoteQty: DecimalText,
+  expiryReason: Schema.optionalKey(Schema.String)
+})
+
+/** An order of `GET /api/v3/order`, openOrders and allOrders. */
+export const QueriedOrder = Schema.Struct({
+  symbol: Schema.String,
+  orderId: Id,
+  clientOrderId: Schema.String,
+  price: DecimalText,
+  origQty: DecimalText,
+  executedQty: DecimalText,
+  cummulativeQuoteQty: DecimalText,
+  status: Schema.String,
+  type: Schema.String,
+  side: Schema.String,
+  updateTime: Schema.Int,
+  expiryReason: Schema.optionalKey(Schema.String)
+})
+
+export const Trade = Schema.Struct({
+  symbol: Schema.String,
+  id: Id,
+  orderId: Id,
+  price: DecimalText,
+  qty: DecimalText,
+  commission: DecimalText,
+  commissionAsset: Schema.NullOr(Schema.String),
+  time: Schema.Int
+})
+
+export const AccountBody = Schema.Struct({
+  uid: Id,
+  canTrade: Schema.Boolean,
+  balances: Schema.Array(Schema.Struct({ asset: Schema.String, free: DecimalText, locked: DecimalText }))
+})
+
+export const TickerPrice = Schema.Struct({ price: DecimalText })
+
+export const BookTicker = Schema.Struct({
+  bidPrice: DecimalText,
+  bidQty: DecimalText,
+  askPrice: DecimalText,
+  askQty: DecimalText
+})
+
+export const RateLimit = Schema.Struct({
+  rateLimitType: Schema.String,
+  interval: Schema.String,
+  intervalNum: Schema.Int,
+  limit: Schema.Int
+})
+export type RateLimit = typeof RateLimit.Type
+
+/** Filters are read one by one in translate.ts: one that nobody knows must not hide the others. */
+export const ExchangeInfo = Schema.Struct({
+  rateLimits: Schema.Array(RateLimit),
+  symbols: Schema.Array(
+    Schema.Struct({
+      symbol: Schema.String,
+      status: Schema.String,
+      baseAsset: Schema.String,
+      baseAssetPrecision: Schema.Int,
+      quoteAsset: Schema.String,
+      quoteAssetPrecision: Schema.Int,
+      orderTypes: Schema.Array(Schema.String),
+      icebergAllowed: Schema.Boolean,
+      quoteOrderQtyMarketAllowed: Schema.Boolean,
+      filters: Schema.Array(Schema.Record(Schema.String, Schema.Unknown))
+    })
+  )
+})
+
+/** The event `executionReport` of the user data stream. */
+export const ExecutionReport = Schema.Struct({
+  e: Schema.Literal("executionReport"),
+  s: Schema.String,
+  c: Schema.String,
+  C: Schema.String,
+  x: Schema.String,
+  X: Schema.String,
+  i: Id,
+  l: DecimalText,
+  z: DecimalText,
+  L: DecimalText,
+  Z: DecimalText,
+  n: DecimalText,
+  N: Schema.NullOr(Schema.String),
+  t: Id,
+  T: Schema.Int,
+  eR: Schema.optionalKey(Schema.String)
+})

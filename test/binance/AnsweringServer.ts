@@ -1,0 +1,134 @@
+/**
+ * A server on loopback that answers what a test tells it to, and remembers what it was asked. It knows nothing of
+ * an exchange: the tests of the client say which bytes come back, and judge the bytes that arrived.
+ */
+import { Effect, Layer, Redacted } from "effect"
+import * as http from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import { BinanceClient } from "../../src/binance/BinanceClient.ts"
+import { Breaker } from "../../src/binance/Breaker.ts"
+import { Gateway } from "../../src/binance/Gateway.ts"
+import { RateLimits } from "../../src/binance/RateLimits.ts"
+import { ServerTime } from "../../src/binance/ServerTime.ts"
+import { Transport } from "../../src/binance/Transport.ts"
+
+export interface Asked {
+  readonly method: string
+  readonly path: string
+  readonly query: URLSearchParams
+  /** The query as it came over the wire. */
+  readonly raw: string
+  readonly headers: http.IncomingHttpHeaders
+}
+
+export type Reply =
+  | { readonly status: number; readonly body: string; readonly headers?: Readonly<Record<string, string>> }
+  /** The connection is cut when the request has arrived. */
+  | "cut"
+  /** Half of the answer, then the connection is cut. */
+  | "cut within the body"
+  /** No answer, ever. */
+  | "silence"
+
+export const json = (body: unknown, headers: Readonly<Record<string, string>> = {}): Reply => ({
+  status: 200,
+  body: JSON.stringify(body),
+  headers: { "content-type": "application/json", ...headers }
+})
+
+export const refusal = (status: number, code: number, msg: string): Reply => ({
+  status,
+  body: JSON.stringify({ code, msg })
+})
+
+export interface AnsweringServer {
+  readonly url: string
+  readonly asked: ReadonlyArray<Asked>
+  /** Connections ever accepted. */
+  readonly connections: () => number
+  readonly answer: (endpoint: string, reply: (asked: Asked) => Reply) => void
+  readonly stop: Effect.Effect<void>
+}
+
+/** What an exchange without books says until a test says else. */
+const defaults: Readonly<Record<string, () => Reply>> = {
+  "GET /api/v3/time": () => json({ serverTime: Date.now() }),
+  "GET /api/v3/ping": () => json({}),
+  "GET /api/v3/exchangeInfo": () => json({ rateLimits: [], symbols: [] })
+}
+
+export const answeringServer = Effect.acquireRelease(
+  Effect.callback<AnsweringServer>((resume) => {
+    const replies = new Map<string, (asked: Asked) => Reply>(Object.entries(defaults))
+    const asked: Array<Asked> = []
+    const sockets = new Set<Socket>()
+    let connections = 0
+    const server = http.createServer((request, response) => {
+      const url = new URL(request.url ?? "/", "http://exchange")
+      const one = {
+        method: request.method ?? "",
+        path: url.pathname,
+        query: url.searchParams,
+        raw: url.search.slice(1),
+        headers: request.headers
+      }
+      asked.push(one)
+      const reply = replies.get(`${one.method} ${one.path}`)?.(one) ?? { status: 404, body: "no such path" }
+      if (reply === "silence") return
+      if (reply === "cut") return void request.socket.destroy()
+      if (reply === "cut within the body") {
+        response.writeHead(200, { "content-length": "1000" })
+        response.write(`{"symbol":"BTCUSDT"`, () => request.socket.destroy())
+        return
+      }
+      response.writeHead(reply.status, reply.headers ?? {})
+      response.end(reply.body)
+    })
+    server.on("connection", (socket) => {
+      connections += 1
+      sockets.add(socket)
+      socket.on("close", () => sockets.delete(socket))
+    })
+    server.listen(0, "127.0.0.1", () => {
+      resume(
+        Effect.succeed({
+          url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+          asked,
+          connections: () => connections,
+          answer: (endpoint, reply) => void replies.set(endpoint, reply),
+          stop: Effect.callback<void>((done) => {
+            server.close(() => done(Effect.void))
+            for (const socket of sockets) socket.destroy()
+          })
+        })
+      )
+    })
+  }),
+  (server) => server.stop
+)
+
+export const credentials = {
+  apiKey: Redacted.make("vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"),
+  apiSecret: Redacted.make("NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j")
+}
+
+/** The client as the program joins it, towards a given address. */
+export const clientLayer = (
+  baseUrl: string,
+  options: { readonly timeoutMillis?: number; readonly apiSecret?: string } = {}
+) =>
+  BinanceClient.layer({
+    ...credentials,
+    ...(options.apiSecret === undefined ? {} : { apiSecret: Redacted.make(options.apiSecret) }),
+    recvWindowMillis: 5_000
+  }).pipe(
+    Layer.provideMerge(ServerTime.layer),
+    Layer.provideMerge(Gateway.layer),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        RateLimits.layer,
+        Breaker.layer,
+        Transport.layer({ baseUrl, timeoutMillis: options.timeoutMillis ?? 5_000 })
+      )
+    )
+  )
