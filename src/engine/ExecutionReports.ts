@@ -26,6 +26,11 @@ const pendingOrders = 8_192
 const fibers = 16
 const gapPauseMillis = 1_000
 
+interface News {
+  readonly clientOrderId: string
+  readonly report: ExchangeReport
+}
+
 export const layer = Layer.effectDiscard(
   Effect.gen(function*() {
     const blotter = yield* Blotter
@@ -39,8 +44,8 @@ export const layer = Layer.effectDiscard(
     const run = Effect.scoped(
       Effect.gen(function*() {
         yield* check.passed
-        // By client order id; one entry per order however much news it has. Owned by this run.
-        const pending = new Map<string, ExchangeReport>()
+        // One entry per order of the exchange, however much news it has. Owned by this run.
+        const pending = new Map<string, News>()
         const queue = yield* Queue.bounded<string>(pendingOrders)
         const gaps = yield* Queue.sliding<void>(1)
 
@@ -50,9 +55,14 @@ export const layer = Layer.effectDiscard(
               case "Connected":
                 return Effect.andThen(supervisor.beat(userStreamRole), Queue.offer(gaps, undefined))
               case "Report": {
-                const waiting = pending.get(event.clientOrderId)
-                pending.set(event.clientOrderId, waiting === undefined ? event.report : mergeReports(waiting, event.report))
-                return waiting === undefined ? Queue.offer(queue, event.clientOrderId) : Effect.void
+                const { clientOrderId, report, symbol } = event
+                const key = `${symbol} ${report.exchangeOrderId}`
+                const waiting = pending.get(key)
+                pending.set(key, {
+                  clientOrderId,
+                  report: waiting === undefined ? report : mergeReports(waiting.report, report)
+                })
+                return waiting === undefined ? Queue.offer(queue, key) : Effect.void
               }
               case "Other":
                 return supervisor.beat(userStreamRole)
@@ -62,15 +72,16 @@ export const layer = Layer.effectDiscard(
         const book = (name: string) =>
           Effect.gen(function*() {
             while (true) {
-              const clientOrderId = yield* Queue.take(queue)
+              const key = yield* Queue.take(queue)
               yield* supervisor.beat(name)
+              const clientOrderId = pending.get(key)?.clientOrderId ?? ""
               const orderId = yield* blotter.findByClientOrderId(clientOrderId).pipe(
                 Effect.map((row) => row?.orderId ?? null),
                 Effect.tapError(() => Effect.sleep(gapPauseMillis)),
                 Effect.eventually
               )
-              const report = pending.get(clientOrderId)
-              pending.delete(clientOrderId)
+              const report = pending.get(key)?.report
+              pending.delete(key)
               // Made elsewhere under our keys: listed by the reconciler, never touched.
               if (orderId === null || report === undefined) continue
               yield* bookOne(orderId, report)
