@@ -32,6 +32,19 @@ create table store (
 );
 comment on table store is 'Whose log this is. A start against another exchange or account is refused.';
 
+create function keep_store() returns trigger language plpgsql as $$
+begin
+  if new.store_id is distinct from coalesce(old.store_id, new.store_id)
+    or new.exchange is distinct from coalesce(old.exchange, new.exchange)
+    or new.account_uid is distinct from coalesce(old.account_uid, new.account_uid)
+    or new.lanes <> old.lanes or new.generation < old.generation then
+    raise exception 'a store belongs to one exchange and one account for ever' using errcode = 'insufficient_privilege';
+  end if;
+  return new;
+end $$;
+create trigger keep_store before update on store for each row execute function keep_store();
+alter table store enable always trigger keep_store;
+
 -- Replicas beat here and name the work that they can do; who is not seen for its time to live is gone.
 create table replicas (
   -- Unique per process start.

@@ -23,20 +23,23 @@ const CursorRow = Schema.Struct({ lane: Schema.Int, position: Schema.Int })
 export type Cursor = typeof CursorRow.Type
 const decodeCursors = Schema.decodeUnknownSync(Schema.Array(CursorRow))
 
-export class Cursors extends Context.Service<Cursors, {
-  /** Position of the last event of the lane that the bus has; 0 for none. */
-  readonly position: (lane: number) => Effect.Effect<number, StoreUnavailable>
-  readonly positions: Effect.Effect<ReadonlyArray<Cursor>, StoreUnavailable>
-  readonly advance: (
-    lease: Lease,
-    lane: number,
-    from: number,
-    to: number
-  ) => Effect.Effect<void, LostLease | StoreUnavailable>
-}>()("nexus/sql/Cursors") {
+export class Cursors extends Context.Service<
+  Cursors,
+  {
+    /** Position of the last event of the lane that the bus has; 0 for none. */
+    readonly position: (lane: number) => Effect.Effect<number, StoreUnavailable>
+    readonly positions: Effect.Effect<ReadonlyArray<Cursor>, StoreUnavailable>
+    readonly advance: (
+      lease: Lease,
+      lane: number,
+      from: number,
+      to: number
+    ) => Effect.Effect<void, LostLease | StoreUnavailable>
+  }
+>()("nexus/sql/Cursors") {
   static readonly layer = Layer.effect(
     Cursors,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
 
       const positions = Effect.map(
@@ -44,7 +47,7 @@ export class Cursors extends Context.Service<Cursors, {
         decodeCursors
       )
 
-      const position = Effect.fnUntraced(function*(lane: number) {
+      const position = Effect.fnUntraced(function* (lane: number) {
         const rows = yield* answerOf(
           sql`select lane::int4, position::float8 as position from cursors where lane = ${lane}`
         )
@@ -54,7 +57,7 @@ export class Cursors extends Context.Service<Cursors, {
 
       // A cursor that a crash sets back only repeats messages, so its commit does not wait for the disk. The lease is
       // locked against its next owner for the length of the statement.
-      const advance = Effect.fnUntraced(function*(lease: Lease, lane: number, from: number, to: number) {
+      const advance = Effect.fnUntraced(function* (lease: Lease, lane: number, from: number, to: number) {
         const moved = yield* answerOf(sql`
           with quick as materialized (select set_config('synchronous_commit', 'off', true)),
             fence as (

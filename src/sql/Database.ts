@@ -47,21 +47,24 @@ const idleTimeoutMs = 10_000
 // One is for short statements (leases, notifications), the other may be held by a listener.
 const sideConnections = 2
 
-export class Database extends Context.Service<Database, {
-  /**
-   * Null while a command can be stored, else why not. Writes (and flushes) a few bytes to PostgreSQL's log, so a full
-   * disk or a standby that must confirm and does not are seen too. Answers within a second.
-   */
-  readonly ready: Effect.Effect<string | null>
-  /** Two connections apart from the pool, so that renewing a lease never waits behind the orders. */
-  readonly side: PgClient.PgClient
-}>()("nexus/sql/Database") {
+export class Database extends Context.Service<
+  Database,
+  {
+    /**
+     * Null while a command can be stored, else why not. Writes (and flushes) a few bytes to PostgreSQL's log, so a full
+     * disk or a standby that must confirm and does not are seen too. Answers within a second.
+     */
+    readonly ready: Effect.Effect<string | null>
+    /** Two connections apart from the pool, so that renewing a lease never waits behind the orders. */
+    readonly side: PgClient.PgClient
+  }
+>()("nexus/sql/Database") {
   /** `PgClient` and `SqlClient` are the pool of the work: at most `max_open_conns`, of which `max_idle_conns` stay open. */
   static readonly layer = (
     options: DatabaseOptions
   ): Layer.Layer<Database | PgClient.PgClient | SqlClient.SqlClient, DatabaseUnusable | StoreUnavailable> =>
     Layer.effectContext(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { limits } = options
         const pool = yield* serving(options, "nexus", {
           maxConnections: limits.max_open_conns,
@@ -109,14 +112,11 @@ const serving = (
       lock_timeout: `${limits.lock_timeout_ms}`,
       idle_in_transaction_session_timeout: `${limits.idle_in_transaction_timeout_ms}`
     }
-  }).pipe(
-    Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make),
-    Effect.mapError(unusableOr)
-  )
+  }).pipe(Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make), Effect.mapError(unusableOr))
 
-const checkRole = Effect.fnUntraced(function*(sql: PgClient.PgClient) {
+const checkRole = Effect.fnUntraced(function* (sql: PgClient.PgClient) {
   const [row] = yield* Effect.mapError(sql`select current_user::text as role`, unusableOr)
-  if (row?.role !== appRole) return yield* new DatabaseUnusable({ message: wrongRole(`${row?.role}`) })
+  if (row?.role !== appRole) return yield* new DatabaseUnusable({ message: wrongRole(String(row?.role)) })
 })
 
 const wrongRole = (role: string) =>
@@ -126,7 +126,10 @@ const wrongRole = (role: string) =>
 // What a connection that is refused says of the reason: repeating it would not help.
 const unusable = new Map([
   ["22023", `The role ${appRole} does not exist in PostgreSQL yet: run "nexus migrate"`],
-  ["42501", `The user of the database may not become ${appRole}: let an administrator run "GRANT ${appRole} TO <that user>;"`],
+  [
+    "42501",
+    `The user of the database may not become ${appRole}: let an administrator run "GRANT ${appRole} TO <that user>;"`
+  ],
   ["28P01", "PostgreSQL does not take the password: check DATABASE_URL, or database.username and database.password"],
   ["28000", "PostgreSQL does not let this user in: check DATABASE_URL, pg_hba.conf and database.ssl_mode"],
   ["3D000", "The database does not exist on this server: create it, or check DATABASE_URL"]
@@ -142,10 +145,10 @@ export const unusableOr = (error: SqlError): DatabaseUnusable | StoreUnavailable
 const ProbeRow = Schema.Struct({ role: Schema.String, read_only: Schema.Boolean, migrated: Schema.Boolean })
 const decodeProbe = Schema.decodeUnknownEffect(Schema.Tuple([ProbeRow]))
 
-const makeReady = Effect.fnUntraced(function*(sql: PgClient.PgClient) {
+const makeReady = Effect.fnUntraced(function* (sql: PgClient.PgClient) {
   const scope = yield* Scope.Scope
 
-  const probe = Effect.gen(function*() {
+  const probe = Effect.gen(function* () {
     // The message goes to the write-ahead log alone and is flushed by the commit; no table grows by it.
     const rows = yield* sql`
       select current_user::text as role, exists (select from store) as migrated,
@@ -160,7 +163,7 @@ const makeReady = Effect.fnUntraced(function*(sql: PgClient.PgClient) {
   // Cancelling a statement on a dead connection takes seconds, so a probe that is late goes on by itself, and as long
   // as it does no other is sent. Owned by the one below.
   let running: Deferred.Deferred<string | null> | undefined
-  const start = Effect.gen(function*() {
+  const start = Effect.gen(function* () {
     const answer = yield* Deferred.make<string | null>()
     running = answer
     yield* Effect.result(probe).pipe(

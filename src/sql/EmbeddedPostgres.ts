@@ -17,7 +17,15 @@ import { EmbeddedPostgresError } from "./embedded/EmbeddedPostgresError.ts"
 import { exists, holdFolder } from "./embedded/FolderLock.ts"
 import { attempt, giveTo, makePlace, type Place } from "./embedded/Place.ts"
 import {
-  clearDeadServer, dataOf, findPostmaster, freePort, isFree, isServerOf, lastComplaint, logOf, startPostmaster,
+  clearDeadServer,
+  dataOf,
+  findPostmaster,
+  freePort,
+  isFree,
+  isServerOf,
+  lastComplaint,
+  logOf,
+  startPostmaster,
   stopPostmaster
 } from "./embedded/Postmaster.ts"
 import { detailOf, sqlStateOf } from "./StoreUnavailable.ts"
@@ -51,7 +59,7 @@ const restartBackoff = Schedule.min([Schedule.exponential("200 millis"), Schedul
 
 /** Runs until the scope closes; then no process of it is left. */
 const make = (options: EmbeddedOptions): Effect.Effect<EmbeddedServer, EmbeddedPostgresError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const place = yield* makePlace(options.root ?? options.dataDir, options.dataDir)
     yield* holdFolder(place.own)
     if (place.home !== place.own) yield* holdFolder(place.home)
@@ -69,7 +77,7 @@ const make = (options: EmbeddedOptions): Effect.Effect<EmbeddedServer, EmbeddedP
     const password = yield* preparePassword(place)
     yield* initialise(place, password)
     const url = Redacted.make(`postgres://${superuser}:${Redacted.value(password)}@127.0.0.1:${port}/${database}`)
-    const start = Effect.gen(function*() {
+    const start = Effect.gen(function* () {
       yield* clearDeadServer(place)
       pid = yield* startPostmaster(place, port)
       yield* becomeReady(place, pid, port, password)
@@ -79,11 +87,14 @@ const make = (options: EmbeddedOptions): Effect.Effect<EmbeddedServer, EmbeddedP
       pid = adopted.pid
       // It may have been about to end.
       yield* Effect.catch(becomeReady(place, pid, port, password), () =>
-        Effect.andThen(stopPostmaster(place, adopted.pid), start))
+        Effect.andThen(stopPostmaster(place, adopted.pid), start)
+      )
     }
-    yield* attempt(`The data folder ${place.own} cannot be used`, () => writeFileSync(join(place.own, "port"), `${port}\n`))
+    yield* attempt(`The data folder ${place.own} cannot be used`, () =>
+      writeFileSync(join(place.own, "port"), `${port}\n`)
+    )
 
-    const watch = Effect.gen(function*() {
+    const watch = Effect.gen(function* () {
       while (pid !== null && isServerOf(place, pid)) yield* Effect.sleep(watchMs)
       yield* Effect.logWarning("the embedded PostgreSQL has ended and is started again", { log: logOf(place) })
       yield* Effect.retry(
@@ -114,10 +125,11 @@ const preparePassword = (place: Place) =>
   })
 
 const initialise = (place: Place, password: Redacted.Redacted) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const data = dataOf(place)
     const version = yield* attempt(`The data folder ${place.home} cannot be used`, () =>
-      existsSync(data) ? readFileSync(join(data, "PG_VERSION"), "utf8").trim() : null)
+      existsSync(data) ? readFileSync(join(data, "PG_VERSION"), "utf8").trim() : null
+    )
     if (version !== null) return
     // Built beside and then named: a start that is killed halfway leaves nothing that looks finished.
     const unfinished = `${data}.new`
@@ -134,7 +146,11 @@ const initialise = (place: Place, password: Redacted.Redacted) =>
       Effect.ensuring(Effect.sync(() => rmSync(passwordFile, { force: true })))
     )
     if (said !== null) {
-      const reason = said.trim().split("\n").findLast((line) => line.includes("error:")) ?? said.trim()
+      const reason =
+        said
+          .trim()
+          .split("\n")
+          .findLast((line) => line.includes("error:")) ?? said.trim()
       return yield* new EmbeddedPostgresError({ message: `The database cannot be made in ${place.home}: ${reason}` })
     }
     yield* attempt(`The data folder ${place.home} cannot be used`, () => renameSync(unfinished, data))
@@ -144,8 +160,13 @@ const initialise = (place: Place, password: Redacted.Redacted) =>
 const initdb = (place: Place, data: string, passwordFile: string): Effect.Effect<string | null> =>
   Effect.callback((resume) => {
     const args = [
-      `--pgdata=${data}`, `--username=${superuser}`, `--pwfile=${passwordFile}`, "--auth=scram-sha-256",
-      "--encoding=UTF8", "--locale=C", "--no-instructions"
+      `--pgdata=${data}`,
+      `--username=${superuser}`,
+      `--pwfile=${passwordFile}`,
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      "--locale=C",
+      "--no-instructions"
     ]
     const child = spawn(join(place.bin, "initdb"), args, {
       cwd: "/",
@@ -161,14 +182,14 @@ const initdb = (place: Place, data: string, passwordFile: string): Effect.Effect
   })
 
 /** The server that an earlier, killed program left running, unless it listens where we no longer want it. */
-const adopt = Effect.fnUntraced(function*(place: Place, wantedPort: number) {
+const adopt = Effect.fnUntraced(function* (place: Place, wantedPort: number) {
   const found = findPostmaster(place)
   if (found === null || (found.port > 0 && (wantedPort === 0 || found.port === wantedPort))) return found
   yield* stopPostmaster(place, found.pid)
   return null
 })
 
-const choosePort = Effect.fnUntraced(function*(place: Place, wanted: number) {
+const choosePort = Effect.fnUntraced(function* (place: Place, wanted: number) {
   if (wanted !== 0) {
     if (yield* isFree(wanted)) return wanted
     return yield* new EmbeddedPostgresError({
@@ -183,7 +204,7 @@ const choosePort = Effect.fnUntraced(function*(place: Place, wanted: number) {
 /** Asks until the server takes sessions and is ours, and sees that the database is there. */
 const becomeReady = (place: Place, pid: number, port: number, password: Redacted.Redacted) => {
   const ask = Effect.scoped(
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const sql = yield* PgClient.make({
         host: "127.0.0.1",
         port,
@@ -196,7 +217,7 @@ const becomeReady = (place: Place, pid: number, port: number, password: Redacted
       const [row] = yield* sql`select current_setting('data_directory') as data`
       if (row?.data !== realpathSync(dataOf(place)) && row?.data !== dataOf(place)) {
         return yield* new EmbeddedPostgresError({
-          message: `Another PostgreSQL (${row?.data}) answers at port ${port}: choose another with NEXUS_DATABASE_EMBEDDED_PORT`
+          message: `Another PostgreSQL (${String(row?.data)}) answers at port ${port}: choose another with NEXUS_DATABASE_EMBEDDED_PORT`
         })
       }
       const there = yield* sql`select from pg_database where datname = ${database}`

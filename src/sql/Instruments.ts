@@ -22,14 +22,17 @@ const decodeVersions = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ ver
 // fetch in the same moment.
 const saveAttempts = 10
 
-export class Instruments extends Context.Service<Instruments, {
-  /** Stores a snapshot (JSON) and gives its version: a new one if it says something new, else the latest, checked again. */
-  readonly save: (content: unknown, takenAt: EpochMillis) => Effect.Effect<number, StoreUnavailable>
-  readonly latest: Effect.Effect<StoredSnapshot | null, StoreUnavailable>
-}>()("nexus/sql/Instruments") {
+export class Instruments extends Context.Service<
+  Instruments,
+  {
+    /** Stores a snapshot (JSON) and gives its version: a new one if it says something new, else the latest, checked again. */
+    readonly save: (content: unknown, takenAt: EpochMillis) => Effect.Effect<number, StoreUnavailable>
+    readonly latest: Effect.Effect<StoredSnapshot | null, StoreUnavailable>
+  }
+>()("nexus/sql/Instruments") {
   static readonly layer = Layer.effect(
     Instruments,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
 
       // jsonb has one text per value, whatever order the keys came in, so its hash tells equal from changed.
@@ -55,7 +58,7 @@ export class Instruments extends Context.Service<Instruments, {
           (rows) => decodeVersions(rows)[0]?.version
         )
 
-      const save = Effect.fn("Instruments.save")(function*(content: unknown, takenAt: EpochMillis) {
+      const save = Effect.fn("Instruments.save")(function* (content: unknown, takenAt: EpochMillis) {
         const json = JSON.stringify(content)
         for (let attempt = 0; attempt < saveAttempts; attempt++) {
           const version = yield* trySave(json, takenAt)

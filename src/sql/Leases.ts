@@ -28,27 +28,33 @@ const decodeHeld = Schema.decodeUnknownSync(Schema.Array(HeldLease))
 // A replica that was not seen for this long will not come back under its name.
 const forgetReplicas = "1 hour"
 
-export class Leases extends Context.Service<Leases, {
-  /**
-   * What this replica holds now. `roles` is all it runs: names of leases, and names without one ("executor"), which
-   * others only see. Ask again well within `ttlMs`; count trust from before the question.
-   */
-  readonly tick: (asked: {
-    readonly me: string
-    readonly roles: ReadonlyArray<string>
-    readonly ttlMs: number
-  }) => Effect.Effect<ReadonlyArray<HeldLease>, StoreUnavailable>
-  /** Gives a role back at once, if it still is the owner's. Its work must have stopped before. */
-  readonly release: (lease: { readonly owner: string; readonly role: string }) => Effect.Effect<void, StoreUnavailable>
-  /** The replica leaves: gives back all its roles and is not counted any more. */
-  readonly leave: (me: string) => Effect.Effect<void, StoreUnavailable>
-}>()("nexus/sql/Leases") {
+export class Leases extends Context.Service<
+  Leases,
+  {
+    /**
+     * What this replica holds now. `roles` is all it runs: names of leases, and names without one ("executor"), which
+     * others only see. Ask again well within `ttlMs`; count trust from before the question.
+     */
+    readonly tick: (asked: {
+      readonly me: string
+      readonly roles: ReadonlyArray<string>
+      readonly ttlMs: number
+    }) => Effect.Effect<ReadonlyArray<HeldLease>, StoreUnavailable>
+    /** Gives a role back at once, if it still is the owner's. Its work must have stopped before. */
+    readonly release: (lease: {
+      readonly owner: string
+      readonly role: string
+    }) => Effect.Effect<void, StoreUnavailable>
+    /** The replica leaves: gives back all its roles and is not counted any more. */
+    readonly leave: (me: string) => Effect.Effect<void, StoreUnavailable>
+  }
+>()("nexus/sql/Leases") {
   static readonly layer = Layer.effect(
     Leases,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const sql = (yield* Database).side
 
-      const tick = Effect.fnUntraced(function*(asked: {
+      const tick = Effect.fnUntraced(function* (asked: {
         readonly me: string
         readonly roles: ReadonlyArray<string>
         readonly ttlMs: number
@@ -106,13 +112,13 @@ export class Leases extends Context.Service<Leases, {
         return decodeHeld(rows)
       })
 
-      const release = Effect.fnUntraced(function*(lease: { readonly owner: string; readonly role: string }) {
+      const release = Effect.fnUntraced(function* (lease: { readonly owner: string; readonly role: string }) {
         yield* answerOf(sql`
           update leases set owner = null, expires_at = '-infinity'
             where role = ${lease.role} and owner = ${lease.owner}`)
       })
 
-      const leave = Effect.fnUntraced(function*(me: string) {
+      const leave = Effect.fnUntraced(function* (me: string) {
         yield* answerOf(sql`
           with gone as (delete from replicas where id = ${me})
           update leases set owner = null, expires_at = '-infinity' where owner = ${me}`)

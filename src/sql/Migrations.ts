@@ -53,7 +53,7 @@ export const migrate = (
   options: MigrationOptions
 ): Effect.Effect<ReadonlyArray<string>, MigrationRefused | StoreUnavailable> =>
   withConnection(options, (sql) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const files = yield* readFiles(options.directory)
       yield* Effect.retry(prepareRole(sql), { times: roleAttempts, while: isRoleRace })
       return yield* sql.withTransaction(applyPending(sql, files, options.lanes))
@@ -63,7 +63,7 @@ export const migrate = (
 /** For a process that leaves migrating to `nexus migrate`: fails unless the schema is exactly this program's. */
 export const verifySchema = (options: MigrationOptions): Effect.Effect<void, MigrationRefused | StoreUnavailable> =>
   withConnection(options, (sql) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const files = yield* readFiles(options.directory)
       const [table] = yield* sql`select to_regclass('public.schema_migrations') is not null as there`
       const pending = table?.there === true ? yield* pendingOf(sql, files) : files
@@ -76,10 +76,7 @@ export const verifySchema = (options: MigrationOptions): Effect.Effect<void, Mig
     })
   )
 
-const withConnection = <A, E>(
-  { address }: MigrationOptions,
-  use: (sql: PgClient.PgClient) => Effect.Effect<A, E>
-) =>
+const withConnection = <A, E>({ address }: MigrationOptions, use: (sql: PgClient.PgClient) => Effect.Effect<A, E>) =>
   Effect.scoped(
     PgClient.make({
       ...connectTo(address),
@@ -122,7 +119,7 @@ const RoleRow = Schema.Struct({
 })
 const decodeRole = Schema.decodeUnknownEffect(Schema.Tuple([RoleRow]))
 
-const prepareRole = Effect.fnUntraced(function*(sql: SqlClient.SqlClient) {
+const prepareRole = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   const [{ me, member, superuser, there }] = yield* Effect.orDie(
     decodeRole(
       yield* sql`
@@ -157,18 +154,27 @@ const quoted = (name: string) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${n
 // "already exists", its older sister "duplicate key", and "tuple concurrently updated".
 const isRoleRace = (error: unknown) => ["42710", "23505", "XX000"].includes(sqlStateOf(error) ?? "")
 
-const applyPending = Effect.fnUntraced(function*(
+const Rights = Schema.Struct({ me: Schema.String, database: Schema.String, mayCreate: Schema.Boolean })
+const decodeRights = Schema.decodeUnknownEffect(Schema.Tuple([Rights]))
+
+const applyPending = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
   files: ReadonlyArray<SchemaFile>,
   lanes: number
 ) {
   yield* sql`select pg_advisory_xact_lock(${migrationLock}::bigint)`
-  const [rights] = yield* sql`
-    select has_schema_privilege('public', 'CREATE') as may_create, current_user::text as me, current_database()::text as db`
-  if (rights?.may_create !== true) {
+  const [{ database, mayCreate, me }] = yield* Effect.orDie(
+    decodeRights(
+      yield* sql`
+        select has_schema_privilege('public', 'CREATE') as "mayCreate", current_user::text as me,
+          current_database()::text as database`
+    )
+  )
+  if (!mayCreate) {
     return yield* new MigrationRefused({
-      message: `The user ${rights?.me} may not create tables in ${rights?.db}; let an administrator run once: ` +
-        `GRANT CREATE ON SCHEMA public TO ${quoted(`${rights?.me}`)};`
+      message:
+        `The user ${me} may not create tables in ${database}; let an administrator run once: ` +
+        `GRANT CREATE ON SCHEMA public TO ${quoted(me)};`
     })
   }
   yield* sql`
@@ -199,7 +205,7 @@ const refusedBy = (file: string, statement: string, cause: SqlError) =>
 const Applied = Schema.Array(Schema.Struct({ file: Schema.String, checksum: Schema.String }))
 const decodeApplied = Schema.decodeUnknownEffect(Applied)
 
-const pendingOf = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, files: ReadonlyArray<SchemaFile>) {
+const pendingOf = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, files: ReadonlyArray<SchemaFile>) {
   const applied = yield* Effect.orDie(
     decodeApplied(yield* sql`select file, checksum from schema_migrations order by file`)
   )
@@ -230,7 +236,7 @@ const pendingOf = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, files: R
 })
 
 /** The rows that there are one of per lane, and the single roles. Only the first migration finds them missing. */
-const seedLanes = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, lanes: number) {
+const seedLanes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, lanes: number) {
   const stored = yield* sql`select from store`
   if (stored.length > 0) return
   yield* sql`insert into store (lanes) values (${lanes}::smallint)`
@@ -241,10 +247,12 @@ const seedLanes = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, lanes: n
       union all values ('user-stream'), ('reconciler'), ('auditor')`
 })
 
-const compareLanes = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, lanes: number) {
-  const [row] = yield* sql`select lanes::integer as lanes from store`
-  if (row?.lanes === lanes) return
+const decodeLanes = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ lanes: Schema.Int })]))
+
+const compareLanes = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, asked: number) {
+  const [{ lanes }] = yield* Effect.orDie(decodeLanes(yield* sql`select lanes::integer as lanes from store`))
+  if (lanes === asked) return
   return yield* new MigrationRefused({
-    message: `The store has ${row?.lanes} lanes for ever, and database.lanes says ${lanes}: set it to ${row?.lanes}`
+    message: `The store has ${lanes} lanes for ever, and database.lanes says ${asked}: set it to ${lanes}`
   })
 })

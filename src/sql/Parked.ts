@@ -18,18 +18,21 @@ const ParkedRecord = Schema.Struct({
 export type ParkedRecord = typeof ParkedRecord.Type
 const decodeRecords = Schema.decodeUnknownSync(Schema.Array(ParkedRecord))
 
-export class Parked extends Context.Service<Parked, {
-  /** Keeps the record. The same record of the same consumer is kept once. */
-  readonly insert: (record: ParkedRecord) => Effect.Effect<void, StoreUnavailable>
-  /** The newest first. */
-  readonly list: (limit: number) => Effect.Effect<ReadonlyArray<ParkedRecord>, StoreUnavailable>
-}>()("nexus/sql/Parked") {
+export class Parked extends Context.Service<
+  Parked,
+  {
+    /** Keeps the record. The same record of the same consumer is kept once. */
+    readonly insert: (record: ParkedRecord) => Effect.Effect<void, StoreUnavailable>
+    /** The newest first. */
+    readonly list: (limit: number) => Effect.Effect<ReadonlyArray<ParkedRecord>, StoreUnavailable>
+  }
+>()("nexus/sql/Parked") {
   static readonly layer = Layer.effect(
     Parked,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
 
-      const insert = Effect.fn("Parked.insert")(function*(parked: ParkedRecord) {
+      const insert = Effect.fn("Parked.insert")(function* (parked: ParkedRecord) {
         const { consumer, lane, position, reason, record, streamId } = parked
         yield* answerOf(sql`
           insert into parked (consumer, lane, position, stream_id, reason, record)
@@ -37,7 +40,7 @@ export class Parked extends Context.Service<Parked, {
             on conflict do nothing`)
       })
 
-      const list = Effect.fn("Parked.list")(function*(limit: number) {
+      const list = Effect.fn("Parked.list")(function* (limit: number) {
         const rows = yield* answerOf(sql`
           select consumer, lane::int4, position::float8 as position, stream_id as "streamId", reason, record
             from parked order by parked_at desc, consumer, lane, position limit ${limit}`)

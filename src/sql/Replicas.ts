@@ -7,19 +7,22 @@ import { answerOf, type StoreUnavailable } from "./StoreUnavailable.ts"
 
 const decodeIds = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ id: Schema.String })))
 
-export class Replicas extends Context.Service<Replicas, {
-  /**
-   * Names of the replicas that run a role and were seen within `ttlMs`, in order. A kind finds its members:
-   * "relay" finds who runs "relay/0".
-   */
-  readonly live: (role: string, ttlMs: number) => Effect.Effect<ReadonlyArray<string>, StoreUnavailable>
-}>()("nexus/sql/Replicas") {
+export class Replicas extends Context.Service<
+  Replicas,
+  {
+    /**
+     * Names of the replicas that run a role and were seen within `ttlMs`, in order. A kind finds its members:
+     * "relay" finds who runs "relay/0".
+     */
+    readonly live: (role: string, ttlMs: number) => Effect.Effect<ReadonlyArray<string>, StoreUnavailable>
+  }
+>()("nexus/sql/Replicas") {
   static readonly layer = Layer.effect(
     Replicas,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const sql = (yield* Database).side
 
-      const live = Effect.fnUntraced(function*(role: string, ttlMs: number) {
+      const live = Effect.fnUntraced(function* (role: string, ttlMs: number) {
         const rows = yield* answerOf(sql`
           select id from replicas
             where seen_at > clock_timestamp() - ${ttlMs}::float8 * interval '1 millisecond'

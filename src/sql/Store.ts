@@ -40,23 +40,26 @@ export interface StoreOptions {
   readonly storeId: StoreId
 }
 
-export class Store extends Context.Service<Store, {
-  readonly storeId: StoreId
-  /** Of the opening: a recovery that raises it ends all processes first. */
-  readonly generation: number
-  readonly exchange: Exchange
-  readonly lanes: number
-  /** The account as it is bound now; null before the first bind. */
-  readonly accountUid: Effect.Effect<string | null, StoreUnavailable>
-  /** Binds the store to the account behind our keys, once; afterwards only compares. */
-  readonly bindAccount: (uid: string) => Effect.Effect<void, StoreBelongsElsewhere | StoreUnavailable>
-}>()("nexus/sql/Store") {
+export class Store extends Context.Service<
+  Store,
+  {
+    readonly storeId: StoreId
+    /** Of the opening: a recovery that raises it ends all processes first. */
+    readonly generation: number
+    readonly exchange: Exchange
+    readonly lanes: number
+    /** The account as it is bound now; null before the first bind. */
+    readonly accountUid: Effect.Effect<string | null, StoreUnavailable>
+    /** Binds the store to the account behind our keys, once; afterwards only compares. */
+    readonly bindAccount: (uid: string) => Effect.Effect<void, StoreBelongsElsewhere | StoreUnavailable>
+  }
+>()("nexus/sql/Store") {
   static readonly layer = (
     options: StoreOptions
   ): Layer.Layer<Store, StoreBelongsElsewhere | StoreUnavailable, PgClient.PgClient> =>
     Layer.effect(
       Store,
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const sql = yield* PgClient.PgClient
 
         const read = Effect.map(
@@ -76,7 +79,7 @@ export class Store extends Context.Service<Store, {
           return yield* new StoreBelongsElsewhere({ belongsTo: `the ${exchange}`, asked: `the ${options.exchange}` })
         }
 
-        const bindAccount = Effect.fn("Store.bindAccount")(function*(uid: string) {
+        const bindAccount = Effect.fn("Store.bindAccount")(function* (uid: string) {
           yield* answerOf(sql`update store set account_uid = ${uid} where account_uid is null`)
           const { accountUid } = yield* read
           if (accountUid === uid) return

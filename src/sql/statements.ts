@@ -50,7 +50,8 @@ const afterQuoted = (text: string, at: number): number => {
   // A doubled quote ends one string and begins the next, which comes to the same.
   if (character === "'") return isEscapeString(text, at) ? afterEscapeString(text, at) : after(text, "'", at + 1)
   if (character === '"') return after(text, '"', at + 1)
-  const tag = character === "$" && !isInWord(text, at) ? /^\$(?:[A-Za-z_]\w*)?\$/.exec(text.slice(at, at + 66))?.[0] : undefined
+  const tag =
+    character === "$" && !isInWord(text, at) ? /^\$(?:[A-Za-z_]\w*)?\$/.exec(text.slice(at, at + 66))?.[0] : undefined
   return tag === undefined ? at + 1 : after(text, tag, at + tag.length)
 }
 

@@ -30,7 +30,7 @@ export const databaseUrl = (pgUrl: string, name: string): string => {
 
 /** Makes the template; called once per run, with a superuser's URL. */
 export const prepareTemplate = (pgUrl: string): Promise<void> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     yield* asAdministrator(pgUrl, (sql) => sql.unsafe(`create database ${templateName}`))
     yield* migrate({ address: { url: Redacted.make(databaseUrl(pgUrl, templateName)) }, lanes: templateLanes })
   }).pipe(Effect.runPromise)

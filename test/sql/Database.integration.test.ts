@@ -17,9 +17,7 @@ const onStore = <A, E>(
   limits: Partial<DatabaseLimits>,
   test: (url: string) => Effect.Effect<A, E, Database | PgClient.PgClient | Scope.Scope>
 ) =>
-  Effect.scoped(
-    Effect.flatMap(freshDatabase(inject("pgUrl")), (url) => Effect.provide(test(url), serve(url, limits)))
-  )
+  Effect.scoped(Effect.flatMap(freshDatabase(inject("pgUrl")), (url) => Effect.provide(test(url), serve(url, limits))))
 
 interface Between {
   readonly url: string
@@ -77,7 +75,7 @@ const withoutOptions = (packet: Buffer): Buffer => {
 describe("a serving connection", () => {
   it.live("runs as nexus_app with all time-outs set, in the pool and beside it", () =>
     onStore({ statement_timeout_ms: 4_321, lock_timeout_ms: 1_234, idle_in_transaction_timeout_ms: 987 }, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (const sql of [yield* PgClient.PgClient, (yield* Database).side]) {
           assert.deepStrictEqual(
             yield* sql`
@@ -87,24 +85,30 @@ describe("a serving connection", () => {
           )
         }
       })
-    ))
+    )
+  )
 
   it.live("cannot get rid of its role with RESET ROLE", () =>
     onStore({ max_open_conns: 1 }, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const sql = yield* PgClient.PgClient
 
         yield* sql`reset role`
 
         assert.deepStrictEqual(yield* sql`select current_user::text as me`, [{ me: "nexus_app" }])
       })
-    ))
+    )
+  )
 
   it.live("may not touch what the migrator made, nor make anything", () =>
     onStore({}, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const sql = yield* PgClient.PgClient
+        yield* sql`update store set store_id = gen_random_uuid(), exchange = 'TESTNET', account_uid = '1'`
         for (const forbidden of [
+          "update store set store_id = gen_random_uuid()",
+          "update store set exchange = 'SIMULATOR'",
+          "update store set account_uid = null",
           "create table mine (n int)",
           "update store set lanes = 8",
           "update store set generation = 2",
@@ -121,22 +125,27 @@ describe("a serving connection", () => {
           assert.strictEqual(error.reason._tag, "AuthorizationError", forbidden)
         }
       })
-    ))
+    )
+  )
 
   it.live("is one of max_open_conns at most, and max_idle_conns stay", () =>
     onStore({ max_open_conns: 3, max_idle_conns: 2 }, (url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const sql = yield* PgClient.PgClient
         const open = asAdministrator(url, (admin) =>
           Effect.map(
             admin`select count(*)::int4 as n from pg_stat_activity
               where application_name = 'nexus' and datname = current_database()`,
             ([row]) => Number(row?.n)
-          ))
+          )
+        )
         yield* until(open, (n) => n === 2)
 
         const busy = yield* Effect.forkChild(
-          Effect.all(Array.from({ length: 12 }, () => sql`select pg_sleep(0.1)`), { concurrency: "unbounded" })
+          Effect.all(
+            Array.from({ length: 12 }, () => sql`select pg_sleep(0.1)`),
+            { concurrency: "unbounded" }
+          )
         )
         yield* until(open, (n) => n === 3)
         let most = 0
@@ -145,7 +154,8 @@ describe("a serving connection", () => {
 
         assert.strictEqual(most, 3)
       })
-    ))
+    )
+  )
 })
 
 describe("a database is not served from", () => {
@@ -153,7 +163,7 @@ describe("a database is not served from", () => {
 
   it.live("when its user may not become nexus_app: the sentence says what to grant", () =>
     Effect.scoped(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* freshDatabase(inject("pgUrl"))
         const user = `s_${new URL(url).pathname.slice(1)}`
         yield* Effect.acquireRelease(
@@ -168,11 +178,12 @@ describe("a database is not served from", () => {
         assert.strictEqual(error._tag, "DatabaseUnusable")
         assert.include(error.message, "GRANT nexus_app TO")
       })
-    ))
+    )
+  )
 
   it.live("through a pooler that drops the start-up option: the sentence says as whom it would run", () =>
     Effect.scoped(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const pooler = yield* between(yield* freshDatabase(inject("pgUrl")), withoutOptions)
 
         const error = yield* refused(pooler.url)
@@ -180,43 +191,51 @@ describe("a database is not served from", () => {
         assert.strictEqual(error._tag, "DatabaseUnusable")
         assert.match(error.message, /run as postgres instead of nexus_app: something in between \(a pooler\?\) drops/)
       })
-    ))
+    )
+  )
 
   it.live("when it does not exist", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const url = new URL(inject("pgUrl"))
       url.pathname = "/no_such_database"
 
       assert.include((yield* refused(url.href)).message, "The database does not exist on this server")
-    }))
+    })
+  )
 
   it.live("when nobody listens, which is worth another try", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       assert.strictEqual((yield* refused("postgres://x@127.0.0.1:1/x"))._tag, "StoreUnavailable")
-    }))
+    })
+  )
 })
 
 describe("readiness", () => {
   it.live("is given while a command can be stored", () =>
     onStore({}, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         assert.isNull(yield* (yield* Database).ready)
       })
-    ))
+    )
+  )
 
   it.live("is denied on a database without a store", () =>
     Effect.scoped(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* emptyDatabase(inject("pgUrl"))
-        const ready = yield* Effect.provide(Effect.flatMap(Database, (database) => database.ready), serve(url))
+        const ready = yield* Effect.provide(
+          Effect.flatMap(Database, (database) => database.ready),
+          serve(url)
+        )
 
         assert.include(ready ?? "", "PostgreSQL is not available")
       })
-    ))
+    )
+  )
 
   it.live("is denied while the database takes no writes, and comes back", () =>
     onStore({}, (url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { ready } = yield* Database
         const name = new URL(url).pathname.slice(1)
         const set = (value: string) =>
@@ -225,7 +244,8 @@ describe("readiness", () => {
               sql.unsafe(`alter database ${name} set default_transaction_read_only = ${value}`),
               sql`select pg_terminate_backend(pid) from pg_stat_activity
                 where datname = current_database() and application_name = 'nexus'`
-            ))
+            )
+          )
 
         yield* set("on")
         const denied = yield* until(ready, (why) => why?.includes("takes no writes") ?? false)
@@ -234,18 +254,20 @@ describe("readiness", () => {
           Effect.andThen(
             sql.unsafe(`alter database ${name} reset default_transaction_read_only`),
             sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name} and application_name = 'nexus'`
-          ))
+          )
+        )
 
         assert.include(denied ?? "", "read-only")
         yield* until(ready, (why) => why === null)
       })
-    ))
+    )
+  )
 
   it.live("is denied within a second or little more when the server falls silent, however often it is asked", () =>
     Effect.scoped(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const proxy = yield* between(yield* freshDatabase(inject("pgUrl")))
-        yield* Effect.gen(function*() {
+        yield* Effect.gen(function* () {
           const { ready } = yield* Database
           assert.isNull(yield* ready)
           proxy.silence()
@@ -257,5 +279,6 @@ describe("readiness", () => {
           for (const answer of answers) assert.include(answer ?? "", "did not take a write within 1000 ms")
         }).pipe(Effect.provide(serve(proxy.url)))
       })
-    ))
+    )
+  )
 })

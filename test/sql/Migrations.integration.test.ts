@@ -13,7 +13,9 @@ import { migrate, verifySchema } from "../../src/sql/Migrations.ts"
 import { asAdministrator, emptyDatabase } from "../harness/template.ts"
 
 const schemaFolder = join(import.meta.dirname, "../../schema")
-const files = readdirSync(schemaFolder).filter((name) => /^\d{4}_/.test(name)).sort()
+const files = readdirSync(schemaFolder)
+  .filter((name) => /^\d{4}_/.test(name))
+  .sort()
 
 const optionsOf = (url: string, more: { readonly lanes?: number; readonly directory?: string } = {}) => ({
   address: { url: Redacted.make(url) },
@@ -38,7 +40,7 @@ const messageOf = <A, E extends { readonly message: string }>(effect: Effect.Eff
   Effect.map(Effect.flip(effect), ({ message }) => message)
 
 /** A user who owns the database and may do nothing else; gone with the scope. */
-const ordinaryUser = Effect.fnUntraced(function*(url: string) {
+const ordinaryUser = Effect.fnUntraced(function* (url: string) {
   const target = new URL(url)
   const database = target.pathname.slice(1)
   const user = `u_${database}`
@@ -47,14 +49,16 @@ const ordinaryUser = Effect.fnUntraced(function*(url: string) {
       Effect.andThen(
         sql.unsafe(`create role ${user} login nosuperuser nocreaterole`),
         sql.unsafe(`alter database ${database} owner to ${user}`)
-      )),
+      )
+    ),
     () =>
       asAdministrator(url, (sql) =>
         Effect.all([
           sql.unsafe(`alter database ${database} owner to current_user`),
           sql.unsafe(`drop owned by ${user} cascade`),
           sql.unsafe(`drop role ${user}`)
-        ]))
+        ])
+      )
   )
   target.username = user
   return { user, url: target.href }
@@ -63,29 +67,34 @@ const ordinaryUser = Effect.fnUntraced(function*(url: string) {
 describe("a migration", () => {
   it.live("applies all files to an empty database, and nothing the second time", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         assert.deepStrictEqual(yield* migrate(optionsOf(url)), files)
         assert.deepStrictEqual(yield* migrate(optionsOf(url)), [])
         yield* verifySchema(optionsOf(url))
       })
-    ))
+    )
+  )
 
   it.live("happens once when three processes start together", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const run = Effect.promise(() =>
           promisify(execFile)(process.execPath, [join(import.meta.dirname, "migrateProcess.ts"), url])
         )
 
         const told = yield* Effect.all([run, run, run], { concurrency: 3 })
 
-        assert.deepStrictEqual(told.flatMap(({ stdout }) => JSON.parse(stdout)), files)
+        assert.deepStrictEqual(
+          told.flatMap(({ stdout }) => JSON.parse(stdout)),
+          files
+        )
       })
-    ))
+    )
+  )
 
   it.live("makes one cursor and one relay lease per lane, and one lease per single role", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* migrate(optionsOf(url, { lanes: 2 }))
 
         const made = yield* asAdministrator(url, (sql) =>
@@ -93,29 +102,35 @@ describe("a migration", () => {
             sql`select lane::int4, position::int4 from cursors order by lane`,
             sql`select role from leases order by role`,
             sql`select lanes::int4, generation, store_id from store`
-          ]))
+          ])
+        )
 
         assert.deepStrictEqual(made, [
-          [{ lane: 0, position: 0 }, { lane: 1, position: 0 }],
+          [
+            { lane: 0, position: 0 },
+            { lane: 1, position: 0 }
+          ],
           ["auditor", "reconciler", "relay/0", "relay/1", "user-stream"].map((role) => ({ role })),
           [{ lanes: 2, generation: 1, store_id: null }]
         ])
       })
-    ))
+    )
+  )
 
   it.live("by an ordinary user, who owns the database and belongs to nexus_app, needs no administrator", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const ordinary = yield* ordinaryUser(url)
         yield* asAdministrator(url, (sql) => sql.unsafe(`grant nexus_app to ${ordinary.user}`))
 
         assert.deepStrictEqual(yield* migrate(optionsOf(ordinary.url)), files)
       })
-    ))
+    )
+  )
 
   it.live("that fails in the middle changes nothing", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const directory = yield* copyOfSchema
         writeFileSync(join(directory, "9000_bad.sql"), "create table half (n int);\nselect no_such_function();")
 
@@ -125,26 +140,31 @@ describe("a migration", () => {
         const tables = yield* asAdministrator(url, (sql) => sql`select from pg_tables where schemaname = 'public'`)
         assert.lengthOf(tables, 0)
       })
-    ))
+    )
+  )
 })
 
 describe("a migration is refused in one sentence", () => {
   it.live("when a file was changed after it was applied", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const directory = yield* copyOfSchema
         yield* migrate(optionsOf(url))
         appendFileSync(join(directory, files[0]!), "-- a word more\n")
 
         for (const run of [migrate, verifySchema]) {
-          assert.include(yield* messageOf(run(optionsOf(url, { directory }))), `${files[0]} was changed after it was applied`)
+          assert.include(
+            yield* messageOf(run(optionsOf(url, { directory }))),
+            `${files[0]} was changed after it was applied`
+          )
         }
       })
-    ))
+    )
+  )
 
   it.live("when a file comes before one that is applied", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const directory = yield* copyOfSchema
         yield* migrate(optionsOf(url))
         writeFileSync(join(directory, "0000_late.sql"), "select 1;")
@@ -153,22 +173,27 @@ describe("a migration is refused in one sentence", () => {
 
         assert.include(message, `0000_late.sql comes before ${files.at(-1)}`)
       })
-    ))
+    )
+  )
 
   it.live("when a newer program was here", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const directory = yield* copyOfSchema
         writeFileSync(join(directory, "9000_newer.sql"), "select 1;")
         yield* migrate(optionsOf(url, { directory }))
 
-        assert.include(yield* messageOf(verifySchema(optionsOf(url))), "9000_newer.sql, which this program does not know")
+        assert.include(
+          yield* messageOf(verifySchema(optionsOf(url))),
+          "9000_newer.sql, which this program does not know"
+        )
       })
-    ))
+    )
+  )
 
   it.live("when the number of lanes is another one", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* migrate(optionsOf(url))
 
         for (const run of [migrate, verifySchema]) {
@@ -178,11 +203,12 @@ describe("a migration is refused in one sentence", () => {
           )
         }
       })
-    ))
+    )
+  )
 
   it.live("when the user may not become nexus_app, with what to grant", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const ordinary = yield* ordinaryUser(url)
 
         assert.strictEqual(
@@ -190,36 +216,44 @@ describe("a migration is refused in one sentence", () => {
           `The user ${ordinary.user} may not create roles; let an administrator run once: GRANT nexus_app TO ${ordinary.user};`
         )
       })
-    ))
+    )
+  )
 
   it.live("when the user may not create tables", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const ordinary = yield* ordinaryUser(url)
         yield* asAdministrator(url, (sql) =>
           Effect.all([
             sql.unsafe(`grant nexus_app to ${ordinary.user}`),
             sql.unsafe(`alter database ${new URL(url).pathname.slice(1)} owner to current_user`)
-          ]))
+          ])
+        )
 
-        assert.match(yield* messageOf(migrate(optionsOf(ordinary.url))), /may not create tables in .*GRANT CREATE ON SCHEMA public TO/)
+        assert.match(
+          yield* messageOf(migrate(optionsOf(ordinary.url))),
+          /may not create tables in .*GRANT CREATE ON SCHEMA public TO/
+        )
       })
-    ))
+    )
+  )
 
   it.live("when there is nothing yet and the process may not migrate", () =>
     onEmpty((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         assert.strictEqual(
           yield* messageOf(verifySchema(optionsOf(url))),
           `The database lacks ${files.join(", ")}: run "nexus migrate"`
         )
       })
-    ))
+    )
+  )
 
   it.live("when the server is away, as something to be tried again", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const error = yield* Effect.flip(migrate(optionsOf("postgres://nobody@127.0.0.1:1/none")))
 
       assert.strictEqual(error._tag, "StoreUnavailable")
-    }))
+    })
+  )
 })

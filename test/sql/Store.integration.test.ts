@@ -24,16 +24,19 @@ const onDatabase = <A, E>(
         Layer.mergeAll(Instruments.layer, Parked.layer).pipe(
           Layer.provideMerge(Database.layer({ address: { url: Redacted.make(url) }, limits: limitsForTests }))
         )
-      ))
+      )
+    )
   )
 
 const open = (exchange: Exchange, n: number) =>
-  Effect.flatMap(Store, Effect.succeed).pipe(Effect.provide(Store.layer({ exchange, storeId: idOf(n) }), { local: true }))
+  Effect.flatMap(Store, Effect.succeed).pipe(
+    Effect.provide(Store.layer({ exchange, storeId: idOf(n) }), { local: true })
+  )
 
 describe("a store", () => {
   it.live("keeps the id of its first opening", () =>
     onDatabase(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const first = yield* open("SIMULATOR", 1)
 
         const second = yield* open("SIMULATOR", 2)
@@ -43,31 +46,37 @@ describe("a store", () => {
           [1, 1].map((n) => ({ exchange: "SIMULATOR" as const, generation: 1, lanes: 4, storeId: idOf(n) }))
         )
       })
-    ))
+    )
+  )
 
   it.live("is opened once by processes that come together", () =>
     onDatabase(
-      Effect.gen(function*() {
-        const opened = yield* Effect.all([1, 2, 3, 4, 5, 6].map((n) => open("TESTNET", n)), { concurrency: "unbounded" })
+      Effect.gen(function* () {
+        const opened = yield* Effect.all(
+          [1, 2, 3, 4, 5, 6].map((n) => open("TESTNET", n)),
+          { concurrency: "unbounded" }
+        )
 
         assert.lengthOf(new Set(opened.map(({ storeId }) => storeId)), 1)
       })
-    ))
+    )
+  )
 
   it.live("refuses another exchange with a sentence that names both", () =>
     onDatabase(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* open("SIMULATOR", 1)
 
         const error = yield* Effect.flip(open("TESTNET", 1))
 
         assert.match(error.message, /holds the orders of the SIMULATOR, and this process was started for the TESTNET/)
       })
-    ))
+    )
+  )
 
   it.live("is bound to the first account that is seen, and refuses another with a sentence that names both", () =>
     onDatabase(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* open("TESTNET", 1)
         assert.isNull(yield* store.accountUid)
 
@@ -79,13 +88,14 @@ describe("a store", () => {
         assert.strictEqual(error._tag, "StoreBelongsElsewhere")
         assert.match(error.message, /orders of account 354937868 of the TESTNET, .*for account 11 of the TESTNET/)
       })
-    ))
+    )
+  )
 })
 
 describe("a snapshot of the instruments", () => {
   it.live("gets a new version when it says something new, and only a new check when it does not", () =>
     onDatabase(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const instruments = yield* Instruments
         assert.isNull(yield* instruments.latest)
 
@@ -107,28 +117,36 @@ describe("a snapshot of the instruments", () => {
           select taken_at::int4 as taken, checked_at::int4 as checked from instruments where version = 1`
         assert.deepStrictEqual(first, { taken: 1_000, checked: 2_000 })
       })
-    ))
+    )
+  )
 
   it.live("that replicas save at once is stored once, and different ones each get a version", () =>
     onDatabase(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { save } = yield* Instruments
         const contents = ["a", "a", "a", "a", "b", "b", "b"]
 
-        yield* Effect.all(contents.map((content) => save(content, 1)), { concurrency: "unbounded" })
+        yield* Effect.all(
+          contents.map((content) => save(content, 1)),
+          { concurrency: "unbounded" }
+        )
 
         const rows = yield* (yield* PgClient.PgClient)`select version from instruments order by version`
-        assert.deepStrictEqual(rows, rows.map((_, index) => ({ version: index + 1 })))
+        assert.deepStrictEqual(
+          rows,
+          rows.map((_, index) => ({ version: index + 1 }))
+        )
         assert.isAtLeast(rows.length, 2)
         assert.isAtMost(rows.length, contents.length)
       })
-    ))
+    )
+  )
 })
 
 describe("a parked record", () => {
   it.live("is kept whole and once", () =>
     onDatabase(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const parked = yield* Parked
         const record = {
           consumer: "relay/events",
@@ -144,5 +162,6 @@ describe("a parked record", () => {
 
         assert.deepStrictEqual(yield* parked.list(10), [record])
       })
-    ))
+    )
+  )
 })

@@ -13,7 +13,10 @@ EmbeddedPostgres.make({ dataDir, port: Number(port), ...(root === undefined ? {}
   Effect.andThen(Effect.never),
   Effect.scoped,
   Effect.catch((error) =>
-    Effect.andThen(Console.log(JSON.stringify({ error: error.message })), Effect.sync(() => (process.exitCode = 1)))
+    Effect.andThen(
+      Console.log(JSON.stringify({ error: error.message })),
+      Effect.sync(() => (process.exitCode = 1))
+    )
   ),
   NodeRuntime.runMain
 )

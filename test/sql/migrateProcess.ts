@@ -4,6 +4,8 @@ import { migrate } from "../../src/sql/Migrations.ts"
 
 const [url = ""] = process.argv.slice(2)
 
-Effect.runPromise(
-  Effect.flatMap(migrate({ address: { url: Redacted.make(url) }, lanes: 4 }), (applied) => Console.log(JSON.stringify(applied)))
+await Effect.runPromise(
+  Effect.flatMap(migrate({ address: { url: Redacted.make(url) }, lanes: 4 }), (applied) =>
+    Console.log(JSON.stringify(applied))
+  )
 )

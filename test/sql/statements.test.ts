@@ -5,14 +5,34 @@ import { statementsOf } from "../../src/sql/statements.ts"
 describe("an .sql file is split at semicolons, except", () => {
   const cases: ReadonlyArray<readonly [where: string, text: string, statements: ReadonlyArray<string>]> = [
     ["in strings", `select ';', 'it''s;'; select 2`, [`select ';', 'it''s;'`, "select 2"]],
-    ["in strings with backslashes", String.raw`select E'\';', e'\\'; select 2`, [String.raw`select E'\';', e'\\'`, "select 2"]],
-    ["but a backslash in a plain string hides nothing", String.raw`select '\'; select 2`, [String.raw`select '\'`, "select 2"]],
+    [
+      "in strings with backslashes",
+      String.raw`select E'\';', e'\\'; select 2`,
+      [String.raw`select E'\';', e'\\'`, "select 2"]
+    ],
+    [
+      "but a backslash in a plain string hides nothing",
+      String.raw`select '\'; select 2`,
+      [String.raw`select '\'`, "select 2"]
+    ],
     ["in quoted names", `select 1 as "a;""b"; select 2`, [`select 1 as "a;""b"`, "select 2"]],
     ["in comments of a line", "select 1 -- one; two\n; select 2", ["select 1 -- one; two", "select 2"]],
-    ["in nested comments of a block", "select /* ; /* ; */ ; */ 1; select 2", ["select /* ; /* ; */ ; */ 1", "select 2"]],
+    [
+      "in nested comments of a block",
+      "select /* ; /* ; */ ; */ 1; select 2",
+      ["select /* ; /* ; */ ; */ 1", "select 2"]
+    ],
     ["in bodies between dollars", "do $$ begin; end; $$; select 2", ["do $$ begin; end; $$", "select 2"]],
-    ["in bodies with a tag that hold other dollars", "do $a$ $$;$$ $b$;$b$ $a$; select 2", ["do $a$ $$;$$ $b$;$b$ $a$", "select 2"]],
-    ["but a parameter or a name with a dollar opens no body", "select $1; select a$b$; select 3", ["select $1", "select a$b$", "select 3"]]
+    [
+      "in bodies with a tag that hold other dollars",
+      "do $a$ $$;$$ $b$;$b$ $a$; select 2",
+      ["do $a$ $$;$$ $b$;$b$ $a$", "select 2"]
+    ],
+    [
+      "but a parameter or a name with a dollar opens no body",
+      "select $1; select a$b$; select 3",
+      ["select $1", "select a$b$", "select 3"]
+    ]
   ]
   for (const [where, text, statements] of cases) {
     it(where, () => {

@@ -8,7 +8,7 @@ export const until = <A, E, R>(
   question: Effect.Effect<A, E, R>,
   isIt: (answer: A) => boolean
 ): Effect.Effect<A, E, R> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const start = performance.now()
     while (true) {
       const answer = yield* question

@@ -9,7 +9,15 @@ import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import {
-  chmodSync, chownSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync,
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
   writeFileSync
 } from "node:fs"
 import { createRequire } from "node:module"
@@ -37,13 +45,14 @@ export interface Place {
 /** For root, where the unprivileged user cannot follow. Standard place for the state of services. */
 const elsewhere = "/var/lib/nexus"
 const marker = "nexus.txt"
-const markerText = "This folder belongs to Nexus, the order manager: orders are stored here. Removing it removes them.\n"
+const markerText =
+  "This folder belongs to Nexus, the order manager: orders are stored here. Removing it removes them.\n"
 // What the program makes in its data folder, also without an embedded PostgreSQL.
 const ourNames: ReadonlySet<string> = new Set(["simulator", "testnet", "postgres"])
 
 /** Makes and claims the folders; `root` is the configured data folder, of which `dataDir` is a part. */
 export const makePlace = (root: string, dataDir: string): Effect.Effect<Place, EmbeddedPostgresError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const native = yield* findBinaries
     const own = join(dataDir, "postgres")
     yield* claim(root, ourNames)
@@ -80,7 +89,7 @@ const doesNotRun = (native: string) =>
   })
 
 const claim = (folder: string, known: ReadonlySet<string>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const entries = yield* attempt(`The data folder ${folder} cannot be used`, () => {
       mkdirSync(folder, { recursive: true })
       return readdirSync(folder)
@@ -118,13 +127,19 @@ const lend = (native: string, own: string, user: User): Place => {
   const home = homeOf(own, user)
   const bin = runs(native, user) ? native : copyBinaries(native)
   if (!runs(bin, user)) throw doesNotRun(bin)
-  const moved = [home === own ? [] : [`the data is in ${home}`], bin === native ? [] : [`the binaries are in ${bin}`]].flat()
+  const moved = [
+    home === own ? [] : [`the data is in ${home}`],
+    bin === native ? [] : [`the binaries are in ${bin}`]
+  ].flat()
   return {
     own,
     home,
     bin: join(bin, "bin"),
     user,
-    note: moved.length === 0 ? null : `PostgreSQL cannot run as root, and its user cannot enter ${own}: ${moved.join(" and ")}`
+    note:
+      moved.length === 0
+        ? null
+        : `PostgreSQL cannot run as root, and its user cannot enter ${own}: ${moved.join(" and ")}`
   }
 }
 

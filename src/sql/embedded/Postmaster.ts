@@ -6,7 +6,17 @@
  */
 import { Effect, Schedule } from "effect"
 import { spawn } from "node:child_process"
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync, statSync } from "node:fs"
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync
+} from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
@@ -58,7 +68,8 @@ export const startPostmaster = (place: Place, port: number): Effect.Effect<numbe
     closeSync(log)
     child.unref()
     child.once("error", (cause) =>
-      resume(Effect.fail(new EmbeddedPostgresError({ message: `PostgreSQL cannot be started: ${cause.message}` }))))
+      resume(Effect.fail(new EmbeddedPostgresError({ message: `PostgreSQL cannot be started: ${cause.message}` })))
+    )
     child.once("spawn", () => resume(Effect.succeed(child.pid!)))
   })
 
@@ -98,11 +109,13 @@ const workingFolderOf = (pid: number | string): string | null => {
  * would refuse to start when another process has that number by now.
  */
 export const clearDeadServer = (place: Place): Effect.Effect<void> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const data = realpathSync(dataOf(place))
     const left = Effect.sync(() =>
       process.platform === "linux"
-        ? readdirSync("/proc").filter((name) => /^\d+$/.test(name) && workingFolderOf(name) === data).map(Number)
+        ? readdirSync("/proc")
+            .filter((name) => /^\d+$/.test(name) && workingFolderOf(name) === data)
+            .map(Number)
         : []
     )
     const gone = Effect.map(left, (pids) => pids.length === 0)
@@ -115,7 +128,7 @@ export const clearDeadServer = (place: Place): Effect.Effect<void> =>
 
 /** Ends the server: fast, then at once, then by force. Returns when it is gone. */
 export const stopPostmaster = (place: Place, pid: number): Effect.Effect<void> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const gone = Effect.sync(() => !exists(pid))
     signal(pid, "SIGINT")
     if (yield* becomes(gone, fastStopMs)) return
@@ -160,7 +173,7 @@ export const isFree = (port: number): Effect.Effect<boolean> =>
     server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resume(Effect.succeed(true))))
   })
 
-export const freePort: Effect.Effect<number, EmbeddedPostgresError> = Effect.gen(function*() {
+export const freePort: Effect.Effect<number, EmbeddedPostgresError> = Effect.gen(function* () {
   // Two programs that start together should not try the same ports in the same order.
   const from = (process.pid * 7_919) % (highestPort - lowestPort)
   for (let attempt = 0; attempt < portAttempts; attempt++) {

@@ -1,0 +1,452 @@
+-- What the numbered files of this folder add up to. Written by the test that compares it; not applied by anything.
+-- After a change of the schema: npx vitest run --configLoader native test/sql/Migrations.snapshot -u
+
+create table anchors (
+  number bigint not null,
+  anchored_at bigint not null,
+  generation integer not null,
+  heads jsonb not null,
+  root bytea not null,
+  key_id text not null,
+  signature bytea not null,
+  constraint anchors_number_check CHECK ((number > 0)),
+  constraint anchors_pkey PRIMARY KEY (number)
+);
+comment on table anchors is 'Signed roots over all lanes: what finds a log that was rewritten or cut as a whole.';
+
+create table api_keys (
+  key_id text collate "C" not null,
+  name text not null,
+  secret_hash bytea not null,
+  scopes text[] not null,
+  created_at timestamp with time zone default clock_timestamp() not null,
+  revoked_at timestamp with time zone,
+  constraint api_keys_pkey PRIMARY KEY (key_id)
+);
+comment on table api_keys is 'Who may call the HTTP interface.';
+
+create table batches (
+  lane smallint not null,
+  first_position bigint not null,
+  last_position bigint not null,
+  recorded_at bigint not null,
+  node text collate "C" not null,
+  orders_total bigint not null,
+  orders_processing bigint not null,
+  orders_completed bigint not null,
+  orders_failed bigint not null,
+  orders_cancelled bigint not null,
+  previous_hash bytea not null,
+  hash bytea not null,
+  constraint batches_pkey PRIMARY KEY (lane, last_position)
+);
+comment on table batches is 'One row per append: the lane''s head, its chained hash, its clock and its totals. Insert-only, so no hot row.';
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.batches FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+alter table batches enable always trigger append_only;
+
+create table cursors (
+  lane smallint not null,
+  position bigint default 0 not null,
+  epoch bigint default 0 not null,
+  constraint cursors_pkey PRIMARY KEY (lane),
+  constraint cursors_position_check CHECK (("position" >= 0))
+) with (fillfactor=10);
+comment on table cursors is 'How far the bus has each lane. With the log this is the whole outbox.';
+
+create table events (
+  lane smallint not null,
+  position bigint not null,
+  stream_id text collate "C" not null,
+  version integer not null,
+  event_id text collate "C" not null,
+  type text collate "C" not null,
+  schema_version smallint not null,
+  occurred_at bigint not null,
+  recorded_at bigint not null,
+  actor text collate "C" not null,
+  correlation_id text collate "C" not null,
+  causation_id text collate "C",
+  command_id text collate "C" not null,
+  trace_parent text collate "C",
+  data jsonb not null,
+  previous_hash bytea not null,
+  hash bytea not null,
+  constraint events_pkey PRIMARY KEY (lane, "position"),
+  constraint events_stream_id_version_key UNIQUE (stream_id, version)
+) with (autovacuum_vacuum_insert_scale_factor=0.05);
+comment on table events is 'What happened, for ever. Every other table about orders follows from this one.';
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+alter table events enable always trigger append_only;
+
+create table instruments (
+  version integer not null,
+  taken_at bigint not null,
+  checked_at bigint not null,
+  content jsonb not null,
+  content_hash bytea not null,
+  constraint instruments_pkey PRIMARY KEY (version),
+  constraint instruments_version_check CHECK ((version > 0))
+);
+comment on table instruments is 'What the exchange said of its symbols and filters, a row per change. Events name the version they used.';
+
+create table leases (
+  role text collate "C" not null,
+  owner text collate "C",
+  epoch bigint default 0 not null,
+  expires_at timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  constraint leases_pkey PRIMARY KEY (role)
+) with (fillfactor=10);
+comment on table leases is 'Who owns which single work, and until when. Only PostgreSQL''s clock is asked.';
+
+create table limits (
+  name text collate "C" not null,
+  banned_until timestamp with time zone,
+  used bigint default 0 not null,
+  window_ends_at timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  constraint limits_pkey PRIMARY KEY (name),
+  constraint limits_used_check CHECK ((used >= 0))
+) with (fillfactor=10);
+comment on table limits is 'Rate budget and bans that replicas share: the exchange counts them together.';
+
+create table orders (
+  order_id text collate "C" not null,
+  client_order_id text collate "C" not null,
+  exchange_order_id text,
+  symbol text not null,
+  side text not null,
+  type text not null,
+  time_in_force text,
+  quantity numeric,
+  quote_quantity numeric,
+  price numeric,
+  valid_until bigint,
+  status text collate "C" not null,
+  certainty text collate "C" not null,
+  cancel_requested boolean not null,
+  cancel_refused boolean not null,
+  filled_quantity numeric not null,
+  filled_quote numeric not null,
+  average_price numeric,
+  fees jsonb not null,
+  fills jsonb not null,
+  reason_code text,
+  reason_message text,
+  parked boolean not null,
+  attempt_number integer,
+  attempt_timestamp bigint,
+  attempt_recv_window_millis integer,
+  attempt_started_at bigint,
+  attempt_state text collate "C",
+  next_attempt_at bigint,
+  stale_at bigint,
+  due_at bigint,
+  placed_at bigint not null,
+  updated_at bigint not null,
+  lane smallint not null,
+  version integer not null,
+  constraint orders_client_order_id_key UNIQUE (client_order_id),
+  constraint orders_pkey PRIMARY KEY (order_id),
+  constraint orders_status_check CHECK ((status = ANY (ARRAY['PENDING'::text, 'EXECUTING'::text, 'COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text])))
+) with (fillfactor=75);
+comment on table orders is 'The blotter: each order as the fold of its events. Derived; may be dropped and rebuilt.';
+CREATE INDEX orders_by_status ON public.orders USING btree (status, placed_at, order_id);
+CREATE INDEX orders_cancel_unanswered ON public.orders USING btree (order_id) WHERE ((status = 'EXECUTING'::text) AND (attempt_state = 'ACCEPTED'::text) AND cancel_requested AND (NOT cancel_refused));
+CREATE INDEX orders_due ON public.orders USING btree (due_at, order_id) WHERE (due_at IS NOT NULL);
+CREATE INDEX orders_in_doubt ON public.orders USING btree (order_id) WHERE ((status = 'EXECUTING'::text) AND (attempt_state = ANY (ARRAY['STARTED'::text, 'UNKNOWN'::text])));
+CREATE INDEX orders_open ON public.orders USING btree (order_id) WHERE ((status = 'EXECUTING'::text) AND (attempt_state = 'ACCEPTED'::text));
+
+create table parked (
+  consumer text collate "C" not null,
+  lane smallint not null,
+  position bigint not null,
+  stream_id text collate "C" not null,
+  reason text not null,
+  record text not null,
+  parked_at timestamp with time zone default clock_timestamp() not null,
+  constraint parked_pkey PRIMARY KEY (consumer, lane, "position")
+);
+comment on table parked is 'Records that could not be sent or handled. The order waits for an operator, its lane goes on.';
+
+create table replicas (
+  id text collate "C" not null,
+  roles text[] not null,
+  seen_at timestamp with time zone not null,
+  constraint replicas_pkey PRIMARY KEY (id)
+) with (fillfactor=10);
+comment on table replicas is 'Which processes live, and which roles each of them runs.';
+
+create table schema_migrations (
+  file text collate "C" not null,
+  checksum text not null,
+  applied_at timestamp with time zone default clock_timestamp() not null,
+  constraint schema_migrations_pkey PRIMARY KEY (file)
+);
+comment on table schema_migrations is NULL;
+
+create table store (
+  only_row boolean default true not null,
+  store_id uuid,
+  generation integer default 1 not null,
+  exchange text,
+  account_uid text,
+  lanes smallint not null,
+  opened_at timestamp with time zone,
+  constraint store_check CHECK (((store_id IS NULL) = (exchange IS NULL))),
+  constraint store_check1 CHECK (((account_uid IS NULL) OR (store_id IS NOT NULL))),
+  constraint store_exchange_check CHECK ((exchange = ANY (ARRAY['SIMULATOR'::text, 'TESTNET'::text]))),
+  constraint store_generation_check CHECK ((generation > 0)),
+  constraint store_lanes_check CHECK (((lanes >= 1) AND (lanes <= 256))),
+  constraint store_only_row_check CHECK (only_row),
+  constraint store_pkey PRIMARY KEY (only_row)
+);
+comment on table store is 'Whose log this is. A start against another exchange or account is refused.';
+CREATE TRIGGER keep_store BEFORE UPDATE ON public.store FOR EACH ROW EXECUTE FUNCTION keep_store();
+alter table store enable always trigger keep_store;
+
+create table streams (
+  stream_id text collate "C" not null,
+  lane smallint not null,
+  version integer not null,
+  head_hash bytea not null,
+  request_hash bytea not null,
+  constraint streams_pkey PRIMARY KEY (stream_id),
+  constraint streams_version_check CHECK ((version > 0))
+) with (fillfactor=75);
+comment on table streams is 'One row per order, and one for the account: where its stream ends.';
+CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON public.streams FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+alter table streams enable always trigger append_only;
+
+create view outbox as
+ SELECT events.lane,
+    events."position",
+    events.stream_id,
+    events.version,
+    events.event_id,
+    events.type,
+    events.schema_version,
+    events.occurred_at,
+    events.recorded_at,
+    events.actor,
+    events.correlation_id,
+    events.causation_id,
+    events.command_id,
+    events.trace_parent,
+    events.data,
+    events.previous_hash,
+    events.hash
+   FROM cursors
+     JOIN events ON events.lane = cursors.lane AND events."position" > cursors."position";
+
+CREATE OR REPLACE FUNCTION public.append(p_lane smallint, p_node text, p_commands jsonb, OUT appended integer, OUT others jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  -- Number of the advisory lock family of lanes.
+  lane_locks constant integer := 7301;
+  head batches;
+  command record;
+  stored integer[] := '{}';
+  event_hashes bytea;
+begin
+  -- Poolers drop the startup option that makes a serving connection `nexus_app`.
+  if coalesce(nullif(current_setting('role'), 'none'), session_user) <> 'nexus_app' then
+    raise exception 'appends are for connections of the role nexus_app, this one is %', session_user
+      using errcode = 'insufficient_privilege';
+  end if;
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'appends need READ COMMITTED';
+  end if;
+
+  perform pg_advisory_xact_lock(lane_locks, p_lane);
+  select * into head from batches where lane = p_lane order by last_position desc limit 1;
+  head.lane := p_lane;
+  head.first_position := coalesce(head.last_position, 0) + 1;
+  head.recorded_at := greatest(coalesce(head.recorded_at, 0), floor(extract(epoch from clock_timestamp()) * 1000)::bigint);
+  head.node := p_node;
+  head.orders_total := coalesce(head.orders_total, 0);
+  head.orders_processing := coalesce(head.orders_processing, 0);
+  head.orders_completed := coalesce(head.orders_completed, 0);
+  head.orders_failed := coalesce(head.orders_failed, 0);
+  head.orders_cancelled := coalesce(head.orders_cancelled, 0);
+  head.previous_hash := coalesce(head.hash, ''::bytea);
+
+  for command in
+    select * from rows from (jsonb_to_recordset(p_commands)
+      as (s text, v integer, n integer, p text, h text, q text, b text, a text)) with ordinality
+      as c(stream_id, expected, n, previous_hash, head_hash, request_hash, before, after, i)
+  loop
+    if command.expected = 0 then
+      insert into streams (stream_id, lane, version, head_hash, request_hash)
+        values (command.stream_id, p_lane, command.n, decode(command.head_hash, 'hex'),
+          decode(coalesce(command.request_hash, ''), 'hex'))
+        on conflict do nothing;
+    else
+      update streams set version = command.expected + command.n, head_hash = decode(command.head_hash, 'hex')
+        where stream_id = command.stream_id and version = command.expected and lane = p_lane
+          and head_hash = decode(command.previous_hash, 'hex');
+    end if;
+    if found then
+      stored := stored || command.i::integer;
+      -- The version check makes the writer's word about the order's status true.
+      if command.before is null and command.after is not null then
+        head.orders_total := head.orders_total + 1;
+      end if;
+      if command.before is distinct from command.after then
+        case command.before
+          when 'PENDING', 'EXECUTING' then head.orders_processing := head.orders_processing - 1;
+          when 'COMPLETED' then head.orders_completed := head.orders_completed - 1;
+          when 'FAILED' then head.orders_failed := head.orders_failed - 1;
+          when 'CANCELLED' then head.orders_cancelled := head.orders_cancelled - 1;
+          else null;
+        end case;
+        case command.after
+          when 'PENDING', 'EXECUTING' then head.orders_processing := head.orders_processing + 1;
+          when 'COMPLETED' then head.orders_completed := head.orders_completed + 1;
+          when 'FAILED' then head.orders_failed := head.orders_failed + 1;
+          when 'CANCELLED' then head.orders_cancelled := head.orders_cancelled + 1;
+          else null;
+        end case;
+      end if;
+    end if;
+  end loop;
+  appended := cardinality(stored);
+
+  if appended > 0 then
+    with accepted as materialized (
+      select c.*, (sum(c.n) over (order by c.i) - c.n)::bigint as before
+      from rows from (jsonb_to_recordset(p_commands) as (s text, v integer, n integer, c text, e jsonb)) with ordinality
+        as c(stream_id, expected, n, command_id, entries, i)
+      where c.i = any(stored)
+    ), written as (
+      insert into events (lane, position, stream_id, version, event_id, type, schema_version, occurred_at, recorded_at,
+        actor, correlation_id, causation_id, command_id, trace_parent, data, previous_hash, hash)
+      select p_lane, head.first_position + a.before + x.j - 1, a.stream_id, a.expected + x.j, x.event_id, x.type,
+        x.schema_version, x.occurred_at, head.recorded_at, x.actor, x.correlation_id, x.causation_id, a.command_id,
+        x.trace_parent, x.data, decode(x.previous_hash, 'hex'), decode(x.hash, 'hex')
+      from accepted a
+      cross join lateral rows from (jsonb_to_recordset(a.entries) as
+        (i text, t text, s smallint, o bigint, a text, r text, u text, w text, d jsonb, p text, h text)) with ordinality
+        as x(event_id, type, schema_version, occurred_at, actor, correlation_id, causation_id, trace_parent, data,
+          previous_hash, hash, j)
+      returning position, hash
+    )
+    select max(written.position), string_agg(written.hash, ''::bytea order by written.position)
+      into head.last_position, event_hashes from written;
+
+    head.hash := batch_hash(head, event_hashes);
+    insert into batches select head.*;
+
+    insert into orders
+    select (row).*
+    from (
+      select jsonb_populate_record(null::orders, c.o) as row
+      from rows from (jsonb_to_recordset(p_commands) as (o jsonb)) with ordinality as c(o, i)
+      where c.i = any(stored) and c.o is not null
+      offset 0
+    ) rows
+    on conflict (order_id) do update set
+      exchange_order_id = excluded.exchange_order_id,
+      status = excluded.status,
+      certainty = excluded.certainty,
+      cancel_requested = excluded.cancel_requested,
+      cancel_refused = excluded.cancel_refused,
+      filled_quantity = excluded.filled_quantity,
+      filled_quote = excluded.filled_quote,
+      average_price = excluded.average_price,
+      fees = excluded.fees,
+      fills = excluded.fills,
+      reason_code = excluded.reason_code,
+      reason_message = excluded.reason_message,
+      parked = excluded.parked,
+      attempt_number = excluded.attempt_number,
+      attempt_timestamp = excluded.attempt_timestamp,
+      attempt_recv_window_millis = excluded.attempt_recv_window_millis,
+      attempt_started_at = excluded.attempt_started_at,
+      attempt_state = excluded.attempt_state,
+      next_attempt_at = excluded.next_attempt_at,
+      stale_at = excluded.stale_at,
+      due_at = excluded.due_at,
+      updated_at = excluded.updated_at,
+      version = excluded.version
+    where orders.version < excluded.version;
+  end if;
+
+  others := '[]';
+  if appended < jsonb_array_length(p_commands) then
+    -- Only losers pay for the look-up. The hash covers the whole envelope, the command's id and the chain before it:
+    -- where it stands at that version, these very events are stored.
+    select jsonb_agg(jsonb_build_object('i', c.i, 'outcome', case when mine then 'duplicate' else 'conflict' end,
+        'version', case when mine then c.expected + c.n else coalesce(s.version, 0) end) order by c.i)
+      into others
+      from rows from (jsonb_to_recordset(p_commands) as (s text, v integer, n integer, h text)) with ordinality
+        as c(stream_id, expected, n, head_hash, i)
+      cross join lateral (select exists (
+        select from events e where e.stream_id = c.stream_id and e.version = c.expected + c.n
+          and e.hash = decode(c.head_hash, 'hex')) as mine) d
+      left join streams s on s.stream_id = c.stream_id
+      where c.i <> all(stored);
+  end if;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.batch_hash(b batches, event_hashes bytea)
+ RETURNS bytea
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select sha256(
+    b.previous_hash || int4send(b.lane) || int8send(b.first_position) || int8send(b.last_position) ||
+    int8send(b.recorded_at) || int4send(octet_length(b.node)) || convert_to(b.node, 'UTF8') ||
+    int8send(b.orders_total) || int8send(b.orders_processing) || int8send(b.orders_completed) ||
+    int8send(b.orders_failed) || int8send(b.orders_cancelled) || event_hashes)
+$function$;
+
+CREATE OR REPLACE FUNCTION public.keep_store()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if new.store_id is distinct from coalesce(old.store_id, new.store_id)
+    or new.exchange is distinct from coalesce(old.exchange, new.exchange)
+    or new.account_uid is distinct from coalesce(old.account_uid, new.account_uid)
+    or new.lanes <> old.lanes or new.generation < old.generation then
+    raise exception 'a store belongs to one exchange and one account for ever' using errcode = 'insufficient_privilege';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception '% of % is refused: it is append-only', tg_op, tg_table_name using errcode = 'insufficient_privilege';
+end $function$;
+
+grant insert, select on anchors to nexus_app;
+grant select on api_keys to nexus_app;
+grant select on batches to nexus_app;
+grant select, update (epoch, position) on cursors to nexus_app;
+grant select on events to nexus_app;
+grant execute on function append(smallint,text,jsonb) to nexus_app;
+grant execute on function batch_hash(batches,bytea) to public;
+grant execute on function keep_store() to public;
+grant execute on function refuse_change() to public;
+grant insert, select, update (checked_at) on instruments to nexus_app;
+grant select, update (epoch, expires_at, owner) on leases to nexus_app;
+grant insert, select, update on limits to nexus_app;
+grant select on orders to nexus_app;
+grant select on outbox to nexus_app;
+grant insert, select on parked to nexus_app;
+grant delete, insert, select, update on replicas to nexus_app;
+grant usage on schema public to nexus_app;
+grant select on schema_migrations to nexus_app;
+grant select, update (account_uid, exchange, opened_at, store_id) on store to nexus_app;
+grant select on streams to nexus_app;
