@@ -30,7 +30,7 @@ const storeId = StoreId.make(randomUUID())
 const run = randomUUID().slice(0, 8)
 let orders = 0
 
-const placeOne = Effect.gen(function*() {
+const placeOne = Effect.gen(function* () {
   const { append } = yield* EventStore
   const orderId = OrderId.make(`${run}-${++orders}`)
   const at = Date.now()
@@ -56,14 +56,14 @@ const placeOne = Effect.gen(function*() {
   })
 })
 
-const round = Effect.fnUntraced(function*(callers: number) {
+const round = Effect.fnUntraced(function* (callers: number) {
   const store = yield* EventStore
   const end = performance.now() + Number(seconds) * 1000
   const before = yield* store.stats
   const started = performance.now()
   const cpu = process.cpuUsage()
   const latencies: Array<number> = []
-  const caller = Effect.gen(function*() {
+  const caller = Effect.gen(function* () {
     while (performance.now() < end) {
       const from = performance.now()
       yield* placeOne
@@ -77,14 +77,16 @@ const round = Effect.fnUntraced(function*(callers: number) {
   latencies.sort((a, b) => a - b)
   const at = (share: number) => latencies[Math.floor(latencies.length * share)]!.toFixed(1)
   console.log(
-    `${String(callers).padStart(4)} callers  ${Math.round(latencies.length / took).toString().padStart(7)} orders/s  ` +
+    `${String(callers).padStart(4)} callers  ${Math.round(latencies.length / took)
+      .toString()
+      .padStart(7)} orders/s  ` +
       `p50 ${at(0.5)} ms  p99 ${at(0.99)} ms  ` +
       `${((after.appends - before.appends) / (after.batches - before.batches)).toFixed(1)} orders/batch  ` +
       `${((user + system) / latencies.length).toFixed(0)} µs of Node an order`
   )
 })
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   for (const callers of [1, 16, 64, 256]) yield* round(callers)
 }).pipe(
   Effect.provide(

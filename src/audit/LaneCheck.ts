@@ -21,7 +21,7 @@ export interface LaneSeen {
 const eventPage = 1_000
 const batchPage = 500
 
-export const checkLane = Effect.fnUntraced(function*(snapshot: Snapshot, lane: number, findings: Findings) {
+export const checkLane = Effect.fnUntraced(function* (snapshot: Snapshot, lane: number, findings: Findings) {
   const events = makePager<ScannedEvent, number>({
     start: 0,
     fetch: (after) => snapshot.eventsOfLane(lane, after, eventPage),
@@ -90,7 +90,13 @@ export const checkLane = Effect.fnUntraced(function*(snapshot: Snapshot, lane: n
       if (event === null || event.position > batch.lastPosition) break
       yield* events.next
       checkEvent(event)
-      findings.expect("events", `lane ${lane} position ${event.position}`, "recorded_at", batch.recordedAt, event.recordedAt)
+      findings.expect(
+        "events",
+        `lane ${lane} position ${event.position}`,
+        "recorded_at",
+        batch.recordedAt,
+        event.recordedAt
+      )
       hash.update(Buffer.from(event.hash, "hex"))
     }
     if (position !== batch.lastPosition) {

@@ -35,7 +35,7 @@ interface Fold {
   readonly requestHash: string
 }
 
-export const checkStreams = Effect.fnUntraced(function*(snapshot: Snapshot, findings: Findings) {
+export const checkStreams = Effect.fnUntraced(function* (snapshot: Snapshot, findings: Findings) {
   const events = makePager<ScannedEvent, readonly [string, number]>({
     start: ["", 0],
     fetch: (after) => snapshot.eventsByStream(after, pageSize),
@@ -51,13 +51,13 @@ export const checkStreams = Effect.fnUntraced(function*(snapshot: Snapshot, find
   const rows = makePager<ScannedOrder, string>({
     start: "",
     fetch: (after) => snapshot.orders(after, pageSize),
-    keyOf: (row) => `${row.order_id}`,
+    keyOf: (row) => row.orderId,
     size: pageSize
   })
   const totals = new Map<number, Totals>()
   let streams = 0
 
-  const foldNext = Effect.fnUntraced(function*(first: ScannedEvent) {
+  const foldNext = Effect.fnUntraced(function* (first: ScannedEvent) {
     const { streamId } = first
     const life: Array<{ event: OrderEvent; at: EpochMillis }> = []
     let order = unplaced
@@ -75,7 +75,13 @@ export const checkStreams = Effect.fnUntraced(function*(snapshot: Snapshot, find
       const decoded = decode(event.type, event.schemaVersion, event.data)
       if (Result.isFailure(decoded)) {
         readable = false
-        findings.add({ table: "events", key, column: "type, schema_version, data", expected: "an event that this release knows", found: decoded.failure.detail })
+        findings.add({
+          table: "events",
+          key,
+          column: "type, schema_version, data",
+          expected: "an event that this release knows",
+          found: decoded.failure.detail
+        })
       } else if (isOrderEvent(decoded.success)) {
         const told = decoded.success
         if (told._tag === "OrderPlaced" || told._tag === "OrderDenied") requestHash = requestHashOf(told.request)
@@ -92,31 +98,47 @@ export const checkStreams = Effect.fnUntraced(function*(snapshot: Snapshot, find
     const event = yield* events.peek
     const head = yield* heads.peek
     const row = yield* rows.peek
-    const ids = [event?.streamId, head?.streamId, row === null ? undefined : `${row.order_id}`].filter(
-      (id) => id !== undefined
-    )
+    const ids = [event?.streamId, head?.streamId, row?.orderId].filter((id) => id !== undefined)
     if (ids.length === 0) break
-    const streamId = ids.reduce((least, id) => inTableOrder(id, least) < 0 ? id : least)
+    const streamId = ids.reduce((least, id) => (inTableOrder(id, least) < 0 ? id : least))
     const fold = event?.streamId === streamId ? yield* foldNext(event) : null
     if (head?.streamId === streamId) {
       yield* heads.next
       if (fold === null) noEvents(findings, "streams", `stream_id ${streamId}`)
       else checkHead(findings, fold, head)
     } else if (fold !== null) {
-      findings.add({ table: "streams", key: `stream_id ${streamId}`, column: "stream_id", expected: "a row", found: "no row" })
+      findings.add({
+        table: "streams",
+        key: `stream_id ${streamId}`,
+        column: "stream_id",
+        expected: "a row",
+        found: "no row"
+      })
     }
-    if (row !== null && `${row.order_id}` === streamId) {
+    if (row?.orderId === streamId) {
       yield* rows.next
       if (fold === null) noEvents(findings, "orders", `order_id ${streamId}`)
       else if (fold.readable) checkRow(findings, fold, row)
     } else if (fold !== null && fold.readable && fold.order.status !== null) {
-      findings.add({ table: "orders", key: `order_id ${streamId}`, column: "order_id", expected: "a row", found: "no row" })
+      findings.add({
+        table: "orders",
+        key: `order_id ${streamId}`,
+        column: "order_id",
+        expected: "a row",
+        found: "no row"
+      })
     }
     if (fold !== null) {
       streams += 1
       if (fold.readable && streamId !== accountStream) {
         for (const fault of lifeFaults(fold.life)) {
-          findings.add({ table: "events", key: `stream ${streamId}`, column: "type", expected: "a legal life", found: fault })
+          findings.add({
+            table: "events",
+            key: `stream ${streamId}`,
+            column: "type",
+            expected: "a legal life",
+            found: fault
+          })
         }
       }
       count(totals, fold)
@@ -127,7 +149,7 @@ export const checkStreams = Effect.fnUntraced(function*(snapshot: Snapshot, find
 })
 
 // The tables sort by bytes, JavaScript by UTF-16 units; they differ beyond the basic plane.
-const inTableOrder = (a: string, b: string): number => a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b))
+const inTableOrder = (a: string, b: string): number => (a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b)))
 
 const noEvents = (findings: Findings, table: "streams" | "orders", key: string) =>
   findings.add({ table, key, column: "version", expected: "events that make it", found: "no event" })
@@ -144,7 +166,13 @@ const checkRow = (findings: Findings, { last, order, streamId }: Fold, row: Scan
   const wanted = rowOf(OrderId.make(streamId), last.lane, last.version, order)
   if (wanted === null) return noEvents(findings, "orders", `order_id ${streamId}`)
   for (const [column, value] of Object.entries(columnsOf(wanted))) {
-    findings.expect("orders", `order_id ${streamId}`, column, canonicalJson(value), canonicalJson(row[column] ?? null))
+    findings.expect(
+      "orders",
+      `order_id ${streamId}`,
+      column,
+      canonicalJson(value),
+      canonicalJson(row.columns[column] ?? null)
+    )
   }
 }
 

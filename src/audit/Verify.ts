@@ -28,24 +28,28 @@ export interface VerifyReport {
   readonly findings: ReadonlyArray<Finding>
 }
 
-export class Verify extends Context.Service<Verify, {
-  readonly verify: Effect.Effect<VerifyReport, StoreUnavailable>
-}>()("nexus/audit/Verify") {
+export class Verify extends Context.Service<
+  Verify,
+  {
+    readonly verify: Effect.Effect<VerifyReport, StoreUnavailable>
+  }
+>()("nexus/audit/Verify") {
   static readonly layer = Layer.effect(
     Verify,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { onSnapshot } = yield* LogScan
       return Verify.of({ verify: onSnapshot(verifySnapshot) })
     })
   )
 }
 
-const verifySnapshot = Effect.fn("Verify.verify")(function*(snapshot: Snapshot) {
+const verifySnapshot = Effect.fn("Verify.verify")(function* (snapshot: Snapshot) {
   const findings = new Findings()
   const used = yield* snapshot.usedLanes
   const lanes = new Set([...Array.from({ length: snapshot.lanes }, (_, lane) => lane), ...used])
   const seen = yield* Effect.forEach(lanes, (lane) =>
-    Effect.map(checkLane(snapshot, lane, findings), (laneSeen) => ({ lane, ...laneSeen })))
+    Effect.map(checkLane(snapshot, lane, findings), (laneSeen) => ({ lane, ...laneSeen }))
+  )
   const { streams, totals } = yield* checkStreams(snapshot, findings)
   for (const { head, lane } of seen) {
     const folded = totals.get(lane) ?? nothing
@@ -60,7 +64,13 @@ const verifySnapshot = Effect.fn("Verify.verify")(function*(snapshot: Snapshot) 
   for (const { lane, position } of yield* snapshot.cursors) {
     const last = seen.find((one) => one.lane === lane)?.head?.lastPosition ?? 0
     if (position > last) {
-      findings.add({ table: "cursors", key: `lane ${lane}`, column: "position", expected: `at most ${last}`, found: `${position}` })
+      findings.add({
+        table: "cursors",
+        key: `lane ${lane}`,
+        column: "position",
+        expected: `at most ${last}`,
+        found: `${position}`
+      })
     }
   }
   const report: VerifyReport = {
@@ -80,7 +90,9 @@ export const reportText = (report: VerifyReport): string => {
   const { batches, events, findingCount, findings, lanes, streams } = report
   const lines = [
     `${events} events of ${streams} streams in ${lanes} lanes, ${batches} batches`,
-    ...findings.map(({ column, expected, found, key, table }) => `${table}, ${key}: ${column} is ${found}, expected ${expected}`)
+    ...findings.map(
+      ({ column, expected, found, key, table }) => `${table}, ${key}: ${column} is ${found}, expected ${expected}`
+    )
   ]
   if (findingCount > findings.length) lines.push(`… and ${findingCount - findings.length} more`)
   lines.push(

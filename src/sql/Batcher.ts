@@ -96,7 +96,7 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
     return batch
   }
 
-  const untilAnswered = Effect.fnUntraced(function*(batch: ReadonlyArray<T>) {
+  const untilAnswered = Effect.fnUntraced(function* (batch: ReadonlyArray<T>) {
     for (let pause = firstPauseMillis; ; pause = Math.min(pause * 2, maxPauseMillis)) {
       const outcome = yield* Effect.result(options.call(batch))
       if (Result.isSuccess(outcome)) return Result.succeed(outcome.success)
@@ -123,7 +123,10 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
         return Effect.void
       }
       const half = batch.length >> 1
-      return Effect.andThen(store(batch.slice(0, half)), Effect.suspend(() => store(batch.slice(half))))
+      return Effect.andThen(
+        store(batch.slice(0, half)),
+        Effect.suspend(() => store(batch.slice(half)))
+      )
     })
 
   const interruptAll = Effect.suspend(() => {
@@ -133,7 +136,7 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
     return Effect.forEach(waiting, ({ answer }) => Deferred.interrupt(answer), { discard: true })
   })
 
-  const run = Effect.gen(function*() {
+  const run = Effect.gen(function* () {
     while (true) {
       if (engine.length + intake.length === 0) {
         arrived.closeUnsafe()

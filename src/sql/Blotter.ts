@@ -39,46 +39,50 @@ interface Page {
   readonly after: string | null
 }
 
-export class Blotter extends Context.Service<Blotter, {
-  readonly find: (orderId: OrderId) => Effect.Effect<BlotterRow | null, StoreUnavailable>
-  readonly findByClientOrderId: (id: string) => Effect.Effect<BlotterRow | null, StoreUnavailable>
-  /** By time of placing; the page begins behind `before`, in the direction of `order` (newest first unless asked). */
-  readonly list: (query: {
-    /** Null: all. */
-    readonly statuses: ReadonlyArray<Status> | null
-    readonly symbol?: string
-    readonly limit: number
-    readonly before?: PlacedKey
-    readonly order?: "asc" | "desc"
-  }) => Effect.Effect<ReadonlyArray<BlotterRow>, StoreUnavailable>
-  /**
-   * PENDING orders of these lanes that wait for an executor: never attempted and placed `pickupAfterMs` ago, or
-   * attempted and due again, or past the moment when they go stale; the longest due first. `next` is null at the end.
-   */
-  readonly due: (query: {
-    readonly lanes: ReadonlyArray<number>
-    readonly now: EpochMillis
-    readonly pickupAfterMs: number
-    readonly limit: number
-    readonly after: DueKey | null
-  }) => Effect.Effect<{ readonly rows: ReadonlyArray<DueOrder>; readonly next: DueKey | null }, StoreUnavailable>
-  /** Orders whose newest attempt started by then and has no clear outcome, by order id. */
-  readonly inDoubt: (query: Page & { readonly startedBefore: EpochMillis }) => Effect.Effect<
-    ReadonlyArray<BlotterRow>,
-    StoreUnavailable
-  >
-  /** Orders that the exchange has accepted and not ended, by order id. */
-  readonly open: (query: Page & { readonly symbol?: string }) => Effect.Effect<ReadonlyArray<BlotterRow>, StoreUnavailable>
-  /** Open orders whose cancel the exchange has neither carried out nor refused, by order id. */
-  readonly unansweredCancels: (query: Page) => Effect.Effect<ReadonlyArray<BlotterRow>, StoreUnavailable>
-  readonly doubtCounts: Effect.Effect<
-    { readonly count: number; readonly oldestStartedAt: EpochMillis | null; readonly open: number },
-    StoreUnavailable
-  >
-}>()("nexus/sql/Blotter") {
+export class Blotter extends Context.Service<
+  Blotter,
+  {
+    readonly find: (orderId: OrderId) => Effect.Effect<BlotterRow | null, StoreUnavailable>
+    readonly findByClientOrderId: (id: string) => Effect.Effect<BlotterRow | null, StoreUnavailable>
+    /** By time of placing; the page begins behind `before`, in the direction of `order` (newest first unless asked). */
+    readonly list: (query: {
+      /** Null: all. */
+      readonly statuses: ReadonlyArray<Status> | null
+      readonly symbol?: string
+      readonly limit: number
+      readonly before?: PlacedKey
+      readonly order?: "asc" | "desc"
+    }) => Effect.Effect<ReadonlyArray<BlotterRow>, StoreUnavailable>
+    /**
+     * PENDING orders of these lanes that wait for an executor: never attempted and placed `pickupAfterMs` ago, or
+     * attempted and due again, or past the moment when they go stale; the longest due first. `next` is null at the end.
+     */
+    readonly due: (query: {
+      readonly lanes: ReadonlyArray<number>
+      readonly now: EpochMillis
+      readonly pickupAfterMs: number
+      readonly limit: number
+      readonly after: DueKey | null
+    }) => Effect.Effect<{ readonly rows: ReadonlyArray<DueOrder>; readonly next: DueKey | null }, StoreUnavailable>
+    /** Orders whose newest attempt started by then and has no clear outcome, by order id. */
+    readonly inDoubt: (
+      query: Page & { readonly startedBefore: EpochMillis }
+    ) => Effect.Effect<ReadonlyArray<BlotterRow>, StoreUnavailable>
+    /** Orders that the exchange has accepted and not ended, by order id. */
+    readonly open: (
+      query: Page & { readonly symbol?: string }
+    ) => Effect.Effect<ReadonlyArray<BlotterRow>, StoreUnavailable>
+    /** Open orders whose cancel the exchange has neither carried out nor refused, by order id. */
+    readonly unansweredCancels: (query: Page) => Effect.Effect<ReadonlyArray<BlotterRow>, StoreUnavailable>
+    readonly doubtCounts: Effect.Effect<
+      { readonly count: number; readonly oldestStartedAt: EpochMillis | null; readonly open: number },
+      StoreUnavailable
+    >
+  }
+>()("nexus/sql/Blotter") {
   static readonly layer = Layer.effect(
     Blotter,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
       const columns = sql.literal(blotterColumns)
 
@@ -95,9 +99,10 @@ export class Blotter extends Context.Service<Blotter, {
         const direction = sql.literal(order)
         const behind = order === "desc" ? sql.literal("<") : sql.literal(">")
         const ofSymbol = symbol === undefined ? sql.literal("true") : sql`o.symbol = ${symbol}`
-        const paged = before === undefined
-          ? sql.literal("true")
-          : sql`(o.placed_at, o.order_id) ${behind} (${before.placedAt}::int8, ${before.orderId})`
+        const paged =
+          before === undefined
+            ? sql.literal("true")
+            : sql`(o.placed_at, o.order_id) ${behind} (${before.placedAt}::int8, ${before.orderId})`
         return Effect.map(
           answerOf(
             sql`select ${columns} from unnest(${[...(statuses ?? allStatuses)]}::text[]) as wanted(status)
@@ -112,9 +117,8 @@ export class Blotter extends Context.Service<Blotter, {
       }
 
       const due: Blotter["Service"]["due"] = ({ after, lanes, limit, now, pickupAfterMs }) => {
-        const paged = after === null
-          ? sql.literal("true")
-          : sql`(due_at, order_id) > (${after.dueAt}::int8, ${after.orderId})`
+        const paged =
+          after === null ? sql.literal("true") : sql`(due_at, order_id) > (${after.dueAt}::int8, ${after.orderId})`
         return Effect.map(
           answerOf(
             sql`select order_id as "orderId", due_at as "dueAt", coalesce(stale_at, due_at) as "staleAt" from orders
@@ -125,7 +129,7 @@ export class Blotter extends Context.Service<Blotter, {
           ),
           (answer) => {
             const rows = decodeDue(answer)
-            return { rows, next: rows.length < limit ? null : rows[rows.length - 1] ?? null }
+            return { rows, next: rows.length < limit ? null : (rows[rows.length - 1] ?? null) }
           }
         )
       }
@@ -224,7 +228,9 @@ const Row = Schema.Struct({
 const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** The columns of a row, of a table or alias named `o`. */
-export const blotterColumns = Object.keys(Row.fields).map((name) => `o.${snakeCase(name)} as "${name}"`).join(", ")
+export const blotterColumns = Object.keys(Row.fields)
+  .map((name) => `o.${snakeCase(name)} as "${name}"`)
+  .join(", ")
 
 const decodeRows = Schema.decodeUnknownSync(Schema.Array(Row))
 const decodeDue = Schema.decodeUnknownSync(
@@ -246,10 +252,12 @@ const rowFrom = ({
 }: typeof Row.Type): BlotterRow => ({
   ...row,
   reason: code === null || message === null ? null : { code, message },
-  attempt: number === null || timestamp === null || recvWindowMillis === null || startedAt === null || state === null
-    ? null
-    : { number, timestamp, recvWindowMillis, startedAt, state }
+  attempt:
+    number === null || timestamp === null || recvWindowMillis === null || startedAt === null || state === null
+      ? null
+      : { number, timestamp, recvWindowMillis, startedAt, state }
 })
 
 /** Rows selected with `blotterColumns`. */
-export const decodeBlotterRows = (rows: ReadonlyArray<unknown>): ReadonlyArray<BlotterRow> => decodeRows(rows).map(rowFrom)
+export const decodeBlotterRows = (rows: ReadonlyArray<unknown>): ReadonlyArray<BlotterRow> =>
+  decodeRows(rows).map(rowFrom)

@@ -82,16 +82,21 @@ export const rowOf = (orderId: OrderId, lane: number, version: number, order: Or
     filledQuote: Decimal.format(order.filledQuote),
     averagePrice: textOf(average),
     fees: Object.fromEntries(
-      Array.from(order.fees, ([asset, fee]) => [asset, Decimal.format(fee)] as const).sort(([a], [b]) => a < b ? -1 : 1)
+      Array.from(order.fees, ([asset, fee]) => [asset, Decimal.format(fee)] as const).sort(([a], [b]) =>
+        a < b ? -1 : 1
+      )
     ),
-    fills: HashMap.size(order.fills) === 0 ? [] : fillsInOrder(order).map((fill) => ({
-      tradeId: fill.tradeId,
-      price: Decimal.format(fill.price),
-      quantity: Decimal.format(fill.quantity),
-      fee: Decimal.format(fill.fee),
-      feeAsset: fill.feeAsset,
-      at: fill.at
-    })),
+    fills:
+      HashMap.size(order.fills) === 0
+        ? []
+        : fillsInOrder(order).map((fill) => ({
+            tradeId: fill.tradeId,
+            price: Decimal.format(fill.price),
+            quantity: Decimal.format(fill.quantity),
+            fee: Decimal.format(fill.fee),
+            feeAsset: fill.feeAsset,
+            at: fill.at
+          })),
     reason: order.reason,
     parked: order.parked,
     attempt: order.attempt,
@@ -105,7 +110,7 @@ export const rowOf = (orderId: OrderId, lane: number, version: number, order: Or
   }
 }
 
-const textOf = (value: Decimal.Decimal | null): string | null => value === null ? null : Decimal.format(value)
+const textOf = (value: Decimal.Decimal | null): string | null => (value === null ? null : Decimal.format(value))
 
 // Whatever it waits for, an order that goes stale is due then: it has to be ended.
 const dueAtOf = (order: Order): EpochMillis | null => {

@@ -24,7 +24,7 @@ export interface CommitSignal {
   readonly committed: (lane: number) => void
 }
 
-export const makeCommitSignal = Effect.fnUntraced(function*(options: {
+export const makeCommitSignal = Effect.fnUntraced(function* (options: {
   readonly lanes: number
   readonly onCommit: (lane: number) => void
   /** Apart from the pool of the work; one connection of it is held to listen. */
@@ -48,7 +48,7 @@ export const makeCommitSignal = Effect.fnUntraced(function*(options: {
       Effect.catch((error) => Effect.logDebug("a commit signal was not sent", { detail: detailOf(error) }))
     )
 
-  const hear = Effect.fnUntraced(function*(payload: string) {
+  const hear = Effect.fnUntraced(function* (payload: string) {
     const [sender, , ...lanes] = payload.split(" ")
     if (sender === me) return
     const now = yield* Clock.currentTimeMillis
@@ -60,7 +60,7 @@ export const makeCommitSignal = Effect.fnUntraced(function*(options: {
   })
 
   // Ends with the scope. After a lost connection it listens again and wakes everybody once, for what it missed.
-  const listen = Effect.gen(function*() {
+  const listen = Effect.gen(function* () {
     const notifications = yield* sql.listen(channel)
     yield* send(`${me} alive`)
     allLanes()
@@ -72,7 +72,7 @@ export const makeCommitSignal = Effect.fnUntraced(function*(options: {
     Effect.forever
   )
 
-  const speak = Effect.gen(function*() {
+  const speak = Effect.gen(function* () {
     yield* pending.await
     pending.closeUnsafe()
     const lanes = [...dirty]

@@ -17,7 +17,15 @@ import type { DataRefused, Entry } from "./Batcher.ts"
 import { makeBatcher } from "./Batcher.ts"
 import { columnsOf, rowOf } from "./BlotterRow.ts"
 import { makeCommitSignal } from "./CommitSignal.ts"
-import { decodeAppended, decodeEvents, decodeHeads, decodeLaneHeads, decodeStreams, decodeTotals, storedEventColumns } from "./LogRows.ts"
+import {
+  decodeAppended,
+  decodeEvents,
+  decodeHeads,
+  decodeLaneHeads,
+  decodeRequestHashes,
+  decodeTotals,
+  storedEventColumns
+} from "./LogRows.ts"
 import { Database } from "./Database.ts"
 import { answerOf, detailOf, isDataError, sqlStateOf, StoreUnavailable } from "./StoreUnavailable.ts"
 
@@ -73,42 +81,46 @@ interface QueuedAppend extends Entry<AppendResult, Refusal> {
 // shorter; this is for the answer that never comes.
 const callTimeout = "15 seconds"
 
-export class EventStore extends Context.Service<EventStore, {
-  readonly lanes: number
-  /**
-   * Durable when it succeeds. Waits for its lane's batch, and for PostgreSQL as long as that takes; interrupting
-   * the caller only ends its waiting.
-   */
-  readonly append: (entry: Append) => Effect.Effect<AppendResult, VersionConflict | Unstorable | LaneFull>
-  /** One consistent read of a stream; no events: there is no such stream. */
-  readonly load: (streamId: string) => Effect.Effect<
-    { readonly events: ReadonlyArray<StoredEvent>; readonly requestHash: string },
-    StoreUnavailable
-  >
-  readonly head: (streamId: string) => Effect.Effect<
-    { readonly version: number; readonly hash: string; readonly requestHash: string } | null,
-    StoreUnavailable
-  >
-  /** The lane's events after a position, dense; a hole is a defect. */
-  readonly readLane: (
-    lane: number,
-    after: number,
-    limit: number
-  ) => Effect.Effect<ReadonlyArray<StoredEvent>, StoreUnavailable>
-  /** Last position of each lane; 0 for an empty one. */
-  readonly laneHeads: Effect.Effect<
-    ReadonlyArray<{ readonly lane: number; readonly position: number }>,
-    StoreUnavailable
-  >
-  /** One read per lane, at its last batch; the same on every replica. */
-  readonly totals: Effect.Effect<Totals, StoreUnavailable>
-  /**
-   * Completes once something was committed on the lane, by this process or another, since it last completed.
-   * A wake-up, not a promise: keep a slow poll beside it.
-   */
-  readonly committed: (lane: number) => Effect.Effect<void>
-  readonly stats: Effect.Effect<{ readonly queued: number; readonly appends: number; readonly batches: number }>
-}>()("nexus/sql/EventStore") {
+export class EventStore extends Context.Service<
+  EventStore,
+  {
+    readonly lanes: number
+    /**
+     * Durable when it succeeds. Waits for its lane's batch, and for PostgreSQL as long as that takes; interrupting
+     * the caller only ends its waiting.
+     */
+    readonly append: (entry: Append) => Effect.Effect<AppendResult, VersionConflict | Unstorable | LaneFull>
+    /** One consistent read of a stream; no events: there is no such stream. */
+    readonly load: (
+      streamId: string
+    ) => Effect.Effect<{ readonly events: ReadonlyArray<StoredEvent>; readonly requestHash: string }, StoreUnavailable>
+    readonly head: (
+      streamId: string
+    ) => Effect.Effect<
+      { readonly version: number; readonly hash: string; readonly requestHash: string } | null,
+      StoreUnavailable
+    >
+    /** The lane's events after a position, dense; a hole is a defect. */
+    readonly readLane: (
+      lane: number,
+      after: number,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<StoredEvent>, StoreUnavailable>
+    /** Last position of each lane; 0 for an empty one. */
+    readonly laneHeads: Effect.Effect<
+      ReadonlyArray<{ readonly lane: number; readonly position: number }>,
+      StoreUnavailable
+    >
+    /** One read per lane, at its last batch; the same on every replica. */
+    readonly totals: Effect.Effect<Totals, StoreUnavailable>
+    /**
+     * Completes once something was committed on the lane, by this process or another, since it last completed.
+     * A wake-up, not a promise: keep a slow poll beside it.
+     */
+    readonly committed: (lane: number) => Effect.Effect<void>
+    readonly stats: Effect.Effect<{ readonly queued: number; readonly appends: number; readonly batches: number }>
+  }
+>()("nexus/sql/EventStore") {
   static readonly layer = (options: {
     readonly lanes: number
     /** This process, on its batches. */
@@ -118,7 +130,7 @@ export class EventStore extends Context.Service<EventStore, {
   }) =>
     Layer.effect(
       EventStore,
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { lanes, node } = options
         const sql = yield* PgClient.PgClient
         const { side } = yield* Database
@@ -128,7 +140,7 @@ export class EventStore extends Context.Service<EventStore, {
         }
         const signal = yield* makeCommitSignal({ lanes, onCommit: wake, sql: side })
 
-        const makeLane = Effect.fnUntraced(function*(lane: number) {
+        const makeLane = Effect.fnUntraced(function* (lane: number) {
           const batcher = makeBatcher<AppendResult, Refusal, QueuedAppend>({
             size: options.laneQueueSize,
             call: (batch) =>
@@ -136,14 +148,19 @@ export class EventStore extends Context.Service<EventStore, {
                 Effect.sync(() => {
                   wake(lane)
                   signal.committed(lane)
-                })),
+                })
+              ),
             refused: ({ streamId }, { detail, sqlState }) => new Unstorable({ streamId, sqlState, detail }),
-            unanswered: (error) => Effect.logWarning("an append got no answer and is repeated", { lane, detail: error.detail })
+            unanswered: (error) =>
+              Effect.logWarning("an append got no answer and is repeated", { lane, detail: error.detail })
           })
           yield* Effect.forkScoped(batcher.run)
           return batcher
         })
-        const batchers = yield* Effect.forEach(Array.from({ length: lanes }, (_, lane) => lane), makeLane)
+        const batchers = yield* Effect.forEach(
+          Array.from({ length: lanes }, (_, lane) => lane),
+          makeLane
+        )
 
         const append = (entry: Append): Effect.Effect<AppendResult, Refusal | LaneFull> =>
           Effect.suspend((): Effect.Effect<AppendResult, Refusal | LaneFull> => {
@@ -160,21 +177,17 @@ export class EventStore extends Context.Service<EventStore, {
             return Deferred.await(answer)
           })
 
-        const load = Effect.fnUntraced(function*(streamId: string) {
-          const rows = decodeStreams(
-            yield* answerOf(
-              sql`select ${sql.literal(storedEventColumns)}, encode(s.request_hash, 'hex') as "requestHash"
-                from streams s join events e on e.stream_id = s.stream_id
-                where s.stream_id = ${streamId} order by e.version`
-            )
+        const load = Effect.fnUntraced(function* (streamId: string) {
+          const rows = yield* answerOf(
+            sql`select ${sql.literal(storedEventColumns)}, encode(s.request_hash, 'hex') as "requestHash"
+              from streams s join events e on e.stream_id = s.stream_id
+              where s.stream_id = ${streamId} order by e.version`
           )
-          return {
-            events: rows.map(({ requestHash: _, ...event }) => event),
-            requestHash: rows[0]?.requestHash ?? ""
-          }
+          const [first] = decodeRequestHashes(rows.slice(0, 1))
+          return { events: decodeEvents(rows), requestHash: first?.requestHash ?? "" }
         })
 
-        const head = Effect.fnUntraced(function*(streamId: string) {
+        const head = Effect.fnUntraced(function* (streamId: string) {
           const [row] = decodeHeads(
             yield* answerOf(
               sql`select version, encode(head_hash, 'hex') as hash, encode(request_hash, 'hex') as "requestHash"
@@ -184,14 +197,17 @@ export class EventStore extends Context.Service<EventStore, {
           return row ?? null
         })
 
-        const readLane = Effect.fnUntraced(function*(lane: number, after: number, limit: number) {
+        const readLane = Effect.fnUntraced(function* (lane: number, after: number, limit: number) {
           const events = decodeEvents(
             yield* answerOf(
               sql`select ${sql.literal(storedEventColumns)} from events e
                 where e.lane = ${lane} and e.position > ${after} order by e.position limit ${limit}`
             )
           )
-          const faults = densityFaults(events.map((event) => event.position), after)
+          const faults = densityFaults(
+            events.map((event) => event.position),
+            after
+          )
           if (faults.length > 0) return yield* Effect.die(new Error(`lane ${lane} has a hole: position ${faults[0]}`))
           return events
         })
@@ -220,7 +236,10 @@ export class EventStore extends Context.Service<EventStore, {
         )
 
         const committed = (lane: number) =>
-          Effect.andThen(wakeUps[lane]!.await, Effect.sync(() => void wakeUps[lane]!.closeUnsafe()))
+          Effect.andThen(
+            wakeUps[lane]!.await,
+            Effect.sync(() => void wakeUps[lane]!.closeUnsafe())
+          )
 
         const stats = Effect.sync(() => {
           const sum = { queued: 0, appends: 0, batches: 0 }
@@ -238,7 +257,7 @@ export class EventStore extends Context.Service<EventStore, {
     )
 }
 
-const store = Effect.fnUntraced(function*(
+const store = Effect.fnUntraced(function* (
   sql: PgClient.PgClient,
   lane: number,
   node: string,
@@ -261,9 +280,10 @@ const store = Effect.fnUntraced(function*(
   )
   for (const { i, outcome, version } of others) {
     const { expected, streamId } = batch[i - 1]!
-    results[i - 1] = outcome === "duplicate"
-      ? Result.succeed({ version, duplicate: true })
-      : Result.fail(new VersionConflict({ streamId, expected, actual: version }))
+    results[i - 1] =
+      outcome === "duplicate"
+        ? Result.succeed({ version, duplicate: true })
+        : Result.fail(new VersionConflict({ streamId, expected, actual: version }))
   }
   return results
 })
@@ -276,7 +296,10 @@ const sortedOut = (error: SqlError): StoreUnavailable | DataRefused => {
 }
 
 // The names are those of the append function; one letter each, for every order pays for them twice.
-const jsonOf = ({ commandId, events, expected, order, previousHash, requestHash, streamId }: Append, lane: number): string => {
+const jsonOf = (
+  { commandId, events, expected, order, previousHash, requestHash, streamId }: Append,
+  lane: number
+): string => {
   const version = expected + events.length
   const row = order === null ? null : rowOf(OrderId.make(streamId), lane, version, order.after)
   return JSON.stringify({

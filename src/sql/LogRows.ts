@@ -41,9 +41,7 @@ export const storedEventColumns = `e.lane, e.position, e.stream_id as "streamId"
 
 export const decodeEvents = Schema.decodeUnknownSync(Schema.Array(StoredEventRow))
 
-export const decodeStreams = Schema.decodeUnknownSync(
-  Schema.Array(Schema.Struct({ ...StoredEventRow.fields, requestHash: Schema.String }))
-)
+export const decodeRequestHashes = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ requestHash: Schema.String })))
 
 export const decodeHeads = Schema.decodeUnknownSync(
   Schema.Array(Schema.Struct({ version: Schema.Int, hash: Schema.String, requestHash: Schema.String }))
@@ -54,9 +52,7 @@ export const decodeLaneHeads = Schema.decodeUnknownSync(
 )
 
 export const decodeTotals = Schema.decodeUnknownSync(
-  Schema.Tuple([
-    Schema.Struct({ total: Int8, processing: Int8, completed: Int8, failed: Int8, cancelled: Int8 })
-  ])
+  Schema.Tuple([Schema.Struct({ total: Int8, processing: Int8, completed: Int8, failed: Int8, cancelled: Int8 })])
 )
 
 export const decodeAppended = Schema.decodeUnknownSync(

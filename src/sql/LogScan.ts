@@ -44,8 +44,11 @@ const ScannedStream = Schema.Struct({
 })
 export type ScannedStream = typeof ScannedStream.Type
 
-/** One row of the blotter, by the names of its columns. */
-export type ScannedOrder = Readonly<Record<string, unknown>>
+export interface ScannedOrder {
+  readonly orderId: string
+  /** The whole row of the blotter, by the names of its columns. */
+  readonly columns: Readonly<Record<string, unknown>>
+}
 
 const ScannedCursor = Schema.Struct({ lane: Schema.Int, position: Int8 })
 
@@ -65,14 +68,17 @@ export interface Snapshot {
   readonly cursors: Page<typeof ScannedCursor.Type>
 }
 
-export class LogScan extends Context.Service<LogScan, {
-  readonly onSnapshot: <A, E, R>(
-    use: (snapshot: Snapshot) => Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | StoreUnavailable, R>
-}>()("nexus/sql/LogScan") {
+export class LogScan extends Context.Service<
+  LogScan,
+  {
+    readonly onSnapshot: <A, E, R>(
+      use: (snapshot: Snapshot) => Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, E | StoreUnavailable, R>
+  }
+>()("nexus/sql/LogScan") {
   static readonly layer = Layer.effect(
     LogScan,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
       const eventColumns = sql.literal(`${storedEventColumns}, e.data::text as "dataText"`)
 
@@ -121,23 +127,24 @@ export class LogScan extends Context.Service<LogScan, {
             decodeStreams
           ),
         orders: (after, limit) =>
-          page(
-            sql`select * from orders where order_id > ${after} order by order_id limit ${limit}`,
-            (rows) => decodeOrders(rows).map(withNumbers)
+          page(sql`select * from orders where order_id > ${after} order by order_id limit ${limit}`, (rows) =>
+            decodeOrders(rows).map(scannedOrder)
           ),
         cursors: page(sql`select lane, position from cursors order by lane`, decodeCursors)
       })
 
       const onSnapshot = <A, E, R>(use: (snapshot: Snapshot) => Effect.Effect<A, E, R>) =>
-        sql.withTransaction(
-          Effect.gen(function*() {
-            const [store] = decodeStore(yield* Effect.mapError(sql`select lanes from store`, StoreUnavailable.of))
-            return yield* use(snapshot(store.lanes))
-          })
-        ).pipe(
-          Effect.catchTag("SqlError", (error) => Effect.fail(StoreUnavailable.of(error))),
-          Effect.provideService(BeginTransaction, "begin isolation level repeatable read read only")
-        )
+        sql
+          .withTransaction(
+            Effect.gen(function* () {
+              const [store] = decodeStore(yield* Effect.mapError(sql`select lanes from store`, StoreUnavailable.of))
+              return yield* use(snapshot(store.lanes))
+            })
+          )
+          .pipe(
+            Effect.catchTag("SqlError", (error) => Effect.fail(StoreUnavailable.of(error))),
+            Effect.provideService(BeginTransaction, "begin isolation level repeatable read read only")
+          )
 
       return LogScan.of({ onSnapshot })
     })
@@ -152,5 +159,9 @@ const decodeLanes = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ lane: 
 const decodeStore = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ lanes: Schema.Int })]))
 const decodeOrders = Schema.decodeUnknownSync(Schema.Array(Schema.Record(Schema.String, Schema.Unknown)))
 
-const withNumbers = (row: ScannedOrder): ScannedOrder =>
-  Object.fromEntries(Object.entries(row).map(([name, value]) => [name, typeof value === "bigint" ? Number(value) : value]))
+const scannedOrder = (row: Readonly<Record<string, unknown>>): ScannedOrder => ({
+  orderId: String(row.order_id),
+  columns: Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [name, typeof value === "bigint" ? Number(value) : value])
+  )
+})

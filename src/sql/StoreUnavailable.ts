@@ -23,7 +23,10 @@ export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("St
 export const sqlStateOf = (error: unknown): string | null => {
   const answered = isSqlError(error) ? error.reason.cause : error
   // Only an answer of the server has a severity; Node has codes of five letters too (EPIPE).
-  return typeof answered === "object" && answered !== null && "severity" in answered && "code" in answered &&
+  return typeof answered === "object" &&
+    answered !== null &&
+    "severity" in answered &&
+    "code" in answered &&
     typeof answered.code === "string"
     ? answered.code
     : null

@@ -33,7 +33,7 @@ import {
 const at = 1_795_612_667_397
 
 /** A few whole lives in lane 1, so that rows stand before and behind the forged one, and some elsewhere. */
-const writeLog = Effect.gen(function*() {
+const writeLog = Effect.gen(function* () {
   const store = yield* EventStore
   for (const id of [...idsIn(1, "v", 4), ...idsIn(0, "w", 2)]) {
     const first = step(id, emptyStream, [placed(id, { ...someRequest, quantity: decimal("0.5") })], { at })
@@ -46,7 +46,8 @@ const writeLog = Effect.gen(function*() {
   const [refused] = idsIn(1, "denied", 1)
   yield* store.append(step(refused!, emptyStream, [denied(refused!)], { at }).entry)
   yield* store.append(
-    step(accountStream, emptyStream, [{ _tag: "ExchangeReset", evidence: ["new account"], openOrders: 0 }], { at }).entry
+    step(accountStream, emptyStream, [{ _tag: "ExchangeReset", evidence: ["new account"], openOrders: 0 }], { at })
+      .entry
   )
 })
 
@@ -56,7 +57,7 @@ interface Written {
   readonly audit: Effect.Effect<VerifyReport>
 }
 
-const write = Effect.gen(function*() {
+const write = Effect.gen(function* () {
   const scope = yield* Scope.make()
   const url = yield* Scope.provide(freshDatabase(inject("pgUrl")), scope)
   const services = yield* Layer.buildWithScope(storeOn(url), scope)
@@ -79,13 +80,14 @@ const forge = (sql: PgClient.PgClient, statements: ReadonlyArray<string>) =>
 
 /** Audits with the forgery in place, and undoes it. */
 const auditForged = (statements: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     yield* asAdministrator(log.url, (sql) =>
       forge(sql, [
         ...["events", "batches", "streams"].map((table) => `alter table ${table} disable trigger append_only`),
         ...tables.map((table) => `create table kept_${table} as table ${table}`),
         ...statements
-      ]))
+      ])
+    )
     const report = yield* log.audit
     yield* asAdministrator(log.url, (sql) =>
       forge(
@@ -95,14 +97,16 @@ const auditForged = (statements: ReadonlyArray<string>) =>
           `insert into ${table} table kept_${table}`,
           `drop table kept_${table}`
         ])
-      ))
+      )
+    )
     return report
   })
 
 // A row with others before and behind it.
 const target = {
   events: "lane = 1 and position = 7",
-  batches: "lane = 1 and last_position = (select last_position from batches where lane = 1 and last_position >= 7 limit 1)",
+  batches:
+    "lane = 1 and last_position = (select last_position from batches where lane = 1 and last_position >= 7 limit 1)",
   streams: "stream_id = (select stream_id from events where lane = 1 and position = 7)",
   orders: "order_id = (select stream_id from events where lane = 1 and position = 7)"
 }
@@ -120,35 +124,43 @@ const editOf: Readonly<Record<string, (column: string) => string>> = {
 
 describe("an audit", () => {
   it.live("of a log that nobody touched finds nothing, and says how much it has seen", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const report = yield* log.audit
 
       assert.deepStrictEqual(report.findings, [])
       assert.deepInclude(report, { ok: true, lanes: 4, events: 38, streams: 8, batches: 20 })
       assert.include(reportText(report), "verified")
-    }))
+    })
+  )
 
   for (const table of tables) {
-    it.live(`finds an edit of each single column of ${table}, and names the table`, () =>
-      Effect.gen(function*() {
-        const columns = yield* asAdministrator(log.url, (sql) =>
-          sql<{ name: string; type: string }>`select column_name::text as name, data_type::text as type
+    it.live(
+      `finds an edit of each single column of ${table}, and names the table`,
+      () =>
+        Effect.gen(function* () {
+          const columns = yield* asAdministrator(
+            log.url,
+            (sql) =>
+              sql<{ name: string; type: string }>`select column_name::text as name, data_type::text as type
             from information_schema.columns where table_name = ${table} and table_schema = 'public'
-            order by ordinal_position`)
-        assert.isAtLeast(columns.length, 5)
+            order by ordinal_position`
+          )
+          assert.isAtLeast(columns.length, 5)
 
-        for (const { name, type } of columns) {
-          const value = name === "status" ? "'FAILED'" : editOf[type]!(name)
-          const report = yield* auditForged([`update ${table} set ${name} = ${value} where ${target[table]}`])
+          for (const { name, type } of columns) {
+            const value = name === "status" ? "'FAILED'" : editOf[type]!(name)
+            const report = yield* auditForged([`update ${table} set ${name} = ${value} where ${target[table]}`])
 
-          assert.isFalse(report.ok, `${table}.${name}`)
-          const named = report.findings.filter((finding) => finding.table === table)
-          assert.isNotEmpty(named, `${table}.${name}: ${reportText(report)}`)
-          assert.include(reportText(report), "NOT verified")
-        }
-        // And nothing of it is left behind.
-        assert.deepStrictEqual((yield* log.audit).findings, [])
-      }), 60_000)
+            assert.isFalse(report.ok, `${table}.${name}`)
+            const named = report.findings.filter((finding) => finding.table === table)
+            assert.isNotEmpty(named, `${table}.${name}: ${reportText(report)}`)
+            assert.include(reportText(report), "NOT verified")
+          }
+          // And nothing of it is left behind.
+          assert.deepStrictEqual((yield* log.audit).findings, [])
+        }),
+      60_000
+    )
   }
 
   const forgeries: ReadonlyArray<readonly [name: string, statements: ReadonlyArray<string>, finding: RegExp]> = [
@@ -225,53 +237,64 @@ describe("an audit", () => {
       ],
       /events, lane 1 position 7: hash/
     ],
-    ["a cursor that is ahead of the log", ["update cursors set position = 1000 where lane = 1"], /cursors, lane 1: position/]
+    [
+      "a cursor that is ahead of the log",
+      ["update cursors set position = 1000 where lane = 1"],
+      /cursors, lane 1: position/
+    ]
   ]
   for (const [name, statements, finding] of forgeries) {
     it.live(`finds ${name}`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const report = yield* auditForged(statements)
         yield* asAdministrator(log.url, (sql) => sql`update cursors set position = 0`)
 
         assert.match(reportText(report), finding)
-      }))
+      })
+    )
   }
 
-  it.live("names a life that could not have happened, and an event of a later release, in a log whose hashes are right", () =>
-    Effect.scoped(
-      Effect.gen(function*() {
-        const url = yield* freshDatabase(inject("pgUrl"))
-        yield* Effect.gen(function*() {
-          const store = yield* EventStore
-          yield* store.append(step("never-sent", emptyStream, [placed("never-sent"), completed("1", "1")]).entry)
-          const first = place("later")
-          yield* store.append(first.entry)
-          const { entry } = step("later", first.after, [parked("x")])
-          const [event] = entry.events
-          const later = { ...event!, schemaVersion: 2, data: { ...event!.data, shape: "new" } }
-          const hash = hashOf(later)
-          yield* store.append({ ...entry, events: [{ ...later, hash }] })
+  it.live(
+    "names a life that could not have happened, and an event of a later release, in a log whose hashes are right",
+    () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const url = yield* freshDatabase(inject("pgUrl"))
+          yield* Effect.gen(function* () {
+            const store = yield* EventStore
+            yield* store.append(step("never-sent", emptyStream, [placed("never-sent"), completed("1", "1")]).entry)
+            const first = place("later")
+            yield* store.append(first.entry)
+            const { entry } = step("later", first.after, [parked("x")])
+            const [event] = entry.events
+            const later = { ...event!, schemaVersion: 2, data: { ...event!.data, shape: "new" } }
+            const hash = hashOf(later)
+            yield* store.append({ ...entry, events: [{ ...later, hash }] })
 
-          const report = yield* audit
+            const report = yield* audit
 
-          const text = reportText(report)
-          assert.include(text, "OrderCompleted is not legal in phase PENDING")
-          assert.include(text, "events, stream later version 2: type, schema_version, data is unknown schema version")
-          assert.isTrue(report.findings.every(({ column }) => column !== "hash" && column !== "previous_hash"), text)
-        }).pipe(Effect.provide(storeOn(url)))
-      })
-    ))
+            const text = reportText(report)
+            assert.include(text, "OrderCompleted is not legal in phase PENDING")
+            assert.include(text, "events, stream later version 2: type, schema_version, data is unknown schema version")
+            assert.isTrue(
+              report.findings.every(({ column }) => column !== "hash" && column !== "previous_hash"),
+              text
+            )
+          }).pipe(Effect.provide(storeOn(url)))
+        })
+      )
+  )
 
   it.live("finds nothing in a log that is written to all the while", () =>
     Effect.scoped(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* freshDatabase(inject("pgUrl"))
-        yield* Effect.gen(function*() {
+        yield* Effect.gen(function* () {
           let done = false
           const writers = yield* Effect.forkChild(
-            Effect.forEach([1, 2, 3], () => rivalWriter(["a", "b", "c", "d", "e"], 60), { concurrency: "unbounded" }).pipe(
-              Effect.ensuring(Effect.sync(() => (done = true)))
-            )
+            Effect.forEach([1, 2, 3], () => rivalWriter(["a", "b", "c", "d", "e"], 60), {
+              concurrency: "unbounded"
+            }).pipe(Effect.ensuring(Effect.sync(() => (done = true))))
           )
 
           let audits = 0
@@ -285,5 +308,6 @@ describe("an audit", () => {
           assert.isAbove(audits, 1)
         }).pipe(Effect.provide(storeOn(url)))
       })
-    ))
+    )
+  )
 })

@@ -22,7 +22,7 @@ const t0 = 1_795_612_000_000
 const allLanes = Array.from({ length: templateLanes }, (_, lane) => lane)
 
 /** An order with this life, placed at `at`. */
-const live = Effect.fnUntraced(function*(orderId: string, at: number, events: ReadonlyArray<OrderEvent> = []) {
+const live = Effect.fnUntraced(function* (orderId: string, at: number, events: ReadonlyArray<OrderEvent> = []) {
   const store = yield* EventStore
   const first = step(orderId, emptyStream, [placed(orderId, someRequest, at)], { at })
   yield* store.append(first.entry)
@@ -48,7 +48,7 @@ const ids = (rows: ReadonlyArray<{ readonly orderId: string }>) => rows.map(({ o
 describe("a row of the blotter", () => {
   it.live("is the fold of the order's events after every append, with exact decimals", () =>
     onStore(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         const blotter = yield* Blotter
         const id = OrderId.make("o-1")
@@ -81,22 +81,30 @@ describe("a row of the blotter", () => {
           averagePrice: "61230.25",
           fees: { BNB: "0.00002", USDT: "0.00001" }
         })
-        assert.deepStrictEqual(row?.fills.map(({ tradeId }) => tradeId), ["t10", "t9", "t11"])
+        assert.deepStrictEqual(
+          row?.fills.map(({ tradeId }) => tradeId),
+          ["t10", "t9", "t11"]
+        )
         assert.isNull(yield* blotter.find(OrderId.make("nobody")))
       })
-    ))
+    )
+  )
 })
 
 describe("a list of the blotter", () => {
   it.live("goes through all orders of its statuses by time of placing, and pages neither skip nor repeat", () =>
     onStore(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const blotter = yield* Blotter
         // Pairs share a moment, so that the id has to break the tie.
         for (let n = 0; n < 12; n++) {
-          yield* live(`o-${n}`, t0 + (n >> 1), n % 3 === 0 ? [{ _tag: "OrderFailed", code: "STALE", message: "too old" }] : [])
+          yield* live(
+            `o-${n}`,
+            t0 + (n >> 1),
+            n % 3 === 0 ? [{ _tag: "OrderFailed", code: "STALE", message: "too old" }] : []
+          )
         }
-        const pages = Effect.fnUntraced(function*(order: "asc" | "desc", statuses: ReadonlyArray<Status> | null) {
+        const pages = Effect.fnUntraced(function* (order: "asc" | "desc", statuses: ReadonlyArray<Status> | null) {
           const seen: Array<string> = []
           for (let last = (yield* blotter.list({ statuses, limit: 5, order })).at(0); last !== undefined;) {
             const page = yield* blotter.list({
@@ -110,8 +118,8 @@ describe("a list of the blotter", () => {
           }
           return seen
         })
-        const byPlacing = Array.from({ length: 12 }, (_, n) => n).sort((a, b) =>
-          (a >> 1) - (b >> 1) || (`o-${a}` < `o-${b}` ? -1 : 1)
+        const byPlacing = Array.from({ length: 12 }, (_, n) => n).sort(
+          (a, b) => (a >> 1) - (b >> 1) || (`o-${a}` < `o-${b}` ? -1 : 1)
         )
         const failed = byPlacing.filter((n) => n % 3 === 0)
         const pending = byPlacing.filter((n) => n % 3 !== 0)
@@ -125,48 +133,53 @@ describe("a list of the blotter", () => {
         assert.lengthOf(yield* blotter.list({ statuses: null, limit: 50, symbol: "BTCUSDT" }), 12)
         assert.lengthOf(yield* blotter.list({ statuses: null, limit: 50, symbol: "ETHUSDT" }), 0)
       })
-    ))
+    )
+  )
 })
 
 describe("what is due", () => {
   const now = t0 + 10_000
   const query = { lanes: allLanes, now, pickupAfterMs: 2_000, limit: 100, after: null }
 
-  it.live("is an order never attempted for a while, or due again, or stale; nothing parked, waiting, sent or ended", () =>
-    onStore(
-      Effect.gen(function*() {
-        const store = yield* EventStore
-        const { due } = yield* Blotter
-        yield* live("old", t0)
-        yield* live("fresh", now - 1_000)
-        yield* live("again", t0 + 1, [started("again", 1, t0), refusedUntil(1, now - 5)])
-        yield* live("waiting", t0, [started("waiting", 1, t0), refusedUntil(1, now + 5)])
-        yield* live("parked", t0, [parked("poison")])
-        yield* live("sent", t0, [started("sent", 1, t0)])
-        yield* live("ended", t0, [{ _tag: "OrderFailed", code: "X", message: "x" }])
-        // Both are stale before they would be due otherwise.
-        const short = (orderId: string, at: number): OrderEvent => ({ ...placed(orderId), staleAt: at }) as OrderEvent
-        yield* store.append(step("stale-new", emptyStream, [short("stale-new", now - 1)], { at: now - 500 }).entry)
-        yield* store.append(
-          step("stale-waiting", emptyStream, [
-            short("stale-waiting", now - 2),
-            started("stale-waiting", 1, t0),
-            refusedUntil(1, now + 60_000)
-          ], { at: t0 }).entry
-        )
+  it.live(
+    "is an order never attempted for a while, or due again, or stale; nothing parked, waiting, sent or ended",
+    () =>
+      onStore(
+        Effect.gen(function* () {
+          const store = yield* EventStore
+          const { due } = yield* Blotter
+          yield* live("old", t0)
+          yield* live("fresh", now - 1_000)
+          yield* live("again", t0 + 1, [started("again", 1, t0), refusedUntil(1, now - 5)])
+          yield* live("waiting", t0, [started("waiting", 1, t0), refusedUntil(1, now + 5)])
+          yield* live("parked", t0, [parked("poison")])
+          yield* live("sent", t0, [started("sent", 1, t0)])
+          yield* live("ended", t0, [{ _tag: "OrderFailed", code: "X", message: "x" }])
+          // Both are stale before they would be due otherwise.
+          const short = (orderId: string, at: number): OrderEvent => ({ ...placed(orderId), staleAt: at }) as OrderEvent
+          yield* store.append(step("stale-new", emptyStream, [short("stale-new", now - 1)], { at: now - 500 }).entry)
+          yield* store.append(
+            step(
+              "stale-waiting",
+              emptyStream,
+              [short("stale-waiting", now - 2), started("stale-waiting", 1, t0), refusedUntil(1, now + 60_000)],
+              { at: t0 }
+            ).entry
+          )
 
-        const { next, rows } = yield* due(query)
+          const { next, rows } = yield* due(query)
 
-        assert.isNull(next)
-        assert.deepStrictEqual(ids(rows), ["old", "stale-new", "again", "stale-waiting"])
-        assert.strictEqual(rows[0]!.staleAt, t0 + 120_000)
-        assert.strictEqual(rows[1]!.staleAt, now - 1)
-      })
-    ))
+          assert.isNull(next)
+          assert.deepStrictEqual(ids(rows), ["old", "stale-new", "again", "stale-waiting"])
+          assert.strictEqual(rows[0]!.staleAt, t0 + 120_000)
+          assert.strictEqual(rows[1]!.staleAt, now - 1)
+        })
+      )
+  )
 
   it.live("is found behind a page that somebody else is busy with, and only in the lanes asked for", () =>
     onStore(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { due } = yield* Blotter
         const all = Array.from({ length: 25 }, (_, n) => `o-${String(n).padStart(2, "0")}`)
         for (const [n, id] of all.entries()) yield* live(id, t0 + (n >> 2))
@@ -181,16 +194,20 @@ describe("what is due", () => {
 
         assert.deepStrictEqual(seen, all)
         const mine = (yield* due({ ...query, lanes: [1, 3] })).rows
-        assert.deepStrictEqual(ids(mine), all.filter((id) => [1, 3].includes(laneOf(id, templateLanes))))
+        assert.deepStrictEqual(
+          ids(mine),
+          all.filter((id) => [1, 3].includes(laneOf(id, templateLanes)))
+        )
         assert.deepStrictEqual((yield* due({ ...query, lanes: [] })).rows, [])
       })
-    ))
+    )
+  )
 })
 
 describe("sweeps of the blotter", () => {
   it.live("find attempts in doubt, open orders and unanswered cancels, each once and page by page", () =>
     onStore(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const blotter = yield* Blotter
         yield* live("pending", t0)
         yield* live("started", t0 + 5, [started("started", 1, t0)])
@@ -217,5 +234,6 @@ describe("sweeps of the blotter", () => {
         assert.deepStrictEqual(ids(yield* inDoubt(t0 + 1)), ["unknown"])
         assert.deepStrictEqual(yield* blotter.doubtCounts, { count: 2, oldestStartedAt: t0 + 1, open: 3 })
       })
-    ))
+    )
+  )
 })

@@ -13,6 +13,7 @@ import { emptyStream } from "../../src/domain/Order.ts"
 import type { Blotter } from "../../src/sql/Blotter.ts"
 import type { Database } from "../../src/sql/Database.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
+import { detailOf } from "../../src/sql/StoreUnavailable.ts"
 import { asAdministrator, freshDatabase, templateLanes } from "../harness/template.ts"
 import {
   accepted,
@@ -33,11 +34,9 @@ import {
 import { until } from "./until.ts"
 
 const onStore = <E>(
-  test: (url: string) => Effect.Effect<
-    void,
-    E,
-    EventStore | Blotter | Verify | Database | PgClient.PgClient | Scope.Scope
-  >,
+  test: (
+    url: string
+  ) => Effect.Effect<void, E, EventStore | Blotter | Verify | Database | PgClient.PgClient | Scope.Scope>,
   options: { readonly laneQueueSize?: number } = {}
 ) =>
   Effect.scoped(
@@ -46,13 +45,14 @@ const onStore = <E>(
 
 /** Runs a statement in a transaction of its own that stays open until the scope closes or the fiber is interrupted. */
 const holdOpen = (url: string, statement: string) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const reached = yield* Deferred.make<void>()
     const held = yield* Effect.forkScoped(
       asAdministrator(url, (sql) =>
         sql.withTransaction(
           sql.unsafe(statement).pipe(Effect.andThen(Deferred.succeed(reached, undefined)), Effect.andThen(Effect.never))
-        ))
+        )
+      )
     )
     yield* Effect.raceFirst(Deferred.await(reached), Fiber.join(held))
     return held
@@ -64,7 +64,7 @@ const holdLane = (url: string, lane: number) => holdOpen(url, `select pg_advisor
 describe("an append", () => {
   it.live("is read back as it was sealed, to the last field", () =>
     onStore(() =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         const first = step("o-1", emptyStream, [placed("o-1")], { at: 1_795_612_667_397 })
         const second = step("o-1", first.after, [started("o-1", 1, 5), accepted(1, 6)], { at: 1_795_612_667_398 })
@@ -90,11 +90,12 @@ describe("an append", () => {
           requestHash
         })
       })
-    ))
+    )
+  )
 
   it.live("loses to the one that was there first, and stores nothing", () =>
     onStore(() =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         const first = place("o-1")
         yield* store.append(first.entry)
@@ -105,11 +106,12 @@ describe("an append", () => {
         assert.deepInclude(error, { _tag: "VersionConflict", streamId: "o-1", expected: 1, actual: 2 })
         assert.lengthOf((yield* store.load("o-1")).events, 2)
       })
-    ))
+    )
+  )
 
   it.live("on the right version but another history loses as well", () =>
     onStore(() =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         yield* store.append(place("o-1").entry)
         const imagined = step("o-1", emptyStream, [placed("o-1")], { at: 1 })
@@ -118,11 +120,12 @@ describe("an append", () => {
 
         assert.strictEqual(error._tag, "VersionConflict")
       })
-    ))
+    )
+  )
 
   it.live("for a stream that does not exist yet says that it is at version 0", () =>
     onStore(() =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
 
         const error = yield* Effect.flip(store.append(step("o-1", place("o-1").after, [parked("one")]).entry))
@@ -131,11 +134,12 @@ describe("an append", () => {
         assert.isNull(yield* store.head("o-1"))
         assert.deepStrictEqual(yield* store.load("o-1"), { events: [], requestHash: "" })
       })
-    ))
+    )
+  )
 
   it.live("that is repeated is known again, also when the stream has moved on, and stores nothing twice", () =>
     onStore(() =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         const first = place("o-1")
         yield* store.append(first.entry)
@@ -146,29 +150,36 @@ describe("an append", () => {
         assert.deepStrictEqual(again, { version: 1, duplicate: true })
         assert.lengthOf((yield* store.load("o-1")).events, 2)
       })
-    ))
+    )
+  )
 
   it.live("of one tick's 256 commands with one that cannot be stored fails that one alone", () =>
     onStore(() =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         const ids = idsIn(1, "b", 256)
         const entries = ids.map((id, index) =>
           index === 100
             ? step(id, emptyStream, [placed(id, { ...someRequest, symbol: "BTC\u0000USDT" })]).entry
             : index === 200
-              // The client order id of another order: a constraint refuses it.
-              ? step(id, emptyStream, [placed(ids[0]!)]).entry
-              : place(id).entry)
+              ? // The client order id of another order: a constraint refuses it.
+                step(id, emptyStream, [placed(ids[0]!)]).entry
+              : place(id).entry
+        )
 
         const results = yield* Effect.forEach(entries, (entry) => Effect.result(store.append(entry)), {
           concurrency: "unbounded"
         })
 
-        const failed = results.flatMap((result, index) => Result.isFailure(result) ? [{ index, error: result.failure }] : [])
-        assert.deepStrictEqual(failed.map(({ index }) => index), [100, 200])
+        const failed = results.flatMap((result, index) =>
+          Result.isFailure(result) ? [{ index, error: result.failure }] : []
+        )
         assert.deepStrictEqual(
-          failed.map(({ error }) => error._tag === "Unstorable" ? error.sqlState : error._tag),
+          failed.map(({ index }) => index),
+          [100, 200]
+        )
+        assert.deepStrictEqual(
+          failed.map(({ error }) => (error._tag === "Unstorable" ? error.sqlState : error._tag)),
           ["22P05", "23505"]
         )
         assert.deepStrictEqual((yield* store.laneHeads)[1], { lane: 1, position: 254 })
@@ -176,11 +187,12 @@ describe("an append", () => {
         assert.isBelow((yield* store.stats).batches, 32)
         assert.isTrue((yield* audit).ok)
       })
-    ))
+    )
+  )
 
   it.live("of two commands for one stream in one tick is decided one after the other", () =>
     onStore(() =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         const first = place("o-1")
         const second = step("o-1", first.after, [parked("one")])
@@ -189,13 +201,17 @@ describe("an append", () => {
           concurrency: "unbounded"
         })
 
-        assert.deepStrictEqual(results.map(({ version }) => version), [1, 2])
+        assert.deepStrictEqual(
+          results.map(({ version }) => version),
+          [1, 2]
+        )
       })
-    ))
+    )
+  )
 
   it.live("is stored although its caller has stopped waiting", () =>
     onStore((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         const lane = laneOf("o-1", templateLanes)
         const held = yield* holdLane(url, lane)
@@ -207,42 +223,52 @@ describe("an append", () => {
 
         yield* until(store.head("o-1"), (head) => head?.version === 1)
       })
-    ))
+    )
+  )
 
-  it.live("meets a full lane with a refusal at once, and the engine's own commands still get in, ahead of the rest", () =>
-    onStore((url) =>
-      Effect.gen(function*() {
-        const store = yield* EventStore
-        const [a, b, c, d, mine] = idsIn(2, "q", 5) as [string, string, string, string, string]
-        const held = yield* holdLane(url, 2)
-        const first = yield* Effect.forkChild(store.append(place(a).entry))
-        // Nothing else is in the way of the first call once it waits for the lock.
-        yield* until(
-          asAdministrator(url, (sql) => sql`select 1 from pg_locks where locktype = 'advisory' and not granted
-            and database = (select oid from pg_database where datname = current_database())`),
-          (rows) => rows.length > 0
-        )
-        const waiting = yield* Effect.forEach([b, c], (id) => Effect.forkChild(store.append(place(id).entry)))
-        yield* until(store.stats, ({ queued }) => queued === 3)
+  it.live(
+    "meets a full lane with a refusal at once, and the engine's own commands still get in, ahead of the rest",
+    () =>
+      onStore(
+        (url) =>
+          Effect.gen(function* () {
+            const store = yield* EventStore
+            const [a, b, c, d, mine] = idsIn(2, "q", 5) as [string, string, string, string, string]
+            const held = yield* holdLane(url, 2)
+            const first = yield* Effect.forkChild(store.append(place(a).entry))
+            // Nothing else is in the way of the first call once it waits for the lock.
+            yield* until(
+              asAdministrator(
+                url,
+                (sql) => sql`select 1 from pg_locks where locktype = 'advisory' and not granted
+            and database = (select oid from pg_database where datname = current_database())`
+              ),
+              (rows) => rows.length > 0
+            )
+            const waiting = yield* Effect.forEach([b, c], (id) => Effect.forkChild(store.append(place(id).entry)))
+            yield* until(store.stats, ({ queued }) => queued === 3)
 
-        const refused = yield* Effect.flip(store.append(place(d).entry))
-        const engine = yield* Effect.forkChild(
-          store.append(step(mine, emptyStream, [placed(mine)], { priority: "engine" }).entry)
-        )
-        yield* until(store.stats, ({ queued }) => queued === 4)
-        yield* Fiber.interrupt(held)
-        yield* Fiber.join(first)
-        yield* Fiber.join(engine)
-        yield* Effect.forEach(waiting, (fiber) => Fiber.join(fiber))
+            const refused = yield* Effect.flip(store.append(place(d).entry))
+            const engine = yield* Effect.forkChild(
+              store.append(step(mine, emptyStream, [placed(mine)], { priority: "engine" }).entry)
+            )
+            yield* until(store.stats, ({ queued }) => queued === 4)
+            yield* Fiber.interrupt(held)
+            yield* Fiber.join(first)
+            yield* Fiber.join(engine)
+            yield* Effect.forEach(waiting, (fiber) => Fiber.join(fiber))
 
-        assert.deepInclude(refused, { _tag: "LaneFull", lane: 2 })
-        const order = (yield* store.readLane(2, 0, 10)).map(({ streamId }) => streamId)
-        assert.deepStrictEqual(order, [a, mine, b, c])
-      }), { laneQueueSize: 2 }))
+            assert.deepInclude(refused, { _tag: "LaneFull", lane: 2 })
+            const order = (yield* store.readLane(2, 0, 10)).map(({ streamId }) => streamId)
+            assert.deepStrictEqual(order, [a, mine, b, c])
+          }),
+        { laneQueueSize: 2 }
+      )
+  )
 
   it.live("wakes whoever follows its lane, in this process and in another", () =>
     onStore((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const here = yield* EventStore
         const there = Context.get(yield* Layer.build(storeOn(url, { node: "other" })), EventStore)
         // Each knows of the other once a signal has crossed; until then a commit here may go unheard there.
@@ -250,10 +276,15 @@ describe("an append", () => {
         let stream = emptyStream
         let wakeUps = 0
         const listening = yield* Effect.forkChild(
-          Effect.forever(Effect.andThen(there.committed(lane), Effect.sync(() => void (wakeUps += 1))))
+          Effect.forever(
+            Effect.andThen(
+              there.committed(lane),
+              Effect.sync(() => void (wakeUps += 1))
+            )
+          )
         )
         yield* until(
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const next = step("o-1", stream, [stream.version === 0 ? placed("o-1") : parked("again")])
             const own = yield* Effect.forkChild(here.committed(lane))
             yield* here.append(next.entry)
@@ -266,13 +297,14 @@ describe("an append", () => {
         )
         yield* Fiber.interrupt(listening)
       })
-    ))
+    )
+  )
 })
 
 describe("the log", () => {
   it.live("counts every order once, by the status it has now", () =>
     onStore(() =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         const at = 1_795_612_667_397
         const filling = step("o-1", emptyStream, [
@@ -295,9 +327,8 @@ describe("the log", () => {
           ]).entry
         )
         yield* store.append(
-          step(accountStream, emptyStream, [
-            { _tag: "ExchangeReset", evidence: ["a new account"], openOrders: 0 }
-          ]).entry
+          step(accountStream, emptyStream, [{ _tag: "ExchangeReset", evidence: ["a new account"], openOrders: 0 }])
+            .entry
         )
         // Neither a repetition nor a late fill moves a counter.
         yield* store.append(filling.entry)
@@ -306,11 +337,12 @@ describe("the log", () => {
         assert.deepStrictEqual(yield* store.totals, { total: 4, processing: 1, completed: 1, failed: 1, cancelled: 1 })
         assert.deepStrictEqual((yield* audit).findings, [])
       })
-    ))
+    )
+  )
 
   it.live("is appended to by nexus_app, which can change and remove nothing", () =>
     onStore((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const sql = yield* PgClient.PgClient
         yield* appendStep(place("o-1"))
         const tries = [
@@ -335,7 +367,7 @@ describe("the log", () => {
         assert.deepStrictEqual(role, [{ role: "nexus_app" }])
         tries.forEach((text, index) => {
           const outcome = outcomes[index]!
-          assert.isTrue(Result.isFailure(outcome) && `${outcome.failure.reason.cause}`.match(/denied|must be owner/) !== null, text)
+          assert.isTrue(Result.isFailure(outcome) && /denied|must be owner/.test(detailOf(outcome.failure)), text)
         })
         // Nor the superuser, by an ordinary statement, even where ordinary triggers are off.
         const asOwner = yield* asAdministrator(url, (admin) =>
@@ -347,55 +379,68 @@ describe("the log", () => {
             ]),
             (text) =>
               Effect.result(
-                admin.withTransaction(Effect.andThen(admin`set local session_replication_role = replica`, admin.unsafe(text)))
+                admin.withTransaction(
+                  Effect.andThen(admin`set local session_replication_role = replica`, admin.unsafe(text))
+                )
               )
-          ))
+          )
+        )
         assert.isTrue(asOwner.every(Result.isFailure))
         assert.lengthOf(asOwner, 8)
       })
-    ))
+    )
+  )
 
   it.live("takes an append from no other role, whatever a pooler makes of the connection", () =>
     onStore((url) =>
-      Effect.gen(function*() {
-        const result = yield* asAdministrator(url, (admin) => Effect.result(admin`select append(0::int2, 'x', '[]'::jsonb)`))
+      Effect.gen(function* () {
+        const result = yield* asAdministrator(url, (admin) =>
+          Effect.result(admin`select append(0::int2, 'x', '[]'::jsonb)`)
+        )
 
-        assert.match(Result.isFailure(result) ? `${result.failure.reason.cause}` : "", /for connections of the role nexus_app/)
+        assert.match(Result.isFailure(result) ? detailOf(result.failure) : "", /for connections of the role nexus_app/)
       })
-    ))
+    )
+  )
 
   it.live("flows on, and is read to its end, while foreign transactions stay open for the whole time", () =>
     onStore((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         yield* holdOpen(
           url,
           "insert into parked (consumer, lane, position, stream_id, reason, record) values ('x', 0, 1, 's', 'r', '{}')"
         )
-        yield* holdOpen(inject("pgUrl"), "select pg_current_xact_id()")
+        yield* holdOpen(inject("pgUrl"), "select pg_current_xact_id()::text")
 
         const ids = Array.from({ length: 300 }, (_, n) => `o-${n}`)
         yield* Effect.forEach(ids, (id) => store.append(place(id).entry), { concurrency: 32 })
 
         const seen = yield* Effect.forEach([0, 1, 2, 3], (lane) => store.readLane(lane, 0, 1_000))
-        assert.sameMembers(seen.flat().map(({ streamId }) => streamId), ids)
+        assert.sameMembers(
+          seen.flat().map(({ streamId }) => streamId),
+          ids
+        )
       })
-    ))
+    )
+  )
 
   it.live("dies rather than skip a position that is missing", () =>
     onStore((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* EventStore
         yield* Effect.forEach(idsIn(0, "h", 5), (id) => store.append(place(id).entry))
         yield* asAdministrator(url, (sql) =>
           Effect.andThen(
             sql`alter table events disable trigger append_only`,
             sql`delete from events where lane = 0 and position = 3`
-          ))
+          )
+        )
 
         const defect = yield* Effect.flip(Effect.sandbox(store.readLane(0, 0, 10)))
 
         assert.include(Cause.pretty(defect), "4 follows 2")
       })
-    ))
+    )
+  )
 })

@@ -27,7 +27,7 @@ const sum = (told: ReadonlyArray<Told>) => ({
   conflicts: told.reduce((total, one) => total + one.conflicts, 0)
 })
 
-const assertVerified = Effect.gen(function*() {
+const assertVerified = Effect.gen(function* () {
   const report = yield* audit
   assert.isTrue(report.ok, reportText(report))
   return report
@@ -40,37 +40,46 @@ const changedMind = "changed its mind"
 
 /** Appends that come to nothing: transactions that a writer gives up after the function has done its work. */
 const aborter = (url: string, done: () => boolean) =>
-  Effect.gen(function*() {
-    const sql = yield* PgClient.make({ url: Redacted.make(url), startupOptions: "-c role=nexus_app", maxConnections: 1 })
+  Effect.gen(function* () {
+    const sql = yield* PgClient.make({
+      url: Redacted.make(url),
+      startupOptions: "-c role=nexus_app",
+      maxConnections: 1
+    })
     let aborted = 0
     for (let n = 0; !done(); n++) {
       const { entry } = place(idsIn(n % 4, `aborted-${n}`, 1)[0]!)
-      const json = JSON.stringify([{
-        s: entry.streamId,
-        v: 0,
-        n: 1,
-        p: "",
-        h: entry.events[0]!.hash,
-        q: entry.requestHash,
-        b: null,
-        a: "PENDING",
-        c: entry.commandId,
-        e: entry.events.map((event) => ({
-          i: event.eventId,
-          t: event.type,
-          s: 1,
-          o: event.occurredAt,
-          a: "x",
-          r: "x",
-          d: event.data,
+      const json = JSON.stringify([
+        {
+          s: entry.streamId,
+          v: 0,
+          n: 1,
           p: "",
-          h: event.hash
-        })),
-        o: null
-      }])
+          h: entry.events[0]!.hash,
+          q: entry.requestHash,
+          b: null,
+          a: "PENDING",
+          c: entry.commandId,
+          e: entry.events.map((event) => ({
+            i: event.eventId,
+            t: event.type,
+            s: 1,
+            o: event.occurredAt,
+            a: "x",
+            r: "x",
+            d: event.data,
+            p: "",
+            h: event.hash
+          })),
+          o: null
+        }
+      ])
       const outcome = yield* Effect.result(
         sql.withTransaction(
-          Effect.andThen(sql`select appended from append(${n % 4}::int2, 'aborter', ${json}::jsonb)`, Effect.fail(changedMind))
+          Effect.andThen(
+            sql`select appended from append(${n % 4}::int2, 'aborter', ${json}::jsonb)`,
+            Effect.fail(changedMind)
+          )
         )
       )
       if (Result.isFailure(outcome) && outcome.failure === changedMind) aborted += 1
@@ -82,17 +91,22 @@ const aborter = (url: string, done: () => boolean) =>
 describe("under rivals, aborts and lost answers", () => {
   it.live("a live follower sees every position and every version in turn, and every answer is true", () =>
     onFresh((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const proxy = yield* Effect.acquireRelease(
           Effect.promise(() => startCutProxy(url, 9)),
           (started) => Effect.promise(started.close)
         )
         let done = false
-        const follower = yield* Effect.forkChild(Effect.provide(follow(() => done), storeOn(url)))
-        const aborts = yield* Effect.forkChild(aborter(url, () => done))
-        const cut = Effect.forEach([1, 2, 3, 4, 5, 6], () => rivalWriter(rivals, 40), { concurrency: "unbounded" }).pipe(
-          Effect.provide(storeOn(proxy.url, { node: "cut" }))
+        const follower = yield* Effect.forkChild(
+          Effect.provide(
+            follow(() => done),
+            storeOn(url)
+          )
         )
+        const aborts = yield* Effect.forkChild(aborter(url, () => done))
+        const cut = Effect.forEach([1, 2, 3, 4, 5, 6], () => rivalWriter(rivals, 40), {
+          concurrency: "unbounded"
+        }).pipe(Effect.provide(storeOn(proxy.url, { node: "cut" })))
         const direct = Effect.forEach([1, 2, 3], () => rivalWriter(rivals, 40), { concurrency: "unbounded" }).pipe(
           Effect.provide(storeOn(url, { node: "direct" }))
         )
@@ -112,11 +126,12 @@ describe("under rivals, aborts and lost answers", () => {
         assert.isAbove(aborted, 0)
         assert.isAbove(proxy.cuts(), 5)
       })
-    ))
+    )
+  )
 
   it.live("two processes append to the same streams, and the log holds exactly what both were told", () =>
     onFresh((url) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const script = fileURLToPath(new URL("rivalProcess.ts", import.meta.url))
         const child = yield* Effect.acquireRelease(
           Effect.sync(() =>
@@ -128,7 +143,7 @@ describe("under rivals, aborts and lost answers", () => {
         child.stdout.on("data", (bytes: Buffer) => (output += bytes.toString("utf8")))
         const ended = once(child, "exit")
 
-        const here = yield* Effect.gen(function*() {
+        const here = yield* Effect.gen(function* () {
           const store = yield* EventStore
           // Both at once: the child takes a moment to start.
           yield* until(store.laneHeads, (heads) => heads.some(({ position }) => position > 0))
@@ -144,58 +159,68 @@ describe("under rivals, aborts and lost answers", () => {
         assert.deepStrictEqual(nodes, [{ node: "here" }, { node: "rival" }])
         assert.isAbove(sum(here).conflicts + sum(there).conflicts, 0)
       })
-    ))
+    )
+  )
 })
 
 describe("a PostgreSQL that stops at once under load", () => {
-  it.live("has every acknowledged command when it is back, and the waiting ones are answered then", () =>
-    Effect.scoped(
-      Effect.gen(function*() {
-        const server = yield* Effect.acquireRelease(
-          Effect.promise(startStoppable),
-          (started) => Effect.promise(started.stop)
-        )
-        yield* Effect.promise(() => prepareTemplate(server.url))
-        const url = databaseUrl(server.url, templateName)
-        const acknowledged = new Set<string>()
-        let stopped = 0
-
-        yield* Effect.gen(function*() {
-          const store = yield* EventStore
-          let orders = 0
-          let done = false
-          const caller = Effect.gen(function*() {
-            while (!done) {
-              const orderId = `o-${(orders += 1)}`
-              yield* store.append(place(orderId).entry)
-              acknowledged.add(orderId)
-            }
-          })
-          const callers = yield* Effect.forkChild(
-            Effect.forEach(Array.from({ length: 32 }), () => caller, { concurrency: "unbounded", discard: true })
+  it.live(
+    "has every acknowledged command when it is back, and the waiting ones are answered then",
+    () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const server = yield* Effect.acquireRelease(Effect.promise(startStoppable), (started) =>
+            Effect.promise(started.stop)
           )
-          for (let round = 0; round < 3; round++) {
+          yield* Effect.promise(() => prepareTemplate(server.url))
+          const url = databaseUrl(server.url, templateName)
+          const acknowledged = new Set<string>()
+          let stopped = 0
+
+          yield* Effect.gen(function* () {
+            const store = yield* EventStore
+            let orders = 0
+            let done = false
+            const caller = Effect.gen(function* () {
+              while (!done) {
+                const orderId = `o-${(orders += 1)}`
+                yield* store.append(place(orderId).entry)
+                acknowledged.add(orderId)
+              }
+            })
+            const callers = yield* Effect.forkChild(
+              Effect.forEach(Array.from({ length: 32 }), () => caller, { concurrency: "unbounded", discard: true })
+            )
+            for (let round = 0; round < 3; round++) {
+              const before = acknowledged.size
+              yield* until(
+                Effect.sync(() => acknowledged.size),
+                (size) => size > before + 100
+              )
+              yield* Effect.promise(server.stopAtOnce)
+              stopped += 1
+              yield* Effect.promise(server.start)
+            }
             const before = acknowledged.size
-            yield* until(Effect.sync(() => acknowledged.size), (size) => size > before + 100)
-            yield* Effect.promise(server.stopAtOnce)
-            stopped += 1
-            yield* Effect.promise(server.start)
-          }
-          const before = acknowledged.size
-          yield* until(Effect.sync(() => acknowledged.size), (size) => size > before + 100)
-          done = true
-          yield* Fiber.join(callers)
-          // Everybody who asked was answered, through all the stops.
-          assert.strictEqual(acknowledged.size, orders)
+            yield* until(
+              Effect.sync(() => acknowledged.size),
+              (size) => size > before + 100
+            )
+            done = true
+            yield* Fiber.join(callers)
+            // Everybody who asked was answered, through all the stops.
+            assert.strictEqual(acknowledged.size, orders)
 
-          const seen = yield* follow(() => true)
-          assert.strictEqual(seen, orders)
-          const stored = yield* Effect.forEach(acknowledged, (orderId) => store.head(orderId), { concurrency: 4 })
-          assert.isTrue(stored.every((head) => head?.version === 1))
-          yield* assertVerified
-        }).pipe(Effect.provide(storeOn(url)))
+            const seen = yield* follow(() => true)
+            assert.strictEqual(seen, orders)
+            const stored = yield* Effect.forEach(acknowledged, (orderId) => store.head(orderId), { concurrency: 4 })
+            assert.isTrue(stored.every((head) => head?.version === 1))
+            yield* assertVerified
+          }).pipe(Effect.provide(storeOn(url)))
 
-        assert.strictEqual(stopped, 3)
-      })
-    ), 60_000)
+          assert.strictEqual(stopped, 3)
+        })
+      ),
+    60_000
+  )
 })

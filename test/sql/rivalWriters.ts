@@ -14,7 +14,7 @@ export interface Told {
   readonly conflicts: number
 }
 
-export const rivalWriter = Effect.fnUntraced(function*(streams: ReadonlyArray<string>, rounds: number) {
+export const rivalWriter = Effect.fnUntraced(function* (streams: ReadonlyArray<string>, rounds: number) {
   const store = yield* EventStore
   const told = { appended: 0, duplicates: 0, conflicts: 0 }
   for (let round = 0; round < rounds; round++) {
@@ -35,7 +35,7 @@ export const rivalWriter = Effect.fnUntraced(function*(streams: ReadonlyArray<st
 })
 
 /** The stream as the log has it, waiting for a store that is away. */
-export const current = Effect.fnUntraced(function*(orderId: string) {
+export const current = Effect.fnUntraced(function* (orderId: string) {
   const store = yield* EventStore
   const { events, requestHash } = yield* store.load(orderId).pipe(
     Effect.tapError(() => Effect.sleep(10)),
@@ -59,7 +59,7 @@ export const current = Effect.fnUntraced(function*(orderId: string) {
  * Reads every lane from its start, as a relay does, until `done` and nothing is left: positions must be last + 1 (the
  * store dies otherwise) and versions of each stream too. Returns how many events it saw.
  */
-export const follow = Effect.fnUntraced(function*(done: () => boolean) {
+export const follow = Effect.fnUntraced(function* (done: () => boolean) {
   const store = yield* EventStore
   const positions = Array.from({ length: store.lanes }, () => 0)
   const versions = new Map<string, number>()

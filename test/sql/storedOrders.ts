@@ -136,14 +136,19 @@ export const place = (orderId: string, request: OrderRequest = someRequest): Ste
 /** The first `count` ids with this prefix whose streams are in `lane`. */
 export const idsIn = (lane: number, prefix: string, count: number): ReadonlyArray<string> => {
   const ids: Array<string> = []
-  for (let n = 0; ids.length < count; n++) if (laneOf(`${prefix}-${n}`, templateLanes) === lane) ids.push(`${prefix}-${n}`)
+  for (let n = 0; ids.length < count; n++)
+    if (laneOf(`${prefix}-${n}`, templateLanes) === lane) ids.push(`${prefix}-${n}`)
   return ids
 }
 
 /** A store on the database of this URL, as a process of its own would have it. */
 export const storeOn = (url: string, options: { readonly node?: string; readonly laneQueueSize?: number } = {}) =>
   Layer.mergeAll(
-    EventStore.layer({ lanes: templateLanes, node: options.node ?? "test", laneQueueSize: options.laneQueueSize ?? 4_096 }),
+    EventStore.layer({
+      lanes: templateLanes,
+      node: options.node ?? "test",
+      laneQueueSize: options.laneQueueSize ?? 4_096
+    }),
     Blotter.layer,
     Verify.layer.pipe(Layer.provide(LogScan.layer))
   ).pipe(Layer.provideMerge(Database.layer({ address: { url: Redacted.make(url) }, limits: limitsForTests })))
