@@ -344,6 +344,6 @@ export const simulateExchange = (options: {
       apiKey: Redacted.value(apiKey),
       apiSecret: Redacted.value(apiSecret)
     })
-    yield* Console.log(`SIMULATOR  REST ${url}/api/v3   WebSocket API ${wsApiUrl}`)
+    yield* Console.log(`SIMULATOR  REST ${url}   WebSocket API ${wsApiUrl}`)
     yield* Effect.never
   }).pipe(Effect.scoped)

@@ -31,7 +31,7 @@ export class Ownership extends Context.Service<Ownership, {
   static readonly layer = Layer.effect(
     Ownership,
     Effect.gen(function*() {
-      const { leases: limits } = yield* AppConfig
+      const { app, leases: limits } = yield* AppConfig
       const leases = yield* Leases
       const supervisor = yield* Supervisor
       const me = yield* (yield* SecureRandom).uuidV4()
@@ -48,7 +48,9 @@ export class Ownership extends Context.Service<Ownership, {
       const step = Effect.gen(function*() {
         yield* supervisor.beat("ownership")
         const asked = yield* Clock.monotonicTimeNanos
-        const rows = yield* leases.tick({ me, roles: Array.from(wanted.keys()), ttlMs: limits.ttl_ms }).pipe(
+        // The names of roles are told too: they are never leased, but others see who runs what.
+        const told = Array.from(new Set<string>([...wanted.keys(), ...app.roles]))
+        const rows = yield* leases.tick({ me, roles: told, ttlMs: limits.ttl_ms }).pipe(
           Effect.timeout(limits.ttl_ms / 2)
         )
         trustedUntil = asked + BigInt(Math.floor(limits.ttl_ms * trustedShare)) * 1_000_000n
@@ -82,6 +84,10 @@ export class Ownership extends Context.Service<Ownership, {
           yield* Effect.sleep(limits.renew_ms)
         }
       })
+      // Others need not wait for our leases to expire.
+      yield* Effect.addFinalizer(() =>
+        Effect.catch(leases.leave(me), (error) => Effect.logDebug("this replica's roles are left to expire", error))
+      )
       yield* supervisor.supervise("ownership", renew)
       yield* supervisor.supervise("ownership/watchdog", watchdog)
 

@@ -6,7 +6,7 @@
  *
  * KAFKA_BROKERS is taken from the environment; without it the embedded bus runs.
  */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
@@ -32,6 +32,8 @@ const settleMillis = 180_000
 const faultEvery = 10
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-crash-"))
+// As root, PostgreSQL runs as another user, who must be able to enter.
+chmodSync(folder, 0o755)
 mkdirSync(join(folder, "journal"))
 const exchangePort = await freePort()
 const proxyPort = await freePort()

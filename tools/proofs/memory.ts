@@ -5,7 +5,7 @@
  *
  *   node tools/proofs/memory.ts [--orders 100000] [--resting 20000] [--connections 32]
  */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
@@ -29,6 +29,8 @@ const residentLimit = 1.2
 const backlog = 2_000
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-memory-"))
+// As root, PostgreSQL runs as another user, who must be able to enter.
+chmodSync(folder, 0o755)
 mkdirSync(join(folder, "journal"))
 const [exchangePort, appPort, inspectPort] = [await freePort(), await freePort(), await freePort()]
 const app = `http://127.0.0.1:${appPort}`
