@@ -46,7 +46,7 @@ export interface AnsweringServer {
   readonly asked: ReadonlyArray<Asked>
   /** Connections ever accepted. */
   readonly connections: () => number
-  readonly answer: (endpoint: string, reply: (asked: Asked) => Reply) => void
+  readonly answer: (endpoint: string, reply: (asked: Asked) => Reply | Promise<Reply>) => void
   readonly stop: Effect.Effect<void>
 }
 
@@ -57,9 +57,22 @@ const defaults: Readonly<Record<string, () => Reply>> = {
   "GET /api/v3/exchangeInfo": () => json({ rateLimits: [], symbols: [] })
 }
 
+const give = (reply: Reply, request: http.IncomingMessage, response: http.ServerResponse) => {
+  if (reply === "silence") return
+  if (reply === "cut") {
+    request.socket.destroy()
+  } else if (reply === "cut within the body") {
+    response.writeHead(200, { "content-length": "1000" })
+    response.write(`{"symbol":"BTCUSDT"`, () => request.socket.destroy())
+  } else {
+    response.writeHead(reply.status, reply.headers ?? {})
+    response.end(reply.body)
+  }
+}
+
 export const answeringServer = Effect.acquireRelease(
   Effect.callback<AnsweringServer>((resume) => {
-    const replies = new Map<string, (asked: Asked) => Reply>(Object.entries(defaults))
+    const replies = new Map<string, (asked: Asked) => Reply | Promise<Reply>>(Object.entries(defaults))
     const asked: Array<Asked> = []
     const sockets = new Set<Socket>()
     let connections = 0
@@ -73,16 +86,9 @@ export const answeringServer = Effect.acquireRelease(
         headers: request.headers
       }
       asked.push(one)
-      const reply = replies.get(`${one.method} ${one.path}`)?.(one) ?? { status: 404, body: "no such path" }
-      if (reply === "silence") return
-      if (reply === "cut") return void request.socket.destroy()
-      if (reply === "cut within the body") {
-        response.writeHead(200, { "content-length": "1000" })
-        response.write(`{"symbol":"BTCUSDT"`, () => request.socket.destroy())
-        return
-      }
-      response.writeHead(reply.status, reply.headers ?? {})
-      response.end(reply.body)
+      void Promise.resolve(
+        replies.get(`${one.method} ${one.path}`)?.(one) ?? { status: 404, body: "no such path" }
+      ).then((reply) => give(reply, request, response))
     })
     server.on("connection", (socket) => {
       connections += 1

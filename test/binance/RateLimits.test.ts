@@ -1,0 +1,166 @@
+/** The request budget: aligned windows, headers, precedence and bans, under a clock that the test moves. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { RateLimited } from "../../src/binance/BinanceError.ts"
+import { type Kind, RateLimits } from "../../src/binance/RateLimits.ts"
+
+const perMinute = { rateLimitType: "REQUEST_WEIGHT", interval: "MINUTE", intervalNum: 1, limit: 100 }
+const perTenSeconds = { rateLimitType: "ORDERS", interval: "SECOND", intervalNum: 10, limit: 5 }
+
+const withLimits = <A, E>(use: (limits: RateLimits["Service"]) => Effect.Effect<A, E>) =>
+  Effect.gen(function* () {
+    const limits = yield* RateLimits
+    yield* limits.learn([perMinute, perTenSeconds])
+    // Half a second into a minute.
+    yield* TestClock.setTime(60_000_500)
+    return yield* use(limits)
+  }).pipe(Effect.provide(RateLimits.layer))
+
+const answered = (headers: Readonly<Record<string, string>>) => ({ status: 200, headers, body: "{}" })
+
+describe("a window of weight", () => {
+  it.effect("that is nearly full lets pass who comes first in precedence", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        const spend = yield* limits.acquire("cancel", 1)
+        yield* TestClock.adjust("10 seconds")
+        yield* limits.observe(spend, answered({ "x-mbx-used-weight-1m": "90" }))
+
+        const waits = yield* Effect.forEach(["cancel", "query", "submit", "refresh"] as const, (kind: Kind) =>
+          limits.waitMillis(kind, 5)
+        )
+
+        assert.deepStrictEqual(
+          waits.map((wait) => wait > 0),
+          [false, false, true, true]
+        )
+      })
+    )
+  )
+
+  it.effect("opens again at the exchange's full minute, and not a minute after it filled", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        const spend = yield* limits.acquire("query", 5)
+        yield* TestClock.adjust("50 seconds")
+        yield* limits.observe(spend, answered({ "x-mbx-used-weight-1m": "100" }))
+
+        const waiting = yield* Effect.forkChild(limits.acquire("cancel", 1))
+        yield* TestClock.adjust("9 seconds")
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+
+        yield* Fiber.join(waiting)
+      })
+    )
+  )
+
+  it.effect("follows the exchange's clock where ours differs", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* limits.align(30_000)
+        const spend = yield* limits.acquire("query", 5)
+        yield* limits.observe(spend, answered({ "x-mbx-used-weight-1m": "100" }))
+
+        assert.approximately(yield* limits.waitMillis("cancel", 1), 29_600, 1)
+      })
+    )
+  )
+
+  it.effect("counts what is in flight, so that requests side by side do not all fit", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        const held = yield* Effect.forEach([1, 2, 3, 4], () => limits.acquire("query", 20))
+        assert.isAbove(yield* limits.waitMillis("query", 20), 0)
+
+        yield* limits.giveBack(held[0]!)
+        yield* limits.giveBack(held[0]!)
+
+        assert.strictEqual(yield* limits.waitMillis("query", 20), 0)
+        assert.isAbove(yield* limits.waitMillis("query", 40), 0)
+      })
+    )
+  )
+
+  it.effect("takes a request that is heavier than its share when nobody else uses it", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* limits.waitMillis("refresh", 80), 0)
+      })
+    )
+  )
+
+  it.effect("is not fooled by an answer that another one overtook", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        const [first, second] = [yield* limits.acquire("query", 1), yield* limits.acquire("query", 1)]
+        yield* TestClock.adjust("10 seconds")
+        yield* limits.observe(second, answered({ "x-mbx-used-weight-1m": "99" }))
+
+        yield* limits.observe(first, answered({ "x-mbx-used-weight-1m": "20" }))
+
+        assert.isAbove(yield* limits.waitMillis("query", 1), 0)
+      })
+    )
+  )
+})
+
+describe("the count of unfilled orders", () => {
+  it.effect("stops new orders only, and falls when the exchange says so", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        const order = yield* limits.acquire("submit", 1)
+        const next = yield* limits.acquire("submit", 1)
+        yield* limits.observe(order, answered({ "x-mbx-order-count-10s": "5" }))
+        assert.isAbove(yield* limits.waitMillis("submit", 1), 0)
+        assert.strictEqual(yield* limits.waitMillis("query", 1), 0)
+
+        yield* limits.observe(next, answered({ "x-mbx-order-count-10s": "1" }))
+
+        assert.strictEqual(yield* limits.waitMillis("submit", 1), 0)
+      })
+    )
+  )
+})
+
+describe("a ban", () => {
+  const limited = (code: string) => new RateLimited({ code, retryAfterMillis: 30_000, exchangeMessage: "" })
+
+  it.effect("holds back everything until it is over", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* limits.obey(limited("-1003"))
+
+        const waiting = yield* Effect.forkChild(limits.acquire("cancel", 1))
+        yield* TestClock.adjust("29 seconds")
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+
+        yield* Fiber.join(waiting)
+      })
+    )
+  )
+
+  it.effect("of new orders leaves cancels and queries alone", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* limits.obey(limited("-1015"))
+
+        assert.strictEqual(yield* limits.waitMillis("submit", 1), 30_000)
+        assert.strictEqual(yield* limits.waitMillis("cancel", 1), 0)
+      })
+    )
+  )
+
+  it.effect("is not shortened by a shorter one", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* limits.obey(limited("-1003"))
+        yield* limits.obey(new RateLimited({ code: "-1003", retryAfterMillis: 1_000, exchangeMessage: "" }))
+
+        assert.strictEqual(yield* limits.waitMillis("query", 1), 30_000)
+      })
+    )
+  )
+})
