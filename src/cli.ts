@@ -29,26 +29,31 @@ const port = Flag.Int("port").pipe(
   Flag.withDescription("where it listens; 0 takes a free one")
 )
 
-const simulator = Command.make("simulate-exchange", {
-  port,
-  host: Flag.String("host").pipe(Flag.withDefault("127.0.0.1"), Flag.withDescription("loopback unless you say otherwise")),
-  seed: Flag.Int("seed").pipe(Flag.withDefault(7), Flag.withDescription("the same seed makes the same market")),
-  journal: Flag.String("journal").pipe(
-    Flag.optional,
-    Flag.withDescription("folder that keeps orders, trades and balances over restarts")
-  ),
-  latencyMillis: Flag.Int("latency-ms").pipe(
-    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60_000 }))),
-    Flag.withDefault(0),
-    Flag.withDescription("milliseconds that every answer takes longer")
-  ),
-  limits: Flag.Literals("limits", ["off", "real"]).pipe(
-    Flag.withDefault("off"),
-    Flag.withDescription("real: request and order limits are enforced")
-  )
-}, ({ journal, ...flags }) => simulateExchange({ ...flags, journal: Option.getOrUndefined(journal) })).pipe(
-  Command.withDescription("Run the exchange simulator alone")
-)
+const simulator = Command.make(
+  "simulate-exchange",
+  {
+    port,
+    host: Flag.String("host").pipe(
+      Flag.withDefault("127.0.0.1"),
+      Flag.withDescription("loopback unless you say otherwise")
+    ),
+    seed: Flag.Int("seed").pipe(Flag.withDefault(7), Flag.withDescription("the same seed makes the same market")),
+    journal: Flag.String("journal").pipe(
+      Flag.optional,
+      Flag.withDescription("folder that keeps orders, trades and balances over restarts")
+    ),
+    latencyMillis: Flag.Int("latency-ms").pipe(
+      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60_000 }))),
+      Flag.withDefault(0),
+      Flag.withDescription("milliseconds that every answer takes longer")
+    ),
+    limits: Flag.Literals("limits", ["off", "real"]).pipe(
+      Flag.withDefault("off"),
+      Flag.withDescription("real: request and order limits are enforced")
+    )
+  },
+  ({ journal, ...flags }) => simulateExchange({ ...flags, journal: Option.getOrUndefined(journal) })
+).pipe(Command.withDescription("Run the exchange simulator alone"))
 
 const nexus = Command.make("nexus").pipe(
   Command.withDescription("Order manager for Binance Spot"),
@@ -69,8 +74,11 @@ const teardown: Runtime.Teardown = (exit, onExit) => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return onExit(0)
   const error = Cause.squash(exit.cause)
   const mendable = !Cause.hasDies(exit.cause) && error instanceof Error
-  if (!(mendable && Runtime.getErrorReported(error) === false)) {
-    process.stderr.write(mendable ? `nexus: ${error.message}\n` : `nexus: a bug ended the program\n${Cause.pretty(exit.cause)}\n`)
+  // What the command line itself complains of, it has printed already.
+  if (!mendable || Runtime.getErrorReported(error)) {
+    process.stderr.write(
+      mendable ? `nexus: ${error.message}\n` : `nexus: a bug ended the program\n${Cause.pretty(exit.cause)}\n`
+    )
   }
   onExit(1)
 }

@@ -55,15 +55,18 @@ import { Store } from "./sql/Store.ts"
 import { Telemetry } from "./telemetry.ts"
 
 /** Where PostgreSQL is, real or embedded. */
-class Postgres extends Context.Service<Postgres, {
-  readonly serving: DatabaseAddress
-  readonly migrating: DatabaseAddress
-  /** For the banner: what a person should know of an embedded one; null: nothing. */
-  readonly note: string | null
-}>()("nexus/main/Postgres") {
+class Postgres extends Context.Service<
+  Postgres,
+  {
+    readonly serving: DatabaseAddress
+    readonly migrating: DatabaseAddress
+    /** For the banner: what a person should know of an embedded one; null: nothing. */
+    readonly note: string | null
+  }
+>()("nexus/main/Postgres") {
   static readonly layer = Layer.effect(
     Postgres,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { app, connections, database, parts } = yield* AppConfig
       if (parts.database === "server") return { ...connections, note: null }
       const { note, url } = yield* EmbeddedPostgres.make({
@@ -77,7 +80,7 @@ class Postgres extends Context.Service<Postgres, {
 }
 
 const migrated = Layer.effectDiscard(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { database, parts } = yield* AppConfig
     const { migrating, serving } = yield* Postgres
     yield* parts.database === "embedded" || database.migrate
@@ -87,7 +90,7 @@ const migrated = Layer.effectDiscard(
 )
 
 const pools = Layer.unwrap(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { database } = yield* AppConfig
     const { serving } = yield* Postgres
     return Database.layer({ address: serving, limits: database })
@@ -95,7 +98,7 @@ const pools = Layer.unwrap(
 )
 
 const log = Layer.unwrap(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { database, engine, parts } = yield* AppConfig
     const random = yield* SecureRandom.SecureRandom
     return Layer.mergeAll(
@@ -117,16 +120,19 @@ export const storage = Layer.mergeAll(
 ).pipe(Layer.provideMerge(pools), Layer.provide(migrated), Layer.provideMerge(Postgres.layer))
 
 /** Where the exchange is, and the keys of our account there. */
-export class ExchangeAddress extends Context.Service<ExchangeAddress, {
-  readonly baseUrl: string
-  readonly wsApiUrl: string
-  readonly apiKey: Redacted.Redacted
-  readonly apiSecret: Redacted.Redacted
-}>()("nexus/main/ExchangeAddress") {
+export class ExchangeAddress extends Context.Service<
+  ExchangeAddress,
+  {
+    readonly baseUrl: string
+    readonly wsApiUrl: string
+    readonly apiKey: Redacted.Redacted
+    readonly apiSecret: Redacted.Redacted
+  }
+>()("nexus/main/ExchangeAddress") {
   /** The embedded simulator where the configuration wants one, else what was given. */
   static readonly layer = Layer.effect(
     ExchangeAddress,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { app, binance, parts, simulator } = yield* AppConfig
       const { api_key, api_secret, base_url, ws_api_url } = binance.testnet
       if (!parts.exchangeEmbedded || !app.roles.includes("simulator")) {
@@ -153,7 +159,7 @@ export class ExchangeAddress extends Context.Service<ExchangeAddress, {
 
 /** The client of that exchange: REST and user stream over one budget, one circuit and one clock. */
 export const exchange = Layer.unwrap(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { binance } = yield* AppConfig
     const { apiKey, apiSecret, baseUrl, wsApiUrl } = yield* ExchangeAddress
     const { recv_window_ms: recvWindowMillis, timeout_ms: timeoutMillis } = binance.testnet
@@ -181,7 +187,7 @@ const kafkaOptions = Effect.map(AppConfig, ({ app, database, kafka }) => ({
 }))
 
 export const bus = Layer.unwrap(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { parts } = yield* AppConfig
     return parts.kafka === "embedded" ? EmbeddedBus.layer : KafkaBus.layer(yield* kafkaOptions)
   })
@@ -198,7 +204,7 @@ export const engine = Health.layer.pipe(
 
 /** In the order in which they start; they stop the other way round, so that nothing is sent that nobody relays. */
 export const roles = Layer.unwrap(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const wanted = new Set<Role>((yield* AppConfig).app.roles)
     return Layer.empty.pipe(
       Layer.provideMerge(wanted.has("executor") ? Executor.layer : Layer.empty),
@@ -212,7 +218,7 @@ export const roles = Layer.unwrap(
 /** Built last and closed first: not ready any more, then a while for load balancers to notice. */
 const draining = (lastSignal: () => string | null) =>
   Layer.effectDiscard(
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { http, parts } = yield* AppConfig
       const health = yield* Health
       yield* Effect.addFinalizer(() =>
@@ -230,11 +236,11 @@ const foundation = Layer.mergeAll(Telemetry.layer, SecureRandom.layerWebCrypto).
 
 /** Serves until a signal comes, the restart budget is spent, or the account proves to be another's. */
 export const serve = (lastSignal: () => string | null) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const supervisor = yield* Supervisor
     const check = yield* ExchangeCheck
     yield* Console.log(yield* banner)
-    yield* Effect.raceFirst(supervisor.giveUp, check.refused)
+    return yield* Effect.raceFirst(supervisor.giveUp, check.refused)
   }).pipe(
     Effect.provide(
       draining(lastSignal).pipe(
@@ -252,10 +258,11 @@ export const serve = (lastSignal: () => string | null) =>
 /** The listener, where this process has the role for it. */
 const served = Layer.unwrap(
   Effect.map(AppConfig, ({ app }) =>
-    app.roles.includes("api") ? Server.layer : Layer.succeed(ListeningAddress, { url: "", port: 0 }))
+    app.roles.includes("api") ? Server.layer : Layer.succeed(ListeningAddress, { url: "", port: 0 })
+  )
 )
 
-const banner = Effect.gen(function*() {
+const banner = Effect.gen(function* () {
   const { app, database, kafka, parts } = yield* AppConfig
   const { note } = yield* Postgres
   const { url } = yield* ListeningAddress
@@ -284,11 +291,13 @@ const banner = Effect.gen(function*() {
 })
 
 /** `nexus migrate`: says what was applied. */
-export const migrate = Effect.gen(function*() {
+export const migrate = Effect.gen(function* () {
   const { database } = yield* AppConfig
   const { migrating } = yield* Postgres
   const applied = yield* migrateDatabase({ address: migrating, lanes: database.lanes })
-  yield* Console.log(applied.length === 0 ? "the schema is up to date" : applied.map((file) => `applied ${file}`).join("\n"))
+  yield* Console.log(
+    applied.length === 0 ? "the schema is up to date" : applied.map((file) => `applied ${file}`).join("\n")
+  )
 }).pipe(Effect.provide(Postgres.layer.pipe(Layer.provideMerge(foundation))))
 
 class NoKafka extends Schema.TaggedError<NoKafka>()("NoKafka", {}) {
@@ -298,11 +307,13 @@ class NoKafka extends Schema.TaggedError<NoKafka>()("NoKafka", {}) {
 }
 
 /** `nexus topics`: needs Kafka alone. */
-export const topics = Effect.gen(function*() {
+export const topics = Effect.gen(function* () {
   const { parts } = yield* AppConfig
   if (parts.kafka === "embedded") return yield* new NoKafka({})
   const { created, existing } = yield* ensureTopics(yield* kafkaOptions)
-  yield* Console.log(created.length === 0 ? `the topics are right: ${existing.join(", ")}` : `created ${created.join(", ")}`)
+  yield* Console.log(
+    created.length === 0 ? `the topics are right: ${existing.join(", ")}` : `created ${created.join(", ")}`
+  )
 }).pipe(Effect.provide(foundation))
 
 class NotVerified extends Schema.TaggedError<NotVerified>()("NotVerified", { findings: Schema.Int }) {
@@ -312,7 +323,7 @@ class NotVerified extends Schema.TaggedError<NotVerified>()("NotVerified", { fin
 }
 
 /** `nexus verify`: fails when anything in the log is not as it was written. */
-export const verify = Effect.gen(function*() {
+export const verify = Effect.gen(function* () {
   const report = yield* (yield* Verify).verify
   yield* Console.log(reportText(report))
   if (!report.ok) return yield* new NotVerified({ findings: report.findingCount })
@@ -331,7 +342,7 @@ export const simulateExchange = (options: {
   readonly latencyMillis: number
   readonly limits: "off" | "real"
 }) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { apiKey, apiSecret } = yield* simulatorKeys
     const { url, wsApiUrl } = yield* makeSimulator({
       host: options.host,
@@ -345,5 +356,5 @@ export const simulateExchange = (options: {
       apiSecret: Redacted.value(apiSecret)
     })
     yield* Console.log(`SIMULATOR  REST ${url}   WebSocket API ${wsApiUrl}`)
-    yield* Effect.never
+    return yield* Effect.never
   }).pipe(Effect.scoped)

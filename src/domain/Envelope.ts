@@ -123,6 +123,8 @@ export const seal = (
 
 /** What "same body" means: equal after decoding and defaults. Stands on the stream head beside the events. */
 export const requestHashOf = (request: OrderRequest): string =>
-  createHash("sha256").update(canonicalJson(encodeRequest(request))).digest("hex")
+  createHash("sha256")
+    .update(canonicalJson(encodeRequest(request)))
+    .digest("hex")
 
 const encodeRequest = Schema.encodeSync(OrderRequest)

@@ -94,7 +94,11 @@ export const OrderEvent = Schema.TaggedUnion({
   CancelRequested: { reason: Schema.String },
   /** The exchange will not cancel this order; it stands, or ended in another way. */
   CancelRefused: { code: Schema.String, message: Schema.String },
-  OrderCancelled: { reason: Schema.String, executedQuantity: DecimalText, source: Schema.Literals(["local", "answer", "query", "stream"]) },
+  OrderCancelled: {
+    reason: Schema.String,
+    executedQuantity: DecimalText,
+    source: Schema.Literals(["local", "answer", "query", "stream"])
+  },
   /** The exchange ended the order by itself. Failed if nothing was executed, else cancelled. */
   OrderExpired: { exchangeStatus: Schema.String, reason: Schema.String, executedQuantity: DecimalText, source: Source },
   OrderFailed: { code: Schema.String, message: Schema.String },
@@ -133,7 +137,9 @@ const decodeEvent = Schema.decodeUnknownResult(DomainEvent)
 const encodeEvent = Schema.encodeSync(DomainEvent)
 
 /** The event as the log stores it: type and JSON data apart. */
-export const encode = (event: DomainEvent): { readonly type: EventType; readonly data: Readonly<Record<string, unknown>> } => {
+export const encode = (
+  event: DomainEvent
+): { readonly type: EventType; readonly data: Readonly<Record<string, unknown>> } => {
   const { _tag, ...data } = encodeEvent(event)
   return { type: _tag, data }
 }
@@ -146,11 +152,7 @@ export class UnreadableEvent extends Schema.TaggedError<UnreadableEvent>()("Unre
 }) {}
 
 /** Reads a stored event of any schema version that this release knows. */
-export const decode = (
-  type: string,
-  version: number,
-  data: unknown
-): Result.Result<DomainEvent, UnreadableEvent> => {
+export const decode = (type: string, version: number, data: unknown): Result.Result<DomainEvent, UnreadableEvent> => {
   if (version !== schemaVersion || typeof data !== "object" || data === null) {
     return Result.fail(new UnreadableEvent({ type, schemaVersion: version, detail: "unknown schema version" }))
   }
@@ -161,7 +163,9 @@ export const decode = (
 }
 
 const describe = (issue: SchemaIssue.Issue): string =>
-  SchemaIssue.makeFormatterStandardSchemaV1()(issue).issues.map((one) => one.message).join("; ")
+  SchemaIssue.makeFormatterStandardSchemaV1()(issue)
+    .issues.map((one) => one.message)
+    .join("; ")
 
 export const isOrderEvent = (event: DomainEvent): event is OrderEvent =>
   event._tag !== "StoreOpened" && event._tag !== "ReconciliationReported" && event._tag !== "ExchangeReset"

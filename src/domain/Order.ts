@@ -111,8 +111,8 @@ export const averagePrice = (order: Order): Decimal.Decimal | null =>
   Decimal.isZero(order.filledQuantity) ? null : Decimal.divide(order.filledQuote, order.filledQuantity, 16)
 
 export const fillsInOrder = (order: Order): ReadonlyArray<Fill> =>
-  Array.from(HashMap.values(order.fills)).sort((a, b) =>
-    a.at - b.at || a.tradeId.length - b.tradeId.length || (a.tradeId < b.tradeId ? -1 : 1)
+  Array.from(HashMap.values(order.fills)).sort(
+    (a, b) => a.at - b.at || a.tradeId.length - b.tradeId.length || (a.tradeId < b.tradeId ? -1 : 1)
   )
 
 /** Applies one event that happened at `at`. */
@@ -191,7 +191,12 @@ const apply = (order: Order, event: OrderEvent, at: EpochMillis): Order => {
     case "CancelRefused":
       return { ...order, cancelRefused: true, reason: { code: event.code, message: event.message } }
     case "OrderCancelled":
-      return { ...order, status: "CANCELLED", certainty: "CONFIRMED", reason: { code: "CANCELLED", message: event.reason } }
+      return {
+        ...order,
+        status: "CANCELLED",
+        certainty: "CONFIRMED",
+        reason: { code: "CANCELLED", message: event.reason }
+      }
     case "OrderExpired":
       return {
         ...order,
@@ -200,7 +205,12 @@ const apply = (order: Order, event: OrderEvent, at: EpochMillis): Order => {
         reason: { code: event.reason, message: `the exchange ended the order: ${event.exchangeStatus}` }
       }
     case "OrderFailed":
-      return { ...order, status: "FAILED", certainty: "CONFIRMED", reason: { code: event.code, message: event.message } }
+      return {
+        ...order,
+        status: "FAILED",
+        certainty: "CONFIRMED",
+        reason: { code: event.code, message: event.message }
+      }
     case "OrderParked":
       return { ...order, parked: true }
     case "OrderUnparked":
@@ -227,7 +237,11 @@ const settled = (order: Order, state: AttemptState): Order => ({
 })
 
 // An order that was found at the exchange without an attempt in this log was sent before the log was restored.
-const accepted = (attempt: Attempt | null, event: typeof OrderEvent.cases.SubmissionAccepted.Type, at: EpochMillis): Attempt => ({
+const accepted = (
+  attempt: Attempt | null,
+  event: typeof OrderEvent.cases.SubmissionAccepted.Type,
+  at: EpochMillis
+): Attempt => ({
   ...(attempt ?? { number: event.attempt, timestamp: event.transactTime, recvWindowMillis: 0, startedAt: at }),
   state: "ACCEPTED"
 })

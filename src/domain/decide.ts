@@ -51,9 +51,7 @@ export const decide = (order: Order, command: Command): Decision => {
           : [cases.OrderParked.make({ reason: command.reason, record: command.record })]
       )
     case "UnparkOrder":
-      return Result.succeed(
-        order.parked ? [cases.OrderUnparked.make({ by: command.by, reason: command.reason })] : []
-      )
+      return Result.succeed(order.parked ? [cases.OrderUnparked.make({ by: command.by, reason: command.reason })] : [])
     case "ResolveOrder":
       return resolve(order, command)
   }

@@ -70,9 +70,7 @@ export const lifeFaults = (
 const eventFaults = (order: Order, event: OrderEvent): ReadonlyArray<string> => {
   switch (event._tag) {
     case "OrderFilled":
-      return HashMap.has(order.fills, event.tradeId)
-        ? [`trade ${event.tradeId} is booked twice`]
-        : []
+      return HashMap.has(order.fills, event.tradeId) ? [`trade ${event.tradeId} is booked twice`] : []
     case "SubmissionStarted":
       return event.attempt === (order.attempt?.number ?? 0) + 1
         ? []
@@ -82,7 +80,9 @@ const eventFaults = (order: Order, event: OrderEvent): ReadonlyArray<string> => 
       return sumFaults(order, event.executedQuantity)
     case "OrderCancelled":
       return event.source === "local"
-        ? phaseOf(order) === "PENDING" ? [] : ["cancelled without asking the exchange although an attempt lives"]
+        ? phaseOf(order) === "PENDING"
+          ? []
+          : ["cancelled without asking the exchange although an attempt lives"]
         : sumFaults(order, event.executedQuantity)
     default:
       return []
@@ -101,11 +101,16 @@ export const orderFaults = (order: Order): ReadonlyArray<string> => {
   if (quantity !== null && Decimal.isGreater(order.filledQuantity, quantity)) {
     faults.push(`filled ${Decimal.format(order.filledQuantity)} of ${Decimal.format(quantity)}`)
   }
-  if (order.status === "COMPLETED" && quantity !== null && order.reason?.code !== "OPERATOR" &&
-    !Decimal.equals(order.filledQuantity, quantity)) {
+  if (
+    order.status === "COMPLETED" &&
+    quantity !== null &&
+    order.reason?.code !== "OPERATOR" &&
+    !Decimal.equals(order.filledQuantity, quantity)
+  ) {
     faults.push(`completed with ${Decimal.format(order.filledQuantity)} of ${Decimal.format(quantity)}`)
   }
-  if (order.status === "PENDING" && order.cancelRequested) faults.push("a cancel is wanted, yet the order waits to be sent")
+  if (order.status === "PENDING" && order.cancelRequested)
+    faults.push("a cancel is wanted, yet the order waits to be sent")
   return faults
 }
 

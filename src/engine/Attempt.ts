@@ -19,13 +19,16 @@ import { Settlement } from "./Settlement.ts"
 const permitWaitMillis = 5_000
 const backoffMaxMillis = 30_000
 
-export class Attempt extends Context.Service<Attempt, {
-  /** Makes one attempt if the order is due; else does nothing. Once begun it is not interrupted. */
-  readonly make: (orderId: OrderId) => Effect.Effect<void>
-}>()("nexus/engine/Attempt") {
+export class Attempt extends Context.Service<
+  Attempt,
+  {
+    /** Makes one attempt if the order is due; else does nothing. Once begun it is not interrupted. */
+    readonly make: (orderId: OrderId) => Effect.Effect<void>
+  }
+>()("nexus/engine/Attempt") {
   static readonly layer = Layer.effect(
     Attempt,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { binance, execution } = yield* AppConfig
       const client = yield* BinanceClient
       const engine = yield* Engine
@@ -33,14 +36,16 @@ export class Attempt extends Context.Service<Attempt, {
       const settlement = yield* Settlement
       const recvWindowMillis = binance.testnet.recv_window_ms
 
-      const submit = Effect.fnUntraced(function*(orderId: OrderId, permit: Permit) {
+      const submit = Effect.fnUntraced(function* (orderId: OrderId, permit: Permit) {
         const begun = yield* Clock.currentTimeMillis
-        const told = yield* Effect.result(engine.tell(orderId, {
-          _tag: "StartSubmission",
-          at: begun,
-          timestamp: yield* serverTime.now,
-          recvWindowMillis
-        }))
+        const told = yield* Effect.result(
+          engine.tell(orderId, {
+            _tag: "StartSubmission",
+            at: begun,
+            timestamp: yield* serverTime.now,
+            recvWindowMillis
+          })
+        )
         const started = Result.isSuccess(told)
           ? told.success.events.find((event) => event._tag === "SubmissionStarted")
           : undefined
@@ -76,7 +81,7 @@ export class Attempt extends Context.Service<Attempt, {
       const record = (orderId: OrderId, command: Command) =>
         Effect.catch(Effect.asVoid(engine.tell(orderId, command)), logRejection(orderId))
 
-      const make = Effect.fn("Attempt.make")(function*(orderId: OrderId) {
+      const make = Effect.fn("Attempt.make")(function* (orderId: OrderId) {
         const found = yield* Effect.result(engine.read(orderId))
         // The store is away, or the order cannot be read: the due-scan comes back to it.
         if (Result.isFailure(found) || found.success === null) return
@@ -86,10 +91,8 @@ export class Attempt extends Context.Service<Attempt, {
         if (now >= order.staleAt) return yield* record(orderId, { _tag: "ExpireStale", at: now })
         if (order.parked || now < order.nextAttemptAt) return
         yield* Effect.uninterruptibleMask((restore) =>
-          Effect.gen(function*() {
-            const permit = yield* Effect.result(
-              restore(Effect.timeoutOption(client.readyToSubmit, permitWaitMillis))
-            )
+          Effect.gen(function* () {
+            const permit = yield* Effect.result(restore(Effect.timeoutOption(client.readyToSubmit, permitWaitMillis)))
             if (Result.isFailure(permit) || permit.success._tag === "None") return
             yield* submit(orderId, permit.success.value)
           })

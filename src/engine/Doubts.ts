@@ -42,13 +42,16 @@ interface Waiting {
   readonly pause: number
 }
 
-export class Doubts extends Context.Service<Doubts, {
-  /** One look at every attempt in doubt that started before this moment; how many there were. */
-  readonly settle: (startedBefore: EpochMillis) => Effect.Effect<number, Failure>
-}>()("nexus/engine/Doubts") {
+export class Doubts extends Context.Service<
+  Doubts,
+  {
+    /** One look at every attempt in doubt that started before this moment; how many there were. */
+    readonly settle: (startedBefore: EpochMillis) => Effect.Effect<number, Failure>
+  }
+>()("nexus/engine/Doubts") {
   static readonly layer = Layer.effect(
     Doubts,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { margins } = yield* AppConfig
       const blotter = yield* Blotter
       const client = yield* BinanceClient
@@ -59,7 +62,7 @@ export class Doubts extends Context.Service<Doubts, {
       // When each order is asked about again; owned by the one caller of `settle`.
       let waiting = new Map<OrderId, Waiting>()
 
-      const allInDoubt = Effect.fnUntraced(function*(startedBefore: EpochMillis) {
+      const allInDoubt = Effect.fnUntraced(function* (startedBefore: EpochMillis) {
         const found: Array<BlotterRow> = []
         let after: string | null = null
         for (let page = 0; page < pages; page++) {
@@ -84,7 +87,7 @@ export class Doubts extends Context.Service<Doubts, {
       const adopt = (row: BlotterRow, found: FoundOrder) => settlement.record(row.orderId, found.report)
 
       // P5: what the symbol's lists say. Every order of ours that any of them shows is in `found`.
-      const survey = Effect.fnUntraced(function*(symbol: string, since: EpochMillis) {
+      const survey = Effect.fnUntraced(function* (symbol: string, since: EpochMillis) {
         const found = new Map<string, FoundOrder>()
         const asked: Array<Question> = ["order"]
         const known = new Set<string>()
@@ -100,7 +103,11 @@ export class Doubts extends Context.Service<Doubts, {
         let page = yield* client.allOrders({ symbol, startTime: since, limit: listSize })
         keep(page)
         for (let list = 1; page.length === listSize && list < lists; list++) {
-          page = yield* client.allOrders({ symbol, orderId: next(page.at(-1)!.report.exchangeOrderId), limit: listSize })
+          page = yield* client.allOrders({
+            symbol,
+            orderId: next(page.at(-1)!.report.exchangeOrderId),
+            limit: listSize
+          })
           keep(page)
         }
         if (page.length < listSize) asked.push("allOrders")
@@ -119,10 +126,12 @@ export class Doubts extends Context.Service<Doubts, {
         return { found, asked }
       })
 
-      const settleSymbol = Effect.fnUntraced(function*(symbol: string, rows: ReadonlyArray<BlotterRow>) {
+      const settleSymbol = Effect.fnUntraced(function* (symbol: string, rows: ReadonlyArray<BlotterRow>) {
         // Before the first question, at the pessimistic end of our estimate.
         const askedAt = (yield* serverTime.pessimisticNow) - clockMarginMillis
-        const answers = yield* Effect.forEach(rows, (row) => Effect.map(ask(row), (found) => ({ row, found })), { concurrency })
+        const answers = yield* Effect.forEach(rows, (row) => Effect.map(ask(row), (found) => ({ row, found })), {
+          concurrency
+        })
         const open = answers.filter(({ found, row }) => !found && row.attempt !== null)
         const ripe = open.filter(({ row }) => askedAt > conclusiveAt({ ...row.attempt! }, limits))
         if (ripe.length === 0) return
@@ -143,7 +152,7 @@ export class Doubts extends Context.Service<Doubts, {
         }
       })
 
-      const settle = Effect.fn("Doubts.settle")(function*(startedBefore: EpochMillis) {
+      const settle = Effect.fn("Doubts.settle")(function* (startedBefore: EpochMillis) {
         const rows = yield* allInDoubt(startedBefore)
         const now = yield* Clock.currentTimeMillis
         const due = rows.filter((row) => (waiting.get(row.orderId)?.notBefore ?? 0) <= now)

@@ -9,7 +9,20 @@
  *
  * Promises INV-1 (success means durable) and INV-2 (one OrderPlaced per id).
  */
-import { Clock, Context, Deferred, Effect, FiberSet, HashSet, Latch, Layer, Random, Result, Schema, Semaphore } from "effect"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  FiberSet,
+  HashSet,
+  Latch,
+  Layer,
+  Random,
+  Result,
+  Schema,
+  Semaphore
+} from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { AppConfig } from "../config.ts"
 import type { Command } from "../domain/Command.ts"
@@ -76,35 +89,39 @@ const laneFullPauseMillis = 5
 const loadPauseMillis = 50
 const loadPauseMaxMillis = 2_000
 
-export class Engine extends Context.Service<Engine, {
-  /** Durable when it succeeds. The same id and body again is answered from the log. */
-  readonly place: (input: {
-    readonly orderId: OrderId
-    readonly request: OrderRequest
-    readonly traceParent: string | null
-  }) => Effect.Effect<
-    { readonly order: OrderStream; readonly replayed: boolean },
-    Busy | NotConfirmed | InstrumentsUnknown | FilterDenied | Rejection
-  >
-  /** Cancelled at once while no attempt lives; else the wish is durable and goes to the exchange. */
-  readonly cancel: (input: { readonly orderId: OrderId; readonly traceParent: string | null }) => Effect.Effect<
-    { readonly order: OrderStream; readonly outcome: "cancelled" | "already_cancelled" | "requested" },
-    Busy | NotConfirmed | Rejection
-  >
-  /** For the engine's own parts: waits in the mailbox and for the store, however long that takes. */
-  readonly tell: (orderId: OrderId, command: Command) => Effect.Effect<Told, Rejection>
-  /** The order as this process last saw it, or from the log; null if there is none. */
-  readonly read: (orderId: OrderId) => Effect.Effect<OrderStream | null, StoreUnavailable | Rejection>
-  /** Appends to the account's stream; waits for the store. */
-  readonly recordAccount: (
-    decideOn: (version: number) => AccountEvent | null
-  ) => Effect.Effect<void>
-  /** For metrics: orders with a copy in memory, and letters that wait. */
-  readonly load: Effect.Effect<{ readonly cached: number; readonly waiting: number }>
-}>()("nexus/engine/Engine") {
+export class Engine extends Context.Service<
+  Engine,
+  {
+    /** Durable when it succeeds. The same id and body again is answered from the log. */
+    readonly place: (input: {
+      readonly orderId: OrderId
+      readonly request: OrderRequest
+      readonly traceParent: string | null
+    }) => Effect.Effect<
+      { readonly order: OrderStream; readonly replayed: boolean },
+      Busy | NotConfirmed | InstrumentsUnknown | FilterDenied | Rejection
+    >
+    /** Cancelled at once while no attempt lives; else the wish is durable and goes to the exchange. */
+    readonly cancel: (input: {
+      readonly orderId: OrderId
+      readonly traceParent: string | null
+    }) => Effect.Effect<
+      { readonly order: OrderStream; readonly outcome: "cancelled" | "already_cancelled" | "requested" },
+      Busy | NotConfirmed | Rejection
+    >
+    /** For the engine's own parts: waits in the mailbox and for the store, however long that takes. */
+    readonly tell: (orderId: OrderId, command: Command) => Effect.Effect<Told, Rejection>
+    /** The order as this process last saw it, or from the log; null if there is none. */
+    readonly read: (orderId: OrderId) => Effect.Effect<OrderStream | null, StoreUnavailable | Rejection>
+    /** Appends to the account's stream; waits for the store. */
+    readonly recordAccount: (decideOn: (version: number) => AccountEvent | null) => Effect.Effect<void>
+    /** For metrics: orders with a copy in memory, and letters that wait. */
+    readonly load: Effect.Effect<{ readonly cached: number; readonly waiting: number }>
+  }
+>()("nexus/engine/Engine") {
   static readonly layer = Layer.effect(
     Engine,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { engine: limits, execution } = yield* AppConfig
       const store = yield* EventStore
       const { storeId } = yield* Store
@@ -157,7 +174,7 @@ export class Engine extends Context.Service<Engine, {
       }
 
       // Ends when no letter is left; the next offer starts another.
-      const empty = Effect.fnUntraced(function*(mailbox: Mailbox) {
+      const empty = Effect.fnUntraced(function* (mailbox: Mailbox) {
         while (mailbox.letters.length > 0) {
           const letter = mailbox.letters.shift()!
           waiting -= 1
@@ -168,7 +185,7 @@ export class Engine extends Context.Service<Engine, {
         mailbox.running = false
       })
 
-      const handle = Effect.fnUntraced(function*(mailbox: Mailbox, { command, deadline, provenance }: Letter) {
+      const handle = Effect.fnUntraced(function* (mailbox: Mailbox, { command, deadline, provenance }: Letter) {
         const { orderId } = mailbox
         const { commandId } = provenance
         for (let round = 0; ; round++) {
@@ -200,16 +217,18 @@ export class Engine extends Context.Service<Engine, {
             (index) => `${commandId}/${index}`
           )
           const requestHash = stream.version === 0 && after.request !== null ? requestHashOf(after.request) : null
-          const appended = yield* Effect.result(store.append({
-            streamId: orderId,
-            expected: stream.version,
-            commandId: commandId,
-            events: sealed,
-            previousHash: stream.headHash,
-            requestHash,
-            order: { before: stream.order, after },
-            priority: deadline === null ? "engine" : "intake"
-          }))
+          const appended = yield* Effect.result(
+            store.append({
+              streamId: orderId,
+              expected: stream.version,
+              commandId: commandId,
+              events: sealed,
+              previousHash: stream.headHash,
+              requestHash,
+              order: { before: stream.order, after },
+              priority: deadline === null ? "engine" : "intake"
+            })
+          )
           if (Result.isSuccess(appended)) {
             const next: OrderStream = {
               order: after,
@@ -237,7 +256,7 @@ export class Engine extends Context.Service<Engine, {
         }
       })
 
-      const loadPatiently = Effect.fnUntraced(function*(streamId: StreamId, deadline: EpochMillis | null) {
+      const loadPatiently = Effect.fnUntraced(function* (streamId: StreamId, deadline: EpochMillis | null) {
         for (let pause = loadPauseMillis; ; pause = Math.min(pause * 2, loadPauseMaxMillis)) {
           const loaded = yield* Effect.result(store.load(streamId))
           if (Result.isSuccess(loaded)) return yield* Effect.fromResult(fold(loaded.success))
@@ -246,7 +265,11 @@ export class Engine extends Context.Service<Engine, {
         }
       })
 
-      const isAtHead = Effect.fnUntraced(function*(orderId: OrderId, stream: OrderStream, deadline: EpochMillis | null) {
+      const isAtHead = Effect.fnUntraced(function* (
+        orderId: OrderId,
+        stream: OrderStream,
+        deadline: EpochMillis | null
+      ) {
         for (let pause = loadPauseMillis; ; pause = Math.min(pause * 2, loadPauseMaxMillis)) {
           const head = yield* Effect.result(store.head(orderId))
           if (Result.isSuccess(head)) {
@@ -258,7 +281,7 @@ export class Engine extends Context.Service<Engine, {
       })
 
       // From outside: a full mailbox is told at once, and the caller leaves at the deadline.
-      const ask = Effect.fnUntraced(function*(orderId: OrderId, command: Command, traceParent: string | null) {
+      const ask = Effect.fnUntraced(function* (orderId: OrderId, command: Command, traceParent: string | null) {
         const reply = Deferred.makeUnsafe<Told, Rejection | NotConfirmed | Busy>()
         const taken = offer(mailboxOf(orderId), {
           command,
@@ -272,7 +295,7 @@ export class Engine extends Context.Service<Engine, {
         )
       })
 
-      const tell = Effect.fnUntraced(function*(orderId: OrderId, command: Command) {
+      const tell = Effect.fnUntraced(function* (orderId: OrderId, command: Command) {
         const letter: Letter = {
           command,
           provenance: provenanceOf("engine", null, yield* random.uuidV4()),
@@ -290,7 +313,7 @@ export class Engine extends Context.Service<Engine, {
         )
       })
 
-      const place = Effect.fnUntraced(function*(input: {
+      const place = Effect.fnUntraced(function* (input: {
         readonly orderId: OrderId
         readonly request: OrderRequest
         readonly traceParent: string | null
@@ -307,19 +330,26 @@ export class Engine extends Context.Service<Engine, {
             return yield* snapshot === null ? new InstrumentsUnknown({}) : new FilterDenied({ violations })
           }
         }
-        const told = yield* ask(orderId, {
-          _tag: "PlaceOrder",
-          at: now,
-          request,
-          clientOrderId: clientOrderIdOf(storeId, orderId),
-          instrumentVersion: snapshot?.version ?? 0,
-          staleAt: request.validUntil ?? now + execution.max_age_ms,
-          denial: null
-        }, traceParent)
+        const told = yield* ask(
+          orderId,
+          {
+            _tag: "PlaceOrder",
+            at: now,
+            request,
+            clientOrderId: clientOrderIdOf(storeId, orderId),
+            instrumentVersion: snapshot?.version ?? 0,
+            staleAt: request.validUntil ?? now + execution.max_age_ms,
+            denial: null
+          },
+          traceParent
+        )
         return { order: told.stream, replayed: told.events.length === 0 }
       })
 
-      const cancel = Effect.fnUntraced(function*(input: { readonly orderId: OrderId; readonly traceParent: string | null }) {
+      const cancel = Effect.fnUntraced(function* (input: {
+        readonly orderId: OrderId
+        readonly traceParent: string | null
+      }) {
         const at = yield* Clock.currentTimeMillis
         const told = yield* ask(
           input.orderId,
@@ -327,18 +357,22 @@ export class Engine extends Context.Service<Engine, {
           input.traceParent
         )
         const ended = told.stream.order.status === "CANCELLED"
-        const outcome = !ended ? "requested" as const : told.events.length > 0 ? "cancelled" as const : "already_cancelled" as const
+        const outcome = !ended
+          ? ("requested" as const)
+          : told.events.length > 0
+            ? ("cancelled" as const)
+            : ("already_cancelled" as const)
         return { order: told.stream, outcome }
       })
 
-      const read = Effect.fnUntraced(function*(orderId: OrderId) {
+      const read = Effect.fnUntraced(function* (orderId: OrderId) {
         const cached = mailboxes.get(orderId)?.current
         const stream = cached ?? (yield* Effect.fromResult(fold(yield* store.load(orderId))))
         return stream.version === 0 ? null : stream
       })
 
       const recordAccount = (decideOn: (version: number) => AccountEvent | null) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           while (true) {
             const head = yield* store.head(accountStream).pipe(
               Effect.tapError(() => Effect.sleep(loadPauseMaxMillis)),
@@ -354,16 +388,18 @@ export class Engine extends Context.Service<Engine, {
               yield* Clock.currentTimeMillis,
               (index) => `${commandId}/${index}`
             )
-            const appended = yield* Effect.result(store.append({
-              streamId: accountStream,
-              expected: head?.version ?? 0,
-              commandId,
-              events: sealed,
-              previousHash: head?.hash ?? "",
-              requestHash: null,
-              order: null,
-              priority: "engine"
-            }))
+            const appended = yield* Effect.result(
+              store.append({
+                streamId: accountStream,
+                expected: head?.version ?? 0,
+                commandId,
+                events: sealed,
+                previousHash: head?.hash ?? "",
+                requestHash: null,
+                order: null,
+                priority: "engine"
+              })
+            )
             if (Result.isSuccess(appended)) return
             if (appended.failure._tag === "Unstorable") return yield* Effect.die(appended.failure)
             yield* Effect.sleep(laneFullPauseMillis)
@@ -386,7 +422,7 @@ export class Engine extends Context.Service<Engine, {
 const isMonotone = (command: Command): boolean => command._tag === "RecordReport"
 
 const fold = (loaded: { readonly events: ReadonlyArray<StoredEvent>; readonly requestHash: string }) =>
-  Result.gen(function*() {
+  Result.gen(function* () {
     let stream = emptyStream
     for (const stored of loaded.events) {
       const event = yield* Result.mapError(

@@ -19,16 +19,19 @@ const resyncMillis = 60_000
 const loopName = "exchange-check"
 const talking: ReadonlySet<Role> = new Set<Role>(["executor", "reports", "reconciler"])
 
-export class ExchangeCheck extends Context.Service<ExchangeCheck, {
-  /** Completes once the exchange was seen and is the right one. */
-  readonly passed: Effect.Effect<void>
-  readonly hasPassed: Effect.Effect<boolean>
-  /** Fails when the account is another one than the store's; never succeeds. */
-  readonly refused: Effect.Effect<never, StoreBelongsElsewhere>
-}>()("nexus/engine/ExchangeCheck") {
+export class ExchangeCheck extends Context.Service<
+  ExchangeCheck,
+  {
+    /** Completes once the exchange was seen and is the right one. */
+    readonly passed: Effect.Effect<void>
+    readonly hasPassed: Effect.Effect<boolean>
+    /** Fails when the account is another one than the store's; never succeeds. */
+    readonly refused: Effect.Effect<never, StoreBelongsElsewhere>
+  }
+>()("nexus/engine/ExchangeCheck") {
   static readonly layer = Layer.effect(
     ExchangeCheck,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { roles } = (yield* AppConfig).app
       const client = yield* BinanceClient
       const engine = yield* Engine
@@ -38,7 +41,7 @@ export class ExchangeCheck extends Context.Service<ExchangeCheck, {
       const passed = yield* Deferred.make<void>()
       const refused = yield* Deferred.make<never, StoreBelongsElsewhere>()
 
-      const check = Effect.gen(function*() {
+      const check = Effect.gen(function* () {
         yield* supervisor.beat(loopName)
         yield* serverTime.sync
         const { uid } = yield* client.account
@@ -56,7 +59,7 @@ export class ExchangeCheck extends Context.Service<ExchangeCheck, {
         yield* Deferred.succeed(passed, undefined)
       })
 
-      const keepMeasured = Effect.gen(function*() {
+      const keepMeasured = Effect.gen(function* () {
         if (!(yield* Deferred.isDone(passed))) yield* check
         while (true) {
           yield* Effect.sleep(resyncMillis)

@@ -32,7 +32,7 @@ interface News {
 }
 
 export const layer = Layer.effectDiscard(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const blotter = yield* Blotter
     const check = yield* ExchangeCheck
     const openOrders = yield* OpenOrders
@@ -42,7 +42,7 @@ export const layer = Layer.effectDiscard(
     const supervisor = yield* Supervisor
 
     const run = Effect.scoped(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* check.passed
         // One entry per order of the exchange, however much news it has. Owned by this run.
         const pending = new Map<string, News>()
@@ -70,7 +70,7 @@ export const layer = Layer.effectDiscard(
           })
 
         const book = (name: string) =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             while (true) {
               const key = yield* Queue.take(queue)
               yield* supervisor.beat(name)
@@ -89,12 +89,11 @@ export const layer = Layer.effectDiscard(
           })
 
         const bookOne = (orderId: OrderId, report: ExchangeReport) =>
-          Effect.catch(
-            Effect.asVoid(settlement.record(orderId, report)),
-            (rejection) => Effect.logWarning("news of an order was rejected", { orderId }, rejection)
+          Effect.catch(Effect.asVoid(settlement.record(orderId, report)), (rejection) =>
+            Effect.logWarning("news of an order was rejected", { orderId }, rejection)
           )
 
-        const repairGaps = Effect.gen(function*() {
+        const repairGaps = Effect.gen(function* () {
           while (true) {
             yield* Queue.take(gaps)
             yield* supervisor.beat("user-stream/gaps")

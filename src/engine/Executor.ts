@@ -31,7 +31,7 @@ const scanPages = 16
 const messageConcurrency = 4
 
 export const layer = Layer.effectDiscard(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { execution, kafka, leases } = yield* AppConfig
     const attempts = yield* Attempt
     const blotter = yield* Blotter
@@ -64,7 +64,7 @@ export const layer = Layer.effectDiscard(
       })
 
     const onPoison = (record: Delivered, cause: Cause.Cause<never>) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* Effect.logError("a message could not be handled", { lane: record.lane, offset: record.offset }, cause)
         yield* Effect.catch(
           engine.tell(OrderId.make(subjectOf(record)), {
@@ -78,23 +78,28 @@ export const layer = Layer.effectDiscard(
       })
 
     const work = (name: string) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* check.passed
         while (true) {
           const orderId = yield* Queue.take(queue)
           yield* supervisor.beat(name)
-          yield* Effect.ensuring(attempts.make(orderId), Effect.sync(() => ready.delete(orderId)))
+          yield* Effect.ensuring(
+            attempts.make(orderId),
+            Effect.sync(() => ready.delete(orderId))
+          )
         }
       })
 
     // Each executor scans only the lanes that hashing over the live executors gives it.
-    const myLanes = Effect.gen(function*() {
+    const myLanes = Effect.gen(function* () {
       const live = yield* replicas.live("executor", leases.ttl_ms)
       const executors = Array.from(new Set([...live, ownership.me]))
-      return Array.from({ length: lanes }, (_, lane) => lane).filter((lane) => winnerOf(lane, executors) === ownership.me)
+      return Array.from({ length: lanes }, (_, lane) => lane).filter(
+        (lane) => winnerOf(lane, executors) === ownership.me
+      )
     })
 
-    const scan = Effect.gen(function*() {
+    const scan = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const mine = yield* myLanes
       let after: DueKey | null = null
@@ -109,9 +114,8 @@ export const layer = Layer.effectDiscard(
         for (const { orderId, staleAt } of rows) {
           // Needs no permit: what is too old ends here also while the exchange is stopped.
           if (now >= staleAt && !ready.has(orderId)) {
-            yield* Effect.catch(
-              engine.tell(orderId, { _tag: "ExpireStale", at: now }),
-              (rejection) => Effect.logWarning("a stale order could not be ended", rejection)
+            yield* Effect.catch(engine.tell(orderId, { _tag: "ExpireStale", at: now }), (rejection) =>
+              Effect.logWarning("a stale order could not be ended", rejection)
             )
           } else makeReady(orderId)
         }
@@ -120,7 +124,7 @@ export const layer = Layer.effectDiscard(
       }
     })
 
-    const dueScan = Effect.gen(function*() {
+    const dueScan = Effect.gen(function* () {
       while (true) {
         yield* supervisor.beat("executor/due-scan")
         yield* scan
@@ -128,7 +132,7 @@ export const layer = Layer.effectDiscard(
       }
     })
 
-    const deliverCancel = Effect.fn("Executor.deliverCancel")(function*(orderId: OrderId) {
+    const deliverCancel = Effect.fn("Executor.deliverCancel")(function* (orderId: OrderId) {
       const stream = yield* engine.read(orderId)
       if (stream === null || !isOpen(stream.order)) return
       const { cancelRefused, cancelRequested, clientOrderId, exchangeOrderId, request } = stream.order
@@ -144,7 +148,7 @@ export const layer = Layer.effectDiscard(
         Effect.catchIf(
           (error) => error._tag === "BinanceError" && error.reason._tag === "Refused" && !error.reason.repeatable,
           (error) =>
-            Effect.gen(function*() {
+            Effect.gen(function* () {
               const reason = error._tag === "BinanceError" && error.reason._tag === "Refused" ? error.reason : null
               yield* engine.tell(orderId, {
                 _tag: "RecordCancelRefusal",
@@ -158,15 +162,14 @@ export const layer = Layer.effectDiscard(
     })
 
     const cancels = (name: string) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* check.passed
         while (true) {
           const orderId = yield* settlement.takeCancel
           yield* supervisor.beat(name)
           // Whatever stopped it, the request stands in the log and the sweep brings it back.
-          yield* Effect.catch(
-            deliverCancel(orderId),
-            (error) => Effect.logWarning("a cancel could not be delivered yet", { orderId }, error)
+          yield* Effect.catch(deliverCancel(orderId), (error) =>
+            Effect.logWarning("a cancel could not be delivered yet", { orderId }, error)
           )
         }
       })

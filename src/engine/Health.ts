@@ -42,16 +42,19 @@ export interface MetricFamily {
 // A probe costs nothing: answers are this old at most.
 const freshMillis = 1_000
 
-export class Health extends Context.Service<Health, {
-  readonly readiness: Effect.Effect<Readiness>
-  readonly metrics: Effect.Effect<ReadonlyArray<MetricFamily>>
-  /** From now on not ready: the process is about to stop. */
-  readonly drain: Effect.Effect<void>
-  readonly draining: Effect.Effect<boolean>
-}>()("nexus/engine/Health") {
+export class Health extends Context.Service<
+  Health,
+  {
+    readonly readiness: Effect.Effect<Readiness>
+    readonly metrics: Effect.Effect<ReadonlyArray<MetricFamily>>
+    /** From now on not ready: the process is about to stop. */
+    readonly drain: Effect.Effect<void>
+    readonly draining: Effect.Effect<boolean>
+  }
+>()("nexus/engine/Health") {
   static readonly layer = Layer.effect(
     Health,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { app, leases } = yield* AppConfig
       const blotter = yield* Blotter
       const bus = yield* EventBus
@@ -70,17 +73,23 @@ export class Health extends Context.Service<Health, {
       const needsBus = app.roles.some((role) => role === "relay" || role === "executor")
       const needsExchange = app.roles.some((role) => role === "executor" || role === "reports" || role === "reconciler")
 
-      const away = Effect.gen(function*() {
+      const away = Effect.gen(function* () {
         const degraded: Array<Degraded> = []
         const busFault = needsBus ? yield* bus.health : null
         if (busFault !== null) degraded.push({ part: "kafka", detail: busFault })
         if (needsExchange && !(yield* check.hasPassed)) {
-          degraded.push({ part: "exchange", detail: "not yet seen since this process started: orders are stored and wait" })
+          degraded.push({
+            part: "exchange",
+            detail: "not yet seen since this process started: orders are stored and wait"
+          })
         }
         const exchangeFault = needsExchange ? yield* client.health : null
         if (exchangeFault !== null) degraded.push({ part: "exchange", detail: exchangeFault })
         if ((yield* instruments.current) === null) {
-          degraded.push({ part: "instruments", detail: "no snapshot of the exchange's symbols: new orders are answered 503" })
+          degraded.push({
+            part: "instruments",
+            detail: "no snapshot of the exchange's symbols: new orders are answered 503"
+          })
         }
         for (const { name, waitingFor } of yield* supervisor.report) {
           if (waitingFor !== null) degraded.push({ part: name, detail: waitingFor })
@@ -94,13 +103,13 @@ export class Health extends Context.Service<Health, {
         return degraded
       })
 
-      const probe = Effect.gen(function*() {
+      const probe = Effect.gen(function* () {
         const stored = yield* database.ready
         return { ready: stored === null, reason: stored, degraded: yield* away }
       })
 
       let cached: { readonly at: number; readonly readiness: Readiness } | null = null
-      const readiness = Effect.gen(function*() {
+      const readiness = Effect.gen(function* () {
         if (yield* Ref.get(draining)) return { ready: false, reason: "this process is stopping", degraded: [] }
         const now = yield* Clock.currentTimeMillis
         if (cached !== null && now - cached.at < freshMillis && now >= cached.at) return cached.readiness
@@ -109,7 +118,7 @@ export class Health extends Context.Service<Health, {
         return readiness
       })
 
-      const metrics = Effect.gen(function*() {
+      const metrics = Effect.gen(function* () {
         const families: Array<MetricFamily> = []
         const gauge = (name: string, help: string, value: number) =>
           families.push({ name, help, type: "gauge", samples: [{ labels: {}, value }] })
@@ -143,13 +152,25 @@ export class Health extends Context.Service<Health, {
           const now = yield* Clock.currentTimeMillis
           gauge("nexus_orders_unknown", "Orders whose submission is in doubt.", unknown.success.count)
           const oldest = unknown.success.oldestStartedAt
-          gauge("nexus_orders_unknown_age_seconds", "Age of the oldest attempt in doubt.", oldest === null ? 0 : (now - oldest) / 1000)
+          gauge(
+            "nexus_orders_unknown_age_seconds",
+            "Age of the oldest attempt in doubt.",
+            oldest === null ? 0 : (now - oldest) / 1000
+          )
         }
         const { cached: orders, waiting } = yield* engine.load
         gauge("nexus_engine_cached_orders", "Orders with a copy in memory.", orders)
         gauge("nexus_engine_waiting_commands", "Commands that wait in mailboxes.", waiting)
-        gauge("nexus_exchange_clock_offset_seconds", "The exchange's clock less ours.", (yield* serverTime.offset) / 1000)
-        gauge("nexus_exchange_clock_error_seconds", "Bound of the error of that offset.", (yield* serverTime.errorBound) / 1000)
+        gauge(
+          "nexus_exchange_clock_offset_seconds",
+          "The exchange's clock less ours.",
+          (yield* serverTime.offset) / 1000
+        )
+        gauge(
+          "nexus_exchange_clock_error_seconds",
+          "Bound of the error of that offset.",
+          (yield* serverTime.errorBound) / 1000
+        )
         const loops = yield* supervisor.report
         families.push({
           name: "nexus_loop_restarts_total",

@@ -35,23 +35,26 @@ const Content = Schema.Array(Instrument)
 const decodeContent = Schema.decodeUnknownEffect(Content)
 const encodeContent = Schema.encodeSync(Content)
 
-export class Instruments extends Context.Service<Instruments, {
-  /** The copy in memory; null until there ever was a snapshot. Never waits. */
-  readonly current: Effect.Effect<Snapshot | null>
-  /** Fetches from the exchange and stores a new version if anything changed. */
-  readonly refresh: Effect.Effect<void, BinanceError | StoreUnavailable>
-  /** Last trade and best prices, asked of the exchange now. */
-  readonly market: (symbol: string) => Effect.Effect<Market, BinanceError>
-}>()("nexus/engine/Instruments") {
+export class Instruments extends Context.Service<
+  Instruments,
+  {
+    /** The copy in memory; null until there ever was a snapshot. Never waits. */
+    readonly current: Effect.Effect<Snapshot | null>
+    /** Fetches from the exchange and stores a new version if anything changed. */
+    readonly refresh: Effect.Effect<void, BinanceError | StoreUnavailable>
+    /** Last trade and best prices, asked of the exchange now. */
+    readonly market: (symbol: string) => Effect.Effect<Market, BinanceError>
+  }
+>()("nexus/engine/Instruments") {
   static readonly layer = Layer.effect(
     Instruments,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const snapshots = yield* Snapshots
       const client = yield* BinanceClient
       const supervisor = yield* Supervisor
       let snapshot: Snapshot | null = null
 
-      const reload = Effect.gen(function*() {
+      const reload = Effect.gen(function* () {
         const stored = yield* snapshots.latest
         if (stored === null) return
         if (stored.version !== snapshot?.version) {
@@ -64,7 +67,7 @@ export class Instruments extends Context.Service<Instruments, {
         } else snapshot = { ...snapshot, checkedAt: stored.checkedAt }
       })
 
-      const refresh = Effect.gen(function*() {
+      const refresh = Effect.gen(function* () {
         const content = yield* client.exchangeInfo
         yield* snapshots.save(encodeContent(content), yield* Clock.currentTimeMillis)
         yield* reload
@@ -75,7 +78,7 @@ export class Instruments extends Context.Service<Instruments, {
         (now) => snapshot === null || now - snapshot.checkedAt > dayMillis
       )
 
-      const keepFresh = Effect.gen(function*() {
+      const keepFresh = Effect.gen(function* () {
         while (true) {
           yield* supervisor.beat("instruments")
           yield* reload
@@ -88,7 +91,7 @@ export class Instruments extends Context.Service<Instruments, {
       yield* Effect.catch(reload, () => Effect.void)
       yield* supervisor.supervise("instruments", keepFresh)
 
-      const market = Effect.fnUntraced(function*(symbol: string) {
+      const market = Effect.fnUntraced(function* (symbol: string) {
         const [last, book] = yield* Effect.all([client.tickerPrice(symbol), client.bookTicker(symbol)], {
           concurrency: 2
         })

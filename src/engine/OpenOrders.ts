@@ -29,24 +29,30 @@ export interface Comparison {
   readonly fillsBooked: number
 }
 
-export class OpenOrders extends Context.Service<OpenOrders, {
-  readonly compare: Effect.Effect<Comparison, BinanceError | StoreUnavailable | Rejection>
-}>()("nexus/engine/OpenOrders") {
+export class OpenOrders extends Context.Service<
+  OpenOrders,
+  {
+    readonly compare: Effect.Effect<Comparison, BinanceError | StoreUnavailable | Rejection>
+  }
+>()("nexus/engine/OpenOrders") {
   static readonly layer = Layer.effect(
     OpenOrders,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const blotter = yield* Blotter
       const client = yield* BinanceClient
       const settlement = yield* Settlement
 
       // Open here, and the exchange does not list it: it ended, or the list is older than the order.
-      const askWhatBecame = Effect.fnUntraced(function*(row: BlotterRow) {
+      const askWhatBecame = Effect.fnUntraced(function* (row: BlotterRow) {
         const found = yield* client.queryOrder(row).pipe(
           Effect.catchIf(
             (error) => error.reason._tag === "OrderUnknown" || error.reason._tag === "Archived",
             (error) =>
               Effect.as(
-                Effect.logWarning("an open order is unknown to the exchange", { orderId: row.orderId, code: error.reason._tag }),
+                Effect.logWarning("an open order is unknown to the exchange", {
+                  orderId: row.orderId,
+                  code: error.reason._tag
+                }),
                 null
               )
           )
@@ -55,7 +61,7 @@ export class OpenOrders extends Context.Service<OpenOrders, {
       })
 
       // Listed there, and not open here.
-      const adopt = Effect.fnUntraced(function*(found: FoundOrder) {
+      const adopt = Effect.fnUntraced(function* (found: FoundOrder) {
         const row = yield* blotter.findByClientOrderId(found.clientOrderId)
         if (row === null) return "foreign" as const
         const stream = yield* settlement.record(row.orderId, found.report)
@@ -70,7 +76,7 @@ export class OpenOrders extends Context.Service<OpenOrders, {
         return "adopted" as const
       })
 
-      const compare = Effect.gen(function*() {
+      const compare = Effect.gen(function* () {
         const begun = yield* Clock.currentTimeMillis
         const listed = new Map((yield* client.openOrders()).map((found) => [found.clientOrderId, found]))
         const openOrders = listed.size
@@ -78,17 +84,21 @@ export class OpenOrders extends Context.Service<OpenOrders, {
         let after: string | null = null
         while (true) {
           const rows: ReadonlyArray<BlotterRow> = yield* blotter.open({ after, limit: pageSize })
-          yield* Effect.forEach(rows, (row) =>
-            Effect.gen(function*() {
-              const found = listed.get(row.clientOrderId)
-              listed.delete(row.clientOrderId)
-              if (found === undefined) {
-                if (row.updatedAt < begun - settleMillis) yield* askWhatBecame(row)
-              } else if (Decimal.isGreater(found.report.executedQuantity, Decimal.decimal(row.filledQuantity))) {
-                yield* settlement.record(row.orderId, found.report)
-                fillsBooked += 1
-              }
-            }), { concurrency, discard: true })
+          yield* Effect.forEach(
+            rows,
+            (row) =>
+              Effect.gen(function* () {
+                const found = listed.get(row.clientOrderId)
+                listed.delete(row.clientOrderId)
+                if (found === undefined) {
+                  if (row.updatedAt < begun - settleMillis) yield* askWhatBecame(row)
+                } else if (Decimal.isGreater(found.report.executedQuantity, Decimal.decimal(row.filledQuantity))) {
+                  yield* settlement.record(row.orderId, found.report)
+                  fillsBooked += 1
+                }
+              }),
+            { concurrency, discard: true }
+          )
           after = rows.at(-1)?.orderId ?? null
           if (rows.length < pageSize) break
         }

@@ -17,20 +17,23 @@ import { Supervisor } from "./Supervisor.ts"
 const trustedShare = 0.75
 const watchdogMillis = 100
 
-export class Ownership extends Context.Service<Ownership, {
-  /** This replica's name, fresh per start. */
-  readonly me: string
-  /** Offers to run a role; while its lease is ours, `run` runs, supervised under the role's name. Ends with the caller's scope. */
-  readonly own: <R>(
-    role: string,
-    run: (lease: Lease) => Effect.Effect<void, unknown, R>
-  ) => Effect.Effect<void, never, R | Scope.Scope>
-  /** The roles that this replica holds now, with their epochs. */
-  readonly held: Effect.Effect<ReadonlyArray<Lease>>
-}>()("nexus/engine/Ownership") {
+export class Ownership extends Context.Service<
+  Ownership,
+  {
+    /** This replica's name, fresh per start. */
+    readonly me: string
+    /** Offers to run a role; while its lease is ours, `run` runs, supervised under the role's name. Ends with the caller's scope. */
+    readonly own: <R>(
+      role: string,
+      run: (lease: Lease) => Effect.Effect<void, unknown, R>
+    ) => Effect.Effect<void, never, R | Scope.Scope>
+    /** The roles that this replica holds now, with their epochs. */
+    readonly held: Effect.Effect<ReadonlyArray<Lease>>
+  }
+>()("nexus/engine/Ownership") {
   static readonly layer = Layer.effect(
     Ownership,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { app, leases: limits } = yield* AppConfig
       const leases = yield* Leases
       const supervisor = yield* Supervisor
@@ -41,18 +44,21 @@ export class Ownership extends Context.Service<Ownership, {
       let trustedUntil = 0n
 
       const stop = (role: string) =>
-        Effect.andThen(FiberMap.remove(running, role), Effect.sync(() => epochs.delete(role)))
+        Effect.andThen(
+          FiberMap.remove(running, role),
+          Effect.sync(() => epochs.delete(role))
+        )
 
       const release = (role: string) => Effect.andThen(stop(role), leases.release({ owner: me, role }))
 
-      const step = Effect.gen(function*() {
+      const step = Effect.gen(function* () {
         yield* supervisor.beat("ownership")
         const asked = yield* Clock.monotonicTimeNanos
         // The names of roles are told too: they are never leased, but others see who runs what.
         const told = Array.from(new Set<string>([...wanted.keys(), ...app.roles]))
-        const rows = yield* leases.tick({ me, roles: told, ttlMs: limits.ttl_ms }).pipe(
-          Effect.timeout(limits.ttl_ms / 2)
-        )
+        const rows = yield* leases
+          .tick({ me, roles: told, ttlMs: limits.ttl_ms })
+          .pipe(Effect.timeout(limits.ttl_ms / 2))
         trustedUntil = asked + BigInt(Math.floor(limits.ttl_ms * trustedShare)) * 1_000_000n
         const mine = new Map(rows.map((row) => [row.role, row]))
         for (const [role, epoch] of epochs) if (mine.get(role)?.epoch !== epoch) yield* stop(role)
@@ -66,7 +72,7 @@ export class Ownership extends Context.Service<Ownership, {
         for (const { role, surplus } of rows) if (surplus) yield* release(role)
       })
 
-      const watchdog = Effect.gen(function*() {
+      const watchdog = Effect.gen(function* () {
         while (true) {
           if (epochs.size > 0 && (yield* Clock.monotonicTimeNanos) > trustedUntil) {
             yield* Effect.logWarning("leases could not be renewed in time: their work stops here")
@@ -78,7 +84,7 @@ export class Ownership extends Context.Service<Ownership, {
       })
 
       // A failed renewal is tried again at the next tick; the watchdog judges for how long.
-      const renew = Effect.gen(function*() {
+      const renew = Effect.gen(function* () {
         while (true) {
           yield* Effect.catch(step, (error) => Effect.logDebug("leases were not renewed", error))
           yield* Effect.sleep(limits.renew_ms)
@@ -98,9 +104,10 @@ export class Ownership extends Context.Service<Ownership, {
             Effect.contextWith((context) =>
               Effect.sync(() =>
                 wanted.set(role, (lease) =>
-                  Effect.scoped(
-                    Effect.andThen(supervisor.supervise(role, run(lease)), Effect.never)
-                  ).pipe(Effect.provideContext(context as never)))
+                  Effect.scoped(Effect.andThen(supervisor.supervise(role, run(lease)), Effect.never)).pipe(
+                    Effect.provideContext(context as never)
+                  )
+                )
               )
             ),
             () =>

@@ -21,7 +21,7 @@ export const reconcilerRole = "reconciler"
 const cancelPage = 500
 
 export const layer = Layer.effectDiscard(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { binance, reconciler } = yield* AppConfig
     const blotter = yield* Blotter
     const check = yield* ExchangeCheck
@@ -33,7 +33,7 @@ export const layer = Layer.effectDiscard(
     const settlement = yield* Settlement
     const supervisor = yield* Supervisor
 
-    const settleDoubts = Effect.gen(function*() {
+    const settleDoubts = Effect.gen(function* () {
       yield* check.passed
       // Whoever started these may be dead: a found order is adopted now, and asking hurts nobody who lives.
       yield* doubts.settle(yield* Clock.currentTimeMillis)
@@ -44,7 +44,7 @@ export const layer = Layer.effectDiscard(
       }
     })
 
-    const sweep = Effect.gen(function*() {
+    const sweep = Effect.gen(function* () {
       yield* check.passed
       for (let first = true; ; first = false) {
         yield* supervisor.beat("reconciler/sweep")
@@ -57,7 +57,7 @@ export const layer = Layer.effectDiscard(
       }
     })
 
-    const deliverCancels = Effect.gen(function*() {
+    const deliverCancels = Effect.gen(function* () {
       yield* check.passed
       while (true) {
         yield* supervisor.beat("reconciler/cancels")
@@ -74,7 +74,7 @@ export const layer = Layer.effectDiscard(
       }
     })
 
-    const refreshInstruments = Effect.gen(function*() {
+    const refreshInstruments = Effect.gen(function* () {
       while (true) {
         yield* supervisor.beat("reconciler/instruments")
         yield* instruments.refresh
@@ -84,13 +84,14 @@ export const layer = Layer.effectDiscard(
 
     yield* ownership.own(reconcilerRole, () =>
       Effect.scoped(
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           yield* supervisor.supervise("reconciler/doubts", settleDoubts)
           yield* supervisor.supervise("reconciler/sweep", sweep)
           yield* supervisor.supervise("reconciler/cancels", deliverCancels)
           yield* supervisor.supervise("reconciler/instruments", refreshInstruments)
           return yield* Effect.never
         })
-      ))
+      )
+    )
   })
 )

@@ -29,7 +29,7 @@ const publishPauseMaxMillis = 5_000
 export const relayRole = (lane: number) => `relay/${lane}`
 
 export const layer = Layer.effectDiscard(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { outbox } = yield* AppConfig
     const bus = yield* EventBus
     const cursors = yield* Cursors
@@ -42,7 +42,12 @@ export const layer = Layer.effectDiscard(
 
     // Repeats until the bus has them; a record that can never be sent parks its order, and a marker
     // takes its place, so that readers can still prove that they missed nothing.
-    const publish = Effect.fnUntraced(function*(name: string, topic: Topic, lane: number, batch: ReadonlyArray<StoredEvent>) {
+    const publish = Effect.fnUntraced(function* (
+      name: string,
+      topic: Topic,
+      lane: number,
+      batch: ReadonlyArray<StoredEvent>
+    ) {
       const records = batch.map((event) => toRecord(event, store))
       for (let pause = publishPauseMillis; records.length > 0;) {
         const failure = yield* bus.publish(topic, lane, records).pipe(
@@ -67,7 +72,7 @@ export const layer = Layer.effectDiscard(
       }
     })
 
-    const park = Effect.fnUntraced(function*(topic: Topic, event: StoredEvent, reason: string) {
+    const park = Effect.fnUntraced(function* (topic: Topic, event: StoredEvent, reason: string) {
       const record = JSON.stringify(event)
       yield* parked.insert({
         consumer: `relay/${topic}`,
@@ -79,13 +84,18 @@ export const layer = Layer.effectDiscard(
       })
       if (event.streamId === accountStream) return
       yield* Effect.catch(
-        engine.tell(OrderId.make(event.streamId), { _tag: "ParkOrder", at: event.recordedAt, reason, record: event.eventId }),
+        engine.tell(OrderId.make(event.streamId), {
+          _tag: "ParkOrder",
+          at: event.recordedAt,
+          reason,
+          record: event.eventId
+        }),
         (rejection) => Effect.logWarning("the order could not be parked", rejection)
       )
     })
 
     const relay = (lane: number) => (lease: Lease) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const name = relayRole(lane)
         let position = yield* cursors.position(lane)
         while (true) {
@@ -96,7 +106,12 @@ export const layer = Layer.effectDiscard(
             yield* Effect.timeoutOption(events.committed(lane), outbox.poll_interval_ms)
             continue
           }
-          yield* publish(name, "orders", lane, batch.filter((event) => work.has(event.type)))
+          yield* publish(
+            name,
+            "orders",
+            lane,
+            batch.filter((event) => work.has(event.type))
+          )
           yield* publish(name, "events", lane, batch)
           yield* cursors.advance(lease, lane, position, last.position)
           position = last.position

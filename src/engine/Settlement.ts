@@ -20,16 +20,19 @@ const cancelQueueSize = 4_096
 const tradeFetches = 3
 const tradePauseMillis = 200
 
-export class Settlement extends Context.Service<Settlement, {
-  /** Books the news; the order after it. */
-  readonly record: (orderId: OrderId, report: ExchangeReport) => Effect.Effect<OrderStream, Rejection>
-  /** The order has a cancel to deliver; nothing happens if it stands in line already. */
-  readonly wantCancel: (orderId: OrderId) => Effect.Effect<void>
-  readonly takeCancel: Effect.Effect<OrderId>
-}>()("nexus/engine/Settlement") {
+export class Settlement extends Context.Service<
+  Settlement,
+  {
+    /** Books the news; the order after it. */
+    readonly record: (orderId: OrderId, report: ExchangeReport) => Effect.Effect<OrderStream, Rejection>
+    /** The order has a cancel to deliver; nothing happens if it stands in line already. */
+    readonly wantCancel: (orderId: OrderId) => Effect.Effect<void>
+    readonly takeCancel: Effect.Effect<OrderId>
+  }
+>()("nexus/engine/Settlement") {
   static readonly layer = Layer.effect(
     Settlement,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const client = yield* BinanceClient
       const engine = yield* Engine
       const cancels = yield* Queue.dropping<OrderId>(cancelQueueSize)
@@ -43,7 +46,7 @@ export class Settlement extends Context.Service<Settlement, {
 
       const takeCancel = Effect.tap(Queue.take(cancels), (orderId) => Effect.sync(() => inLine.delete(orderId)))
 
-      const record = Effect.fn("Settlement.record")(function*(orderId: OrderId, report: ExchangeReport) {
+      const record = Effect.fn("Settlement.record")(function* (orderId: OrderId, report: ExchangeReport) {
         let { stream } = yield* engine.tell(orderId, {
           _tag: "RecordReport",
           at: yield* Clock.currentTimeMillis,
@@ -51,10 +54,12 @@ export class Settlement extends Context.Service<Settlement, {
         })
         for (let fetch = 0; fetch < tradeFetches && lacksTrades(stream, report); fetch++) {
           if (fetch > 0) yield* Effect.sleep(tradePauseMillis * fetch)
-          const trades = yield* Effect.result(client.myTrades({
-            symbol: stream.order.request?.symbol ?? "",
-            exchangeOrderId: report.exchangeOrderId
-          }))
+          const trades = yield* Effect.result(
+            client.myTrades({
+              symbol: stream.order.request?.symbol ?? "",
+              exchangeOrderId: report.exchangeOrderId
+            })
+          )
           // The sweep over open orders asks again; an order whose trades are unknown does not end.
           if (Result.isFailure(trades)) {
             yield* Effect.logWarning("the trades of an order could not be fetched", { orderId }, trades.failure)

@@ -31,18 +31,24 @@ interface Loop {
   waitingFor: string | null
 }
 
-export class Supervisor extends Context.Service<Supervisor, {
-  /** Runs a loop under this name in the caller's scope. It ends with the scope, or by returning. */
-  readonly supervise: <E, R>(name: string, loop: Effect.Effect<void, E, R>) => Effect.Effect<void, never, R | Scope.Scope>
-  /** A loop says that it turns, once per step. */
-  readonly beat: (name: string) => Effect.Effect<void>
-  readonly report: Effect.Effect<ReadonlyArray<LoopReport>>
-  /** Fails when the restart budget is spent; never succeeds. */
-  readonly giveUp: Effect.Effect<never, TooManyDefects>
-}>()("nexus/engine/Supervisor") {
+export class Supervisor extends Context.Service<
+  Supervisor,
+  {
+    /** Runs a loop under this name in the caller's scope. It ends with the scope, or by returning. */
+    readonly supervise: <E, R>(
+      name: string,
+      loop: Effect.Effect<void, E, R>
+    ) => Effect.Effect<void, never, R | Scope.Scope>
+    /** A loop says that it turns, once per step. */
+    readonly beat: (name: string) => Effect.Effect<void>
+    readonly report: Effect.Effect<ReadonlyArray<LoopReport>>
+    /** Fails when the restart budget is spent; never succeeds. */
+    readonly giveUp: Effect.Effect<never, TooManyDefects>
+  }
+>()("nexus/engine/Supervisor") {
   static readonly layer = Layer.effect(
     Supervisor,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { supervision } = yield* AppConfig
       const loops = new Map<string, Loop>()
       const given = yield* Deferred.make<never, TooManyDefects>()
@@ -57,7 +63,7 @@ export class Supervisor extends Context.Service<Supervisor, {
         return fresh
       }
 
-      const spend = Effect.fnUntraced(function*(name: string, now: number) {
+      const spend = Effect.fnUntraced(function* (name: string, now: number) {
         defects = [...defects.filter((at) => at > now - supervision.defect_window_ms), now]
         if (defects.length > supervision.max_defects) {
           yield* Deferred.fail(given, new TooManyDefects({ loop: name, defects: defects.length }))
@@ -65,7 +71,7 @@ export class Supervisor extends Context.Service<Supervisor, {
       })
 
       const keepAlive = <E, R>(name: string, loop: Effect.Effect<void, E, R>) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           for (let pause = supervision.restart_min_ms; ;) {
             const started = yield* Clock.currentTimeMillis
             const state = loopOf(name, started)

@@ -11,7 +11,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { faultyProxy } from "./faultyProxy.ts"
-import { freePort, keys, ledger, pause, Program, run } from "./programs.ts"
+import { freePort } from "../freePort.ts"
+import { keys, ledger, pause, Program, run } from "./programs.ts"
 
 const { values } = parseArgs({
   options: {
@@ -173,14 +174,17 @@ try {
     const executed = entries.filter((entry) => entry.executed > 0)
     books.delete(order.client_order_id)
     if (executed.length > 1) faults.push(`${order.id} executed ${executed.length} times`)
-    if (order.status === "COMPLETED" && executed.length !== 1) faults.push(`${order.id} COMPLETED, on the ledger ${executed.length} times`)
+    if (order.status === "COMPLETED" && executed.length !== 1)
+      faults.push(`${order.id} COMPLETED, on the ledger ${executed.length} times`)
     if (order.status === "FAILED" && executed.length !== 0) faults.push(`${order.id} FAILED, yet executed`)
     const sum = executed.reduce((total, entry) => total + entry.executed, 0)
-    if (Math.abs(sum - order.filled_quantity) > 1e-9) faults.push(`${order.id} filled ${order.filled_quantity}, the ledger says ${sum}`)
+    if (Math.abs(sum - order.filled_quantity) > 1e-9)
+      faults.push(`${order.id} filled ${order.filled_quantity}, the ledger says ${sum}`)
   }
   for (const [id] of books) if (id.startsWith("nx")) faults.push(`the ledger has ${id}, the log does not`)
   console.log(`ends: ${Array.from(ends, ([status, count]) => `${count} ${status}`).join(", ")}`)
-  if (proxy !== undefined) console.log(`answers lost ${proxy.counts.lost}, cut ${proxy.counts.cut}, late ${proxy.counts.late}`)
+  if (proxy !== undefined)
+    console.log(`answers lost ${proxy.counts.lost}, cut ${proxy.counts.cut}, late ${proxy.counts.late}`)
 
   const code = await nexus.stop("SIGTERM")
   if (code !== 0) faults.push(`SIGTERM ended the program with ${code}`)

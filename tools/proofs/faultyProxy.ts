@@ -16,7 +16,11 @@ export interface FaultCounts {
 const lateMillis = 16_000
 
 /** Every n-th order submission meets a fault; everything else passes. */
-export const faultyProxy = async (port: number, target: number, every: number): Promise<{ counts: FaultCounts; close: () => Promise<void> }> => {
+export const faultyProxy = async (
+  port: number,
+  target: number,
+  every: number
+): Promise<{ counts: FaultCounts; close: () => Promise<void> }> => {
   const counts: FaultCounts = { lost: 0, cut: 0, late: 0, passed: 0 }
   let seen = 0
   const server = createServer((incoming, answer) => {

@@ -9,7 +9,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { freePort, keys, pause, Program } from "./programs.ts"
+import { freePort } from "../freePort.ts"
+import { keys, pause, Program } from "./programs.ts"
 
 const { values } = parseArgs({
   options: {
@@ -61,7 +62,9 @@ interface Memory {
 }
 
 const memory = async (): Promise<Memory> => {
-  const targets = (await (await fetch(`http://127.0.0.1:${inspectPort}/json`)).json()) as ReadonlyArray<{ webSocketDebuggerUrl: string }>
+  const targets = (await (await fetch(`http://127.0.0.1:${inspectPort}/json`)).json()) as ReadonlyArray<{
+    webSocketDebuggerUrl: string
+  }>
   const socket = new WebSocket(targets[0]!.webSocketDebuggerUrl)
   await new Promise((resolve, reject) => {
     socket.addEventListener("open", resolve)
@@ -104,22 +107,26 @@ const processing = async (): Promise<number> => {
 
 const inParallel = async (count: number, each: (index: number) => Promise<void>): Promise<void> => {
   let next = 0
-  await Promise.all(Array.from({ length: connections }, async () => {
-    while (next < count) await each(next++)
-  }))
+  await Promise.all(
+    Array.from({ length: connections }, async () => {
+      while (next < count) await each(next++)
+    })
+  )
 }
 
-const market = (prefix: string, base: number) => async (index: number): Promise<void> => {
-  while (index % 256 === 0 && (await processing()) > base + backlog) await pause(200)
-  const status = await request("POST", "/api/v1/orders", {
-    id: `${prefix}-${index}`,
-    symbol: "ETHUSDT",
-    side: index % 2 === 0 ? "BUY" : "SELL",
-    type: "MARKET",
-    quantity: "0.01"
-  })
-  if (status !== 202) throw new Error(`${prefix}-${index} was answered ${status}`)
-}
+const market =
+  (prefix: string, base: number) =>
+  async (index: number): Promise<void> => {
+    while (index % 256 === 0 && (await processing()) > base + backlog) await pause(200)
+    const status = await request("POST", "/api/v1/orders", {
+      id: `${prefix}-${index}`,
+      symbol: "ETHUSDT",
+      side: index % 2 === 0 ? "BUY" : "SELL",
+      type: "MARKET",
+      quantity: "0.01"
+    })
+    if (status !== 202) throw new Error(`${prefix}-${index} was answered ${status}`)
+  }
 
 const until = async (count: number): Promise<void> => {
   while ((await processing()) > count) await pause(500)

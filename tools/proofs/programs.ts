@@ -6,23 +6,12 @@ import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import { createHmac, randomBytes } from "node:crypto"
 import { createWriteStream } from "node:fs"
-import { createServer } from "node:net"
 import { join } from "node:path"
 
 const root = join(import.meta.dirname, "../..")
 const readyMillis = 60_000
 
 export const keys = { apiKey: randomBytes(24).toString("hex"), apiSecret: randomBytes(24).toString("hex") }
-
-export const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(address)))
-    })
-  })
 
 /** One program that can be started again and again under the same arguments. */
 export class Program {
@@ -79,12 +68,18 @@ export class Program {
 }
 
 /** Runs a command of the command line to its end. */
-export const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>): Promise<{ code: number | null; out: string }> =>
+export const run = (
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>>
+): Promise<{ code: number | null; out: string }> =>
   new Promise((resolve) => {
     const inherited = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !/^(NEXUS_|BINANCE_|DATABASE_URL|KAFKA_BROKERS)/.test(name))
     )
-    const child = spawn(process.execPath, [join(root, "src/cli.ts"), ...args], { cwd: root, env: { ...inherited, ...env } })
+    const child = spawn(process.execPath, [join(root, "src/cli.ts"), ...args], {
+      cwd: root,
+      env: { ...inherited, ...env }
+    })
     let out = ""
     child.stdout.on("data", (chunk) => (out += chunk))
     child.stderr.on("data", (chunk) => (out += chunk))
@@ -114,7 +109,7 @@ export interface LedgerOrder {
 /** Everything the exchange has on its own books for a symbol, oldest first. */
 export const ledger = async (exchange: string, symbol: string): Promise<ReadonlyArray<LedgerOrder>> => {
   const found: Array<LedgerOrder> = []
-  for (let from = 1; ; ) {
+  for (let from = 1; ;) {
     const query = `symbol=${symbol}&orderId=${from}&limit=1000&timestamp=${Date.now()}&recvWindow=60000`
     const signature = createHmac("sha256", keys.apiSecret).update(query).digest("hex")
     const response = await fetch(`${exchange}/api/v3/allOrders?${query}&signature=${signature}`, {
