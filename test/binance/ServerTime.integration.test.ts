@@ -18,7 +18,11 @@ const withTime = <A, E>(use: (time: ServerTime["Service"], server: AnsweringServ
   )
 
 /** An exchange whose clock is `ahead`, behind a network with these delays there and back. */
-const behind = (server: AnsweringServer, ahead: number, trips: ReadonlyArray<readonly [there: number, back: number]>) => {
+const behind = (
+  server: AnsweringServer,
+  ahead: number,
+  trips: ReadonlyArray<readonly [there: number, back: number]>
+) => {
   let asked = 0
   server.answer("GET /api/v3/time", async () => {
     const [there, back] = trips[asked++ % trips.length]!

@@ -24,7 +24,11 @@ const newsServer = Effect.acquireRelease(
     const server = new WebSocketServer({ host: "127.0.0.1", port: 0 })
     const subscriptions: Array<Subscription> = []
     let current: WebSocket
-    let reply: (subscription: Subscription) => unknown = ({ id }) => ({ id, status: 200, result: { subscriptionId: 0 } })
+    let reply: (subscription: Subscription) => unknown = ({ id }) => ({
+      id,
+      status: 200,
+      result: { subscriptionId: 0 }
+    })
     server.on("connection", (socket) => {
       current = socket
       socket.on("message", (data) => {
@@ -119,13 +123,20 @@ describe("the user data stream", () => {
         yield* next
         server.current().send(execution(1))
         server.current().send(JSON.stringify({ subscriptionId: 0, event: { e: "outboundAccountPosition", B: [] } }))
-        server.current().send(execution(2, { x: "TRADE", X: "FILLED", l: "0.5", z: "0.5", L: "3", Z: "1.5", t: 9, n: "0.01", N: "BTC" }))
+        server
+          .current()
+          .send(
+            execution(2, { x: "TRADE", X: "FILLED", l: "0.5", z: "0.5", L: "3", Z: "1.5", t: 9, n: "0.01", N: "BTC" })
+          )
 
         assert.strictEqual(orderIdOf(yield* next), "1")
         const second = yield* next
         assert(second._tag === "Report")
         assert.strictEqual(second.report.exchangeOrderId, "2")
-        assert.deepStrictEqual(second.report.fills.map((fill) => [fill.tradeId, format(fill.quantity)]), [["9", "0.5"]])
+        assert.deepStrictEqual(
+          second.report.fills.map((fill) => [fill.tradeId, format(fill.quantity)]),
+          [["9", "0.5"]]
+        )
       })
     )
   )
@@ -154,7 +165,9 @@ describe("the user data stream", () => {
         const many = 20_000
         const rest = yield* answeringServer
         const server = yield* newsServer
-        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url }).pipe(Layer.provideMerge(clientLayer(rest.url)))
+        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url }).pipe(
+          Layer.provideMerge(clientLayer(rest.url))
+        )
         const seen: Array<string> = []
         yield* Effect.gen(function* () {
           const stream = yield* UserStream
@@ -162,7 +175,8 @@ describe("the user data stream", () => {
           yield* Effect.forkScoped(
             stream.run((event) =>
               Effect.suspend(() => {
-                if (event._tag === "Connected") for (let order = 1; order <= many; order++) server.current().send(execution(order))
+                if (event._tag === "Connected")
+                  for (let order = 1; order <= many; order++) server.current().send(execution(order))
                 if (event._tag !== "Report") return Effect.void
                 seen.push(event.report.exchangeOrderId)
                 return seen.length === many ? Queue.offer(all, undefined) : Effect.yieldNow
@@ -172,7 +186,10 @@ describe("the user data stream", () => {
           yield* Queue.take(all)
         }).pipe(Effect.provide(layer))
 
-        assert.deepStrictEqual(seen, Array.from({ length: many }, (_, index) => `${index + 1}`))
+        assert.deepStrictEqual(
+          seen,
+          Array.from({ length: many }, (_, index) => `${index + 1}`)
+        )
       })
     )
   )
@@ -222,7 +239,9 @@ describe("the user data stream", () => {
           { code: -2015, msg: "Invalid API-key, IP, or permissions for action." }
         ]
         server.answer(({ id }) => ({ id, status: 400, error: refusals.shift() }))
-        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url }).pipe(Layer.provideMerge(clientLayer(rest.url)))
+        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url }).pipe(
+          Layer.provideMerge(clientLayer(rest.url))
+        )
 
         const failure = yield* Effect.flip(
           Effect.flatMap(Effect.all([UserStream, ServerTime]), ([stream]) => stream.run(() => Effect.void)).pipe(
@@ -241,7 +260,9 @@ describe("the user data stream", () => {
       Effect.gen(function* () {
         const rest = yield* answeringServer
         const server = yield* newsServer
-        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url }).pipe(Layer.provideMerge(clientLayer(rest.url)))
+        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url }).pipe(
+          Layer.provideMerge(clientLayer(rest.url))
+        )
         const closed = Effect.callback<void>((resume) => {
           server.current().once("close", () => resume(Effect.void))
         })

@@ -54,7 +54,17 @@ describe("an event of the user data stream", () => {
   })
 
   it("of a trade carries exactly that trade, and the sums so far", () => {
-    const trade = { x: "TRADE", X: "PARTIALLY_FILLED", l: "0.1", z: "0.3", L: "0.2", Z: "0.06", n: "0.0001", N: "BNB", t: 77 }
+    const trade = {
+      x: "TRADE",
+      X: "PARTIALLY_FILLED",
+      l: "0.1",
+      z: "0.3",
+      L: "0.2",
+      Z: "0.06",
+      n: "0.0001",
+      N: "BNB",
+      t: 77
+    }
 
     const { report: news } = report(trade)
 
@@ -72,7 +82,10 @@ describe("an event of the user data stream", () => {
   })
 
   it("of an expiry says why", () => {
-    assert.strictEqual(report({ x: "EXPIRED", X: "EXPIRED", eR: "INSUFFICIENT_LIQUIDITY" }).report.expiryReason, "INSUFFICIENT_LIQUIDITY")
+    assert.strictEqual(
+      report({ x: "EXPIRED", X: "EXPIRED", eR: "INSUFFICIENT_LIQUIDITY" }).report.expiryReason,
+      "INSUFFICIENT_LIQUIDITY"
+    )
     assert.strictEqual(report({}).report.expiryReason, "NONE")
   })
 
@@ -138,7 +151,13 @@ describe("a request", () => {
   })
 
   it("never has an exponent", () => {
-    const small = { ...request, type: "LIMIT" as const, quoteQuantity: null, quantity: decimal("1e-8"), price: decimal("12e10") }
+    const small = {
+      ...request,
+      type: "LIMIT" as const,
+      quoteQuantity: null,
+      quantity: decimal("1e-8"),
+      price: decimal("12e10")
+    }
 
     assert.deepStrictEqual(parametersOf(small).slice(3), [
       ["quantity", "0.00000001"],
