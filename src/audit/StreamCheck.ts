@@ -170,7 +170,7 @@ const checkRow = (findings: Findings, { last, order, streamId }: Fold, row: Scan
       "orders",
       `order_id ${streamId}`,
       column,
-      canonicalJson(value),
+      canonicalJson(value ?? null),
       canonicalJson(row.columns[column] ?? null)
     )
   }

@@ -9,7 +9,7 @@
  * The queue is owned by the one fiber that runs `run`, and bounded; a full one refuses at once.
  */
 import { Deferred, Effect, Latch, Random, Result } from "effect"
-import type { StoreUnavailable } from "./StoreUnavailable.ts"
+import { StoreUnavailable } from "./StoreUnavailable.ts"
 
 /** One command in the queue, with its JSON made once. */
 export interface Entry<A, E> {
@@ -98,7 +98,11 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
 
   const untilAnswered = Effect.fnUntraced(function* (batch: ReadonlyArray<T>) {
     for (let pause = firstPauseMillis; ; pause = Math.min(pause * 2, maxPauseMillis)) {
-      const outcome = yield* Effect.result(options.call(batch))
+      const outcome = yield* options.call(batch).pipe(
+        // A bug in between leaves the outcome open like a lost answer does, and must not stop the lane for ever.
+        Effect.catchDefect((defect) => Effect.fail(StoreUnavailable.of(defect))),
+        Effect.result
+      )
       if (Result.isSuccess(outcome)) return Result.succeed(outcome.success)
       const { failure } = outcome
       if (failure._tag === "DataRefused") return Result.fail(failure)

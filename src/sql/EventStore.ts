@@ -308,9 +308,9 @@ const jsonOf = (
     n: events.length,
     p: previousHash,
     h: events[events.length - 1]?.hash,
-    q: requestHash,
-    b: order?.before.status ?? null,
-    a: order?.after.status ?? null,
+    q: requestHash ?? undefined,
+    b: order?.before.status ?? undefined,
+    a: order?.after.status ?? undefined,
     c: commandId,
     e: events.map((event) => ({
       i: event.eventId,
@@ -319,12 +319,12 @@ const jsonOf = (
       o: event.occurredAt,
       a: event.actor,
       r: event.correlationId,
-      u: event.causationId,
-      w: event.traceParent,
+      u: event.causationId ?? undefined,
+      w: event.traceParent ?? undefined,
       d: event.data,
       p: event.previousHash,
       h: event.hash
     })),
-    o: row === null ? null : columnsOf(row)
+    o: row === null ? undefined : columnsOf(row)
   })
 }

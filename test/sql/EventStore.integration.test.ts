@@ -2,7 +2,7 @@
  * The log on a real PostgreSQL: what an append promises, to whom it is refused, and what waits for what.
  */
 import { assert, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Fiber, Layer, Result, type Scope } from "effect"
+import { Cause, Context, Deferred, Effect, Fiber, Layer, Queue, Result, type Scope } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { describe, inject } from "vitest"
 import type { Verify } from "../../src/audit/Verify.ts"
@@ -296,6 +296,38 @@ describe("an append", () => {
           (count) => count > 3
         )
         yield* Fiber.interrupt(listening)
+      })
+    )
+  )
+
+  it.live("by the only process on a store sends no signal to anybody", () =>
+    onStore((url) =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const heard: Array<string> = []
+        const listening = yield* Deferred.make<void>()
+        yield* Effect.forkScoped(
+          asAdministrator(url, (sql) =>
+            Effect.gen(function* () {
+              const queue = yield* sql.listen("nexus_commits")
+              yield* Deferred.succeed(listening, undefined)
+              while (true) heard.push((yield* Queue.take(queue)).payload)
+            })
+          )
+        )
+        yield* Deferred.await(listening)
+
+        for (let n = 0; n < 20; n++) yield* store.append(place(`o-${n}`).entry)
+        yield* asAdministrator(url, (sql) => sql`select pg_notify('nexus_commits', 'nobody end')`)
+        yield* until(
+          Effect.sync(() => heard),
+          (payloads) => payloads.includes("nobody end")
+        )
+
+        assert.deepStrictEqual(
+          heard.filter((payload) => payload.includes("commit")),
+          []
+        )
       })
     )
   )

@@ -1,0 +1,207 @@
+/**
+ * Group commit by itself: who travels with whom, what a refusal costs, and what is repeated. The call it makes is the
+ * test's own; its data base is a list.
+ */
+import { assert, it } from "@effect/vitest"
+import { Cause, Deferred, Effect, Exit, Fiber, Result } from "effect"
+import { TestClock } from "effect/testing"
+import { describe } from "vitest"
+import { type Call, type Entry, makeBatcher } from "../../src/sql/Batcher.ts"
+import { StoreUnavailable } from "../../src/sql/StoreUnavailable.ts"
+
+type Letter = Entry<string, string>
+
+const away = StoreUnavailable.of(new Error("connection lost"))
+
+/** A batcher whose calls are recorded and answered by `call`. */
+const batcherWith = Effect.fnUntraced(function* (
+  call: (batch: ReadonlyArray<Letter>, count: number) => ReturnType<Call<string, string, Letter>>,
+  size = 10_000
+) {
+  const calls: Array<ReadonlyArray<string>> = []
+  let outages = 0
+  const batcher = makeBatcher<string, string, Letter>({
+    size,
+    call: (batch) => {
+      calls.push(batch.map(({ json }) => json))
+      return call(batch, calls.length)
+    },
+    refused: ({ json }) => `refused ${json.slice(0, 8)}`,
+    unanswered: () => Effect.sync(() => void (outages += 1))
+  })
+  const fiber = yield* Effect.forkScoped(batcher.run)
+  const send = (json: string, options: { readonly stream?: string; readonly priority?: "engine" | "intake" } = {}) =>
+    Effect.suspend(() => {
+      const answer = Deferred.makeUnsafe<string, string>()
+      return batcher.offer({ streamId: options.stream ?? json, json, answer }, options.priority ?? "intake")
+        ? Deferred.await(answer)
+        : Effect.fail("full")
+    })
+  return { calls, send, fiber, stats: batcher.stats, outages: () => outages }
+})
+
+const storesAll = (batch: ReadonlyArray<Letter>) =>
+  Effect.succeed(batch.map(({ json }) => Result.succeed(`stored ${json}`)))
+
+const sendAll = <A, E>(letters: ReadonlyArray<Effect.Effect<A, E>>) =>
+  Effect.all(letters.map(Effect.result), { concurrency: "unbounded" })
+
+const numbered = (count: number) => Array.from({ length: count }, (_, n) => `c${n}`)
+
+describe("a batch", () => {
+  it.effect("takes everything that waits, up to 256 commands", () =>
+    Effect.gen(function* () {
+      const { calls, send } = yield* batcherWith(storesAll)
+
+      const results = yield* sendAll(numbered(600).map((json) => send(json)))
+
+      assert.deepStrictEqual(
+        calls.map((call) => call.length),
+        [256, 256, 88]
+      )
+      assert.deepStrictEqual(
+        results,
+        numbered(600).map((json) => Result.succeed(`stored ${json}`))
+      )
+    })
+  )
+
+  it.effect("ends before it grows beyond 512 KB, and one command larger than that still goes, alone", () =>
+    Effect.gen(function* () {
+      const { calls, send } = yield* batcherWith(storesAll)
+      const large = (name: string, kilobytes: number) => name + "x".repeat(kilobytes * 1024)
+
+      yield* sendAll(
+        [large("a", 300), large("b", 200), large("c", 200), large("d", 600), "e"].map((json) => send(json))
+      )
+
+      assert.deepStrictEqual(
+        calls.map((call) => call.map((json) => json[0])),
+        [["a", "b"], ["c"], ["d"], ["e"]]
+      )
+    })
+  )
+
+  it.effect("begins with the engine's own commands, and holds one stream once", () =>
+    Effect.gen(function* () {
+      const { calls, send } = yield* batcherWith(storesAll)
+
+      yield* sendAll([
+        send("a1", { stream: "a" }),
+        send("a2", { stream: "a" }),
+        send("b"),
+        send("a3", { stream: "a" }),
+        send("engine", { priority: "engine" })
+      ])
+
+      assert.deepStrictEqual(calls, [["engine", "a1", "b"], ["a2"], ["a3"]])
+    })
+  )
+
+  it.effect("that is refused for its data is halved until the bad one is alone; all others are stored", () =>
+    Effect.gen(function* () {
+      const { calls, send } = yield* batcherWith((batch) =>
+        batch.some(({ json }) => json === "c100")
+          ? Effect.fail({ _tag: "DataRefused", sqlState: "22P05", detail: "NUL" } as const)
+          : storesAll(batch)
+      )
+
+      const results = yield* sendAll(numbered(256).map((json) => send(json)))
+
+      assert.deepStrictEqual(results[100], Result.fail("refused c100"))
+      assert.lengthOf(results.filter(Result.isSuccess), 255)
+      // The whole, then two halves on each of eight levels.
+      assert.lengthOf(calls, 17)
+    })
+  )
+})
+
+describe("a call without an answer", () => {
+  it.effect("is repeated, the very same, for as long as it takes, while later commands wait behind it", () =>
+    Effect.gen(function* () {
+      const { calls, outages, send } = yield* batcherWith((batch, count) =>
+        count <= 20 ? Effect.fail(away) : storesAll(batch)
+      )
+      const first = yield* Effect.forkChild(sendAll([send("a"), send("b")]))
+      yield* TestClock.adjust("1 second")
+      const second = yield* Effect.forkChild(send("c"))
+
+      yield* TestClock.adjust("5 minutes")
+
+      assert.isTrue((yield* Fiber.join(first)).every(Result.isSuccess))
+      assert.strictEqual(yield* Fiber.join(second), "stored c")
+      assert.deepStrictEqual(calls, [...Array.from({ length: 21 }, () => ["a", "b"]), ["c"]])
+      assert.strictEqual(outages(), 1)
+    })
+  )
+
+  it.effect("is repeated after a defect as well: a lane must not stand still for a bug", () =>
+    Effect.gen(function* () {
+      const { calls, send } = yield* batcherWith((batch, count) =>
+        count === 1 ? Effect.die(new Error("an answer of another shape")) : storesAll(batch)
+      )
+      const caller = yield* Effect.forkChild(send("a"))
+
+      yield* TestClock.adjust("1 minute")
+
+      assert.strictEqual(yield* Fiber.join(caller), "stored a")
+      assert.lengthOf(calls, 2)
+    })
+  )
+
+  it.effect("goes on when nobody waits for it any more", () =>
+    Effect.gen(function* () {
+      const { calls, send, stats } = yield* batcherWith((batch, count) =>
+        count <= 3 ? Effect.fail(away) : storesAll(batch)
+      )
+      const caller = yield* Effect.forkChild(send("a"))
+      yield* TestClock.adjust(0)
+      yield* Fiber.interrupt(caller)
+
+      yield* TestClock.adjust("1 minute")
+
+      assert.lengthOf(calls, 4)
+      assert.deepStrictEqual(stats(), { queued: 0, appends: 1, batches: 1 })
+    })
+  )
+})
+
+describe("a queue", () => {
+  it.effect("that is full refuses at once; the engine's is another one", () =>
+    Effect.gen(function* () {
+      const { send, stats } = yield* batcherWith(() => Effect.never, 2)
+      yield* Effect.forkChild(send("in flight"))
+      yield* TestClock.adjust(0)
+
+      yield* Effect.forEach(["a", "b"], (json) => Effect.forkChild(send(json)))
+      yield* TestClock.adjust(0)
+
+      const refused = yield* Effect.flip(send("c"))
+      yield* Effect.forkChild(send("d", { priority: "engine" }))
+      yield* TestClock.adjust(0)
+
+      assert.strictEqual(refused, "full")
+      assert.strictEqual(stats().queued, 4)
+    })
+  )
+
+  it.effect("that ends interrupts everybody who waits, and leaves nobody hanging", () =>
+    Effect.gen(function* () {
+      const { fiber, send } = yield* batcherWith(() => Effect.never)
+      const waiting = yield* Effect.forkChild(sendAll([send("a"), send("b")]))
+      yield* TestClock.adjust(0)
+      const behind = yield* Effect.forkChild(send("c"))
+      yield* TestClock.adjust(0)
+
+      yield* Fiber.interrupt(fiber)
+
+      const exits: ReadonlyArray<Exit.Exit<unknown, unknown>> = [
+        yield* Fiber.await(waiting),
+        yield* Fiber.await(behind)
+      ]
+      for (const exit of exits) {
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+      }
+    })
+  )
+})
