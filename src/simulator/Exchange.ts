@@ -66,6 +66,7 @@ export class Exchange {
   readonly counterparties: Counterparties
   readonly #random: Random
   readonly #balances: Readonly<Record<string, string>>
+  readonly #clock: () => number
   #listener: ExchangeListener | undefined
   #journal: ((entry: Entry) => void) | undefined
   #staleMillis = 0
@@ -78,6 +79,7 @@ export class Exchange {
     this.#random = makeRandom(options.seed)
     this.counterparties = new Counterparties(this.matching, makeRandom(options.seed + 1))
     this.#balances = options.balances
+    this.#clock = options.clock
   }
 
   listen(listener: ExchangeListener): void {
@@ -92,6 +94,7 @@ export class Exchange {
 
   /** Gives the accounts their first balances; not after a load. */
   fund(): void {
+    this.matching.beginCommand()
     const { accounts, markets } = this.matching
     for (const [asset, free] of Object.entries(this.#balances)) accounts.set(ours, asset, amount(free), 0n)
     for (const asset of new Set(markets.flatMap(({ info }) => [info.base, info.quote]))) {
@@ -99,10 +102,13 @@ export class Exchange {
         accounts.set(account, asset, counterpartyFunds, 0n)
     }
     this.updateTime = this.matching.now()
+    // A journal gets these with its first snapshot, and a subscriber is told of what moves from here on.
+    accounts.touched.clear()
   }
 
   /** Opens the market: the account's open orders stand first, then the quotes around them. */
   open(): void {
+    this.matching.beginCommand()
     for (const market of this.matching.markets) {
       for (const order of market.orders.open.values()) this.matching.restore(market, order)
       this.counterparties.sweepTo(market, this.counterparties.fairPrice(market))
@@ -113,12 +119,13 @@ export class Exchange {
   /** What the API checks before the engine is asked. */
   check(market: Market, order: NewOrder): Refusal | undefined {
     return (
-      judgeOrder(market.info, order, () => market.tape.average(this.matching.now())) ??
+      judgeOrder(market.info, order, () => market.tape.average(this.#clock())) ??
       (order.icebergQuantity > order.quantity ? icebergExceedsQuantity : undefined)
     )
   }
 
   place(market: Market, wanted: NewOrder): Order | Refusal {
+    this.matching.beginCommand()
     const { accounts } = this.matching
     const { base, quote } = market.info
     const { orders } = market
@@ -180,6 +187,7 @@ export class Exchange {
     cancelId: string,
     restriction: CancelRestriction | undefined
   ): Order | Refusal {
+    this.matching.beginCommand()
     const order = this.lookUp(market, target)
     if (order === undefined || !market.orders.open.has(order.id)) return unknownOrder
     if (target.orderId !== undefined && target.clientOrderId !== undefined) {
@@ -194,6 +202,7 @@ export class Exchange {
   }
 
   cancelAll(market: Market, drawId: () => string): Array<readonly [Order, string]> {
+    this.matching.beginCommand()
     const canceled = [...market.orders.open.values()].map((order) => {
       const cancelId = drawId()
       this.matching.cancel(market, order, cancelId)
@@ -229,7 +238,7 @@ export class Exchange {
 
   /** Up to when reads have seen what happened. */
   readTime(): number {
-    return this.matching.now() - this.#staleMillis
+    return this.#clock() - this.#staleMillis
   }
 
   get isStale(): boolean {
@@ -243,6 +252,7 @@ export class Exchange {
   }
 
   tick(): void {
+    this.matching.beginCommand()
     for (const market of this.matching.markets) this.counterparties.tick(market)
     if (this.#staleMillis > 0) {
       for (const { orders } of this.matching.markets) orders.forgetFormers(this.readTime())
@@ -251,12 +261,14 @@ export class Exchange {
   }
 
   moveMarket(market: Market, price: Amount): void {
+    this.matching.beginCommand()
     this.counterparties.sweepTo(market, price)
     this.#settled([market])
   }
 
   /** Trades one open order whole before anybody else is asked. */
   fill(market: Market, order: Order): void {
+    this.matching.beginCommand()
     this.counterparties.fill(market, order)
     this.#settled([market])
   }
@@ -305,6 +317,7 @@ export class Exchange {
     const fault = readEntry(entry, this.matching, this.counterparties)
     this.updateTime = entry.updateTime ?? this.updateTime
     this.#writtenTrades = this.matching.trades.count
+    this.matching.accounts.touched.clear()
     return fault
   }
 

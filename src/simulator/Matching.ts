@@ -62,6 +62,7 @@ export class Matching {
   readonly markets: ReadonlyArray<Market>
   readonly #bySymbol: ReadonlyMap<string, Market>
   readonly #clock: () => number
+  #time = 0
   #listener: Listener | undefined
   executionId = 0
 
@@ -83,8 +84,14 @@ export class Matching {
     this.#listener = listener
   }
 
+  /** Reads the clock: all that one command does happens in one moment, as its events show. */
+  beginCommand(): void {
+    this.#time = this.#clock()
+  }
+
+  /** The moment of the command that runs. */
   now(): number {
-    return this.#clock()
+    return this.#time
   }
 
   market(symbol: string): Market | undefined {
