@@ -76,7 +76,17 @@ const layerOf = (script: Script, env: Readonly<Record<string, string>>) => {
   return Server.layer.pipe(
     Layer.provide([
       Layer.mock(Engine)({ place }),
-      Layer.mock(Health)({ draining: Effect.sync(() => script.draining) }),
+      Layer.mock(Health)({
+        draining: Effect.sync(() => script.draining),
+        readiness: Effect.sync(() => ({
+          ready: !script.draining,
+          reason: script.draining ? "this process is stopping" : null,
+          degraded: [{ part: "kafka", detail: "away" }]
+        })),
+        metrics: Effect.succeed([
+          { name: "lag", help: "Two\nlines.", type: "gauge", samples: [{ labels: { lane: `a"b\\` }, value: 1.5 }] }
+        ])
+      }),
       Layer.mock(Instruments)({}),
       Layer.mock(Blotter)({}),
       Layer.mock(EventStore)({ lanes: 4 }),
@@ -299,6 +309,31 @@ describe("Server", () => {
 
       assert.strictEqual((yield* Fiber.join(client)).status, 0)
     })
+  )
+
+  it.live("stays ready while only a dependency is away, and is not ready once it drains", () =>
+    withServer((port, script) =>
+      Effect.gen(function* () {
+        const before = yield* exchange(port, request("GET", "/ready"))
+        script.draining = true
+        const after = yield* exchange(port, request("GET", "/ready"))
+
+        assert.deepStrictEqual([before.status, after.status], [200, 503])
+        assert.include(before.body, `"degraded":[{"part":"kafka","detail":"away"}]`)
+        assert.include(after.body, `"reason":"this process is stopping"`)
+      })
+    )
+  )
+
+  it.live("writes metrics in the text format that Prometheus reads, labels escaped", () =>
+    withServer((port) =>
+      Effect.gen(function* () {
+        const { body, headers } = yield* exchange(port, request("GET", "/metrics"))
+
+        assert.strictEqual(headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
+        assert.strictEqual(body, `# HELP lag Two\\nlines.\n# TYPE lag gauge\nlag{lane="a\\"b\\\\"} 1.5\n`)
+      })
+    )
   )
 
   it.live("closes connections with its answers once it is draining", () =>
