@@ -457,6 +457,25 @@ describe("the log", () => {
     )
   )
 
+  it.live("owes the bus, in its outbox, exactly what lies behind the cursor of each lane", () =>
+    onStore((url) =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const sql = yield* PgClient.PgClient
+        yield* Effect.forEach([...idsIn(0, "a", 3), ...idsIn(2, "b", 2)], (id) => store.append(place(id).entry))
+        yield* asAdministrator(url, (admin) => admin`update cursors set position = 2 where lane = 0`)
+
+        const owed = yield* sql`select lane, position from outbox order by lane, position`
+
+        assert.deepStrictEqual(owed, [
+          { lane: 0, position: 3n },
+          { lane: 2, position: 1n },
+          { lane: 2, position: 2n }
+        ])
+      })
+    )
+  )
+
   it.live("dies rather than skip a position that is missing", () =>
     onStore((url) =>
       Effect.gen(function* () {
