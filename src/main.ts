@@ -20,6 +20,7 @@ import { UserStream } from "./binance/UserStream.ts"
 import type { Role } from "./config.ts"
 import { AppConfig, simulatorKeys } from "./config.ts"
 import { StoreId } from "./domain/Ids.ts"
+import { Backlog } from "./engine/Backlog.ts"
 import { Attempt } from "./engine/Attempt.ts"
 import { Doubts } from "./engine/Doubts.ts"
 import { Engine } from "./engine/Engine.ts"
@@ -64,19 +65,23 @@ class Postgres extends Context.Service<
     readonly note: string | null
   }
 >()("nexus/main/Postgres") {
-  static readonly layer = Layer.effect(
-    Postgres,
-    Effect.gen(function* () {
-      const { app, connections, database, parts } = yield* AppConfig
-      if (parts.database === "server") return { ...connections, note: null }
-      const { note, url } = yield* EmbeddedPostgres.make({
-        root: app.data_dir,
-        dataDir: join(app.data_dir, parts.exchange.toLowerCase()),
-        port: database.embedded_port
-      })
-      return { serving: { url }, migrating: { url }, note }
+  /** An embedded one is this program's own. */
+  static readonly layer = Layer.effect(Postgres, postgres(EmbeddedPostgres.make))
+  /** An embedded one is that of the program that serves now, if there is one: for what only reads. */
+  static readonly sharedLayer = Layer.effect(Postgres, postgres(EmbeddedPostgres.makeOrAttach))
+}
+
+function postgres(open: typeof EmbeddedPostgres.make) {
+  return Effect.gen(function* () {
+    const { app, connections, database, parts } = yield* AppConfig
+    if (parts.database === "server") return { ...connections, note: null }
+    const { note, url } = yield* open({
+      root: app.data_dir,
+      dataDir: join(app.data_dir, parts.exchange.toLowerCase()),
+      port: database.embedded_port
     })
-  )
+    return { serving: { url }, migrating: { url }, note }
+  })
 }
 
 const migrated = Layer.effectDiscard(
@@ -91,9 +96,9 @@ const migrated = Layer.effectDiscard(
 
 const pools = Layer.unwrap(
   Effect.gen(function* () {
-    const { database } = yield* AppConfig
+    const { app, database } = yield* AppConfig
     const { serving } = yield* Postgres
-    return Database.layer({ address: serving, limits: database })
+    return Database.layer({ name: app.name, address: serving, limits: database })
   })
 )
 
@@ -108,8 +113,7 @@ const log = Layer.unwrap(
   })
 )
 
-/** PostgreSQL, migrated, with everything that is kept in it. */
-export const storage = Layer.mergeAll(
+const kept = Layer.mergeAll(
   Blotter.layer,
   Cursors.layer,
   Leases.layer,
@@ -117,7 +121,10 @@ export const storage = Layer.mergeAll(
   Replicas.layer,
   Snapshots.layer,
   log
-).pipe(Layer.provideMerge(pools), Layer.provide(migrated), Layer.provideMerge(Postgres.layer))
+).pipe(Layer.provideMerge(pools), Layer.provide(migrated))
+
+/** PostgreSQL, migrated, with everything that is kept in it. */
+export const storage = kept.pipe(Layer.provideMerge(Postgres.layer))
 
 /** Where the exchange is, and the keys of our account there. */
 export class ExchangeAddress extends Context.Service<
@@ -198,7 +205,7 @@ export const engine = Health.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer)),
   Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
   Layer.provideMerge(Engine.layer),
-  Layer.provideMerge(Instruments.layer),
+  Layer.provideMerge(Layer.mergeAll(Backlog.layer, Instruments.layer)),
   Layer.provideMerge(Supervisor.layer)
 )
 
@@ -329,7 +336,12 @@ export const verify = Effect.gen(function* () {
   if (!report.ok) return yield* new NotVerified({ findings: report.findingCount })
 }).pipe(
   Effect.provide(
-    Verify.layer.pipe(Layer.provide(LogScan.layer), Layer.provideMerge(storage), Layer.provideMerge(foundation))
+    Verify.layer.pipe(
+      Layer.provide(LogScan.layer),
+      Layer.provide(kept),
+      Layer.provide(Postgres.sharedLayer),
+      Layer.provideMerge(foundation)
+    )
   )
 )
 

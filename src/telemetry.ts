@@ -42,14 +42,16 @@ export const metricNames = {
   ordersCompleted: "orders_completed",
   ordersFailed: "orders_failed",
   ordersCancelled: "orders_cancelled",
-  /** Events that Kafka has not got yet, over all lanes. */
+  ordersUnknown: "nexus_orders_unknown",
+  ordersUnknownAge: "nexus_orders_unknown_age_seconds",
   outboxBacklog: "nexus_outbox_backlog",
-  /** Orders set aside because a message of theirs cannot be handled. */
-  ordersParked: "nexus_orders_parked",
-  /** Live replicas that run a role; 0 is a role that nobody runs. */
-  roleReplicas: "nexus_role_replicas",
-  /** Restarts of background fibers, by fiber. */
-  fiberRestarts: "nexus_fiber_restarts_total"
+  cachedOrders: "nexus_engine_cached_orders",
+  waitingCommands: "nexus_engine_waiting_commands",
+  clockOffset: "nexus_exchange_clock_offset_seconds",
+  clockError: "nexus_exchange_clock_error_seconds",
+  loopRestarts: "nexus_loop_restarts_total",
+  leaseHeld: "nexus_lease_held",
+  roleReplicas: "nexus_role_replicas"
 } as const
 
 type Entry = ReturnType<(typeof Logger.formatStructured)["log"]>

@@ -6,7 +6,7 @@
 import { Schema } from "effect"
 import { createHash } from "node:crypto"
 
-export const OrderId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]{1,64}$/)).pipe(Schema.brand("OrderId"))
+export const OrderId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._:-]{1,64}$/u)).pipe(Schema.brand("OrderId"))
 export type OrderId = typeof OrderId.Type
 
 /** The one stream of the account. "@" is outside the alphabet of order ids. */
@@ -20,7 +20,7 @@ export const StoreId = Schema.String.check(Schema.isUUID()).pipe(Schema.brand("S
 export type StoreId = typeof StoreId.Type
 
 /** What the exchange knows an order by: 32 characters of `[a-z2-7]`, see `clientOrderIdOf`. */
-export const ClientOrderId = Schema.String.check(Schema.isPattern(/^nx[a-z2-7]{30}$/)).pipe(
+export const ClientOrderId = Schema.String.check(Schema.isPattern(/^nx[a-z2-7]{30}$/u)).pipe(
   Schema.brand("ClientOrderId")
 )
 export type ClientOrderId = typeof ClientOrderId.Type

@@ -40,6 +40,7 @@ import { Rejection } from "../domain/Rejection.ts"
 import { EventStore } from "../sql/EventStore.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
 import { Store } from "../sql/Store.ts"
+import { Backlog } from "./Backlog.ts"
 import { Instruments } from "./Instruments.ts"
 
 /** Too much is waiting already. Nothing was recorded; the same request is safe after a moment. */
@@ -123,6 +124,7 @@ export class Engine extends Context.Service<
     Engine,
     Effect.gen(function* () {
       const { engine: limits, execution } = yield* AppConfig
+      const backlog = yield* Backlog
       const store = yield* EventStore
       const { storeId } = yield* Store
       const instruments = yield* Instruments
@@ -323,12 +325,13 @@ export class Engine extends Context.Service<
         const snapshot = yield* instruments.current
         const instrument = snapshot?.bySymbol.get(request.symbol)
         const violations = snapshot === null ? [] : checkStatic(instrument, request)
-        if (snapshot === null || violations.length > 0) {
+        const full = yield* backlog.isFull
+        if (snapshot === null || violations.length > 0 || full) {
           // Identity before judgement: an id that has a stream is answered from it, whatever today's rules say.
-          const known = yield* isAtHead(orderId, emptyStream, now + limits.command_deadline_ms)
-          if (known) {
-            return yield* snapshot === null ? new InstrumentsUnknown({}) : new FilterDenied({ violations })
-          }
+          const isNew = yield* isAtHead(orderId, emptyStream, now + limits.command_deadline_ms)
+          if (isNew && snapshot === null) return yield* new InstrumentsUnknown({})
+          if (isNew && violations.length > 0) return yield* new FilterDenied({ violations })
+          if (isNew) return yield* new Busy({})
         }
         const told = yield* ask(
           orderId,

@@ -10,14 +10,15 @@ import { ServerTime } from "../binance/ServerTime.ts"
 import { AppConfig } from "../config.ts"
 import { EventBus } from "../kafka/EventBus.ts"
 import { Blotter } from "../sql/Blotter.ts"
-import { Cursors } from "../sql/Cursors.ts"
 import { Database } from "../sql/Database.ts"
 import { EventStore } from "../sql/EventStore.ts"
 import { Replicas } from "../sql/Replicas.ts"
+import { Backlog } from "./Backlog.ts"
 import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
 import { Instruments } from "./Instruments.ts"
 import { Ownership } from "./Ownership.ts"
+import { metricNames } from "../telemetry.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 export interface Degraded {
@@ -41,6 +42,7 @@ export interface MetricFamily {
 
 // A probe costs nothing: answers are this old at most.
 const freshMillis = 1_000
+const roles = ["relay", "executor", "reports", "reconciler"] as const
 
 export class Health extends Context.Service<
   Health,
@@ -56,11 +58,11 @@ export class Health extends Context.Service<
     Health,
     Effect.gen(function* () {
       const { app, leases } = yield* AppConfig
+      const backlog = yield* Backlog
       const blotter = yield* Blotter
       const bus = yield* EventBus
       const check = yield* ExchangeCheck
       const client = yield* BinanceClient
-      const cursors = yield* Cursors
       const database = yield* Database
       const engine = yield* Engine
       const events = yield* EventStore
@@ -94,7 +96,7 @@ export class Health extends Context.Service<
         for (const { name, waitingFor } of yield* supervisor.report) {
           if (waitingFor !== null) degraded.push({ part: name, detail: waitingFor })
         }
-        for (const role of ["relay", "executor", "reports", "reconciler"] as const) {
+        for (const role of roles) {
           const live = yield* Effect.result(replicas.live(role, leases.ttl_ms))
           if (Result.isSuccess(live) && live.success.length === 0 && !app.roles.includes(role)) {
             degraded.push({ part: role, detail: "no replica runs this role" })
@@ -127,62 +129,58 @@ export class Health extends Context.Service<
           const { cancelled, completed, failed, processing, total } = totals.success
           const counter = (name: string, help: string, value: number) =>
             families.push({ name, help, type: "counter", samples: [{ labels: {}, value }] })
-          counter("orders_total", "Orders ever placed.", total)
-          gauge("orders_processing", "Orders that are PENDING or EXECUTING.", processing)
-          counter("orders_completed", "Orders that ended COMPLETED.", completed)
-          counter("orders_failed", "Orders that ended FAILED.", failed)
-          counter("orders_cancelled", "Orders that ended CANCELLED.", cancelled)
+          counter(metricNames.ordersTotal, "Orders ever placed.", total)
+          gauge(metricNames.ordersProcessing, "Orders that are PENDING or EXECUTING.", processing)
+          counter(metricNames.ordersCompleted, "Orders that ended COMPLETED.", completed)
+          counter(metricNames.ordersFailed, "Orders that ended FAILED.", failed)
+          counter(metricNames.ordersCancelled, "Orders that ended CANCELLED.", cancelled)
         }
-        const heads = yield* Effect.result(events.laneHeads)
-        const positions = yield* Effect.result(cursors.positions)
-        if (Result.isSuccess(heads) && Result.isSuccess(positions)) {
-          const relayed = new Map(positions.success.map(({ lane, position }) => [lane, position]))
-          families.push({
-            name: "nexus_relay_lag_events",
-            help: "Events of the lane that the bus does not have yet.",
-            type: "gauge",
-            samples: heads.success.map(({ lane, position }) => ({
-              labels: { lane: `${lane}` },
-              value: position - (relayed.get(lane) ?? 0)
-            }))
-          })
-        }
+        families.push({
+          name: metricNames.outboxBacklog,
+          help: "Events of the lane that the bus does not have yet.",
+          type: "gauge",
+          samples: (yield* backlog.lanes).map(({ lane, owed }) => ({ labels: { lane: `${lane}` }, value: owed }))
+        })
         const unknown = yield* Effect.result(blotter.doubtCounts)
         if (Result.isSuccess(unknown)) {
           const now = yield* Clock.currentTimeMillis
-          gauge("nexus_orders_unknown", "Orders whose submission is in doubt.", unknown.success.count)
+          gauge(metricNames.ordersUnknown, "Orders whose submission is in doubt.", unknown.success.count)
           const oldest = unknown.success.oldestStartedAt
           gauge(
-            "nexus_orders_unknown_age_seconds",
+            metricNames.ordersUnknownAge,
             "Age of the oldest attempt in doubt.",
             oldest === null ? 0 : (now - oldest) / 1000
           )
         }
         const { cached: orders, waiting } = yield* engine.load
-        gauge("nexus_engine_cached_orders", "Orders with a copy in memory.", orders)
-        gauge("nexus_engine_waiting_commands", "Commands that wait in mailboxes.", waiting)
-        gauge(
-          "nexus_exchange_clock_offset_seconds",
-          "The exchange's clock less ours.",
-          (yield* serverTime.offset) / 1000
-        )
-        gauge(
-          "nexus_exchange_clock_error_seconds",
-          "Bound of the error of that offset.",
-          (yield* serverTime.errorBound) / 1000
-        )
+        gauge(metricNames.cachedOrders, "Orders with a copy in memory.", orders)
+        gauge(metricNames.waitingCommands, "Commands that wait in mailboxes.", waiting)
+        gauge(metricNames.clockOffset, "The exchange's clock less ours.", (yield* serverTime.offset) / 1000)
+        gauge(metricNames.clockError, "Bound of the error of that offset.", (yield* serverTime.errorBound) / 1000)
         const loops = yield* supervisor.report
         families.push({
-          name: "nexus_loop_restarts_total",
+          name: metricNames.loopRestarts,
           help: "Restarts of each supervised loop.",
           type: "counter",
           samples: loops.map(({ name, restarts }) => ({ labels: { loop: name }, value: restarts }))
         })
         families.push({
-          name: "nexus_lease_held",
+          name: metricNames.leaseHeld,
           help: "Roles that this replica holds.",
           type: "gauge",
           samples: (yield* ownership.held).map(({ epoch, role }) => ({ labels: { role, epoch: `${epoch}` }, value: 1 }))
+        })
+        const running = yield* Effect.forEach(roles, (role) =>
+          Effect.map(Effect.result(replicas.live(role, leases.ttl_ms)), (live) => ({
+            labels: { role },
+            value: Result.isSuccess(live) ? live.success.length : Number.NaN
+          }))
+        )
+        families.push({
+          name: metricNames.roleReplicas,
+          help: "Live replicas that run a role; 0 is a role that nobody runs.",
+          type: "gauge",
+          samples: running
         })
         return families
       })

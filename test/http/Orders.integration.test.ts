@@ -11,6 +11,7 @@ import { AppConfig, loadConfig } from "../../src/config.ts"
 import { decimal } from "../../src/domain/Decimal.ts"
 import { OrderId, StoreId } from "../../src/domain/Ids.ts"
 import { Instrument } from "../../src/domain/Instrument.ts"
+import { Backlog } from "../../src/engine/Backlog.ts"
 import { Engine } from "../../src/engine/Engine.ts"
 import { Health } from "../../src/engine/Health.ts"
 import { Instruments } from "../../src/engine/Instruments.ts"
@@ -20,6 +21,7 @@ import { OrderView } from "../../src/http/OrderView.ts"
 import { Problem } from "../../src/http/Problem.ts"
 import { ListeningAddress, Server } from "../../src/http/Server.ts"
 import { Blotter } from "../../src/sql/Blotter.ts"
+import { Cursors } from "../../src/sql/Cursors.ts"
 import { Database } from "../../src/sql/Database.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
 import { Instruments as Snapshots } from "../../src/sql/Instruments.ts"
@@ -47,6 +49,7 @@ const btcusdt = Schema.encodeSync(Instrument)({
 const storage = (url: string) =>
   Layer.mergeAll(
     Blotter.layer,
+    Cursors.layer,
     Snapshots.layer,
     EventStore.layer({ lanes: templateLanes, node: "test", laneQueueSize: 64 }),
     Store.layer({ exchange: "SIMULATOR", storeId: StoreId.make("7d4c7a52-5f10-4b7c-9d3e-2f1a0b9c8d7e") })
@@ -65,7 +68,7 @@ const served = (url: string) =>
   Server.layer.pipe(
     Layer.provide(Layer.mock(Health)({ draining: Effect.succeed(false) })),
     Layer.provide(Engine.layer),
-    Layer.provide(Instruments.layer),
+    Layer.provide([Backlog.layer, Instruments.layer]),
     Layer.provide(saved),
     Layer.provide([
       Supervisor.layer,
