@@ -28,6 +28,8 @@ export interface DatabaseLimits {
 }
 
 export interface DatabaseOptions {
+  /** How the connections name themselves to PostgreSQL; "nexus" when absent. */
+  readonly name?: string
   readonly address: DatabaseAddress
   readonly limits: DatabaseLimits
 }
@@ -65,12 +67,12 @@ export class Database extends Context.Service<
   ): Layer.Layer<Database | PgClient.PgClient | SqlClient.SqlClient, DatabaseUnusable | StoreUnavailable> =>
     Layer.effectContext(
       Effect.gen(function* () {
-        const { limits } = options
-        const pool = yield* serving(options, "nexus", {
+        const { limits, name = "nexus" } = options
+        const pool = yield* serving(options, name, {
           maxConnections: limits.max_open_conns,
           minConnections: Math.min(limits.max_idle_conns, limits.max_open_conns)
         })
-        const side = yield* serving(options, "nexus side", { maxConnections: sideConnections, minConnections: 0 })
+        const side = yield* serving(options, `${name} side`, { maxConnections: sideConnections, minConnections: 0 })
         yield* checkRole(pool)
         const ready = yield* makeReady(pool)
         return Context.make(Database, Database.of({ ready, side })).pipe(

@@ -14,7 +14,7 @@ import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { EmbeddedPostgresError } from "./embedded/EmbeddedPostgresError.ts"
-import { exists, holdFolder } from "./embedded/FolderLock.ts"
+import { exists, holdFolder, isHeld } from "./embedded/FolderLock.ts"
 import { attempt, giveTo, makePlace, type Place } from "./embedded/Place.ts"
 import {
   clearDeadServer,
@@ -76,7 +76,7 @@ const make = (options: EmbeddedOptions): Effect.Effect<EmbeddedServer, EmbeddedP
     const port = adopted?.port ?? (yield* choosePort(place, options.port))
     const password = yield* preparePassword(place)
     yield* initialise(place, password)
-    const url = Redacted.make(`postgres://${superuser}:${Redacted.value(password)}@127.0.0.1:${port}/${database}`)
+    const url = urlOf(port, password)
     const start = Effect.gen(function* () {
       yield* clearDeadServer(place)
       pid = yield* startPostmaster(place, port)
@@ -108,7 +108,22 @@ const make = (options: EmbeddedOptions): Effect.Effect<EmbeddedServer, EmbeddedP
     return { url, port, note: place.note }
   })
 
-export const EmbeddedPostgres = { make }
+/** For commands that only read: the server of the program that holds the folder, used beside it and left as it is. */
+const makeOrAttach = (options: EmbeddedOptions): Effect.Effect<EmbeddedServer, EmbeddedPostgresError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const place = yield* makePlace(options.root ?? options.dataDir, options.dataDir)
+    const running = isHeld(place.own) ? findPostmaster(place) : null
+    // Without a server there the folder's lock has the last word, and says who holds it.
+    if (running === null || running.port === 0) return yield* make(options)
+    const password = yield* preparePassword(place)
+    yield* becomeReady(place, running.pid, running.port, password)
+    return { url: urlOf(running.port, password), port: running.port, note: place.note }
+  })
+
+export const EmbeddedPostgres = { make, makeOrAttach }
+
+const urlOf = (port: number, password: Redacted.Redacted) =>
+  Redacted.make(`postgres://${superuser}:${Redacted.value(password)}@127.0.0.1:${port}/${database}`)
 
 const preparePassword = (place: Place) =>
   attempt(`The data folder ${place.own} cannot be used`, () => {

@@ -28,6 +28,12 @@ export const holdFolder = (folder: string): Effect.Effect<void, EmbeddedPostgres
     )
   )
 
+/** Whether a living process holds the folder now. */
+export const isHeld = (folder: string): boolean => {
+  const holder = readOrNull(join(folder, "lock"))
+  return holder !== null && isAlive(holder)
+}
+
 const take = (folder: string): string => {
   const lock = join(folder, "lock")
   const mine = `${lock}.${randomUUID()}`
