@@ -11,7 +11,7 @@ import type { Decimal } from "../domain/Decimal.ts"
 import type { OrderRequest } from "../domain/Event.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import type { Instrument } from "../domain/Instrument.ts"
-import { decodeAnswer, decodeList, unreadable } from "./answers.ts"
+import { decodeAnswer, decodeItems, decodeList, unreadable } from "./answers.ts"
 import type { BinanceError } from "./BinanceError.ts"
 import { NotSent } from "./BinanceError.ts"
 import { Breaker } from "./Breaker.ts"
@@ -135,6 +135,11 @@ export class BinanceClient extends Context.Service<
           return yield* gateway.send(yield* gateway.reserve(endpoint), queryOf(parameters), {})
         })
 
+        // The refusal is what the caller is told, whatever comes of this.
+        const measureAgain = Effect.catch(serverTime.sync, (error) =>
+          Effect.logWarning("the exchange's clock could not be measured", error.message)
+        )
+
         // Stamped and signed as late as possible, when nothing is waited for any more.
         const signed = Effect.fnUntraced(function* (endpoint: Endpoint, parameters: Parameters) {
           yield* serverTime.ensure
@@ -146,7 +151,7 @@ export class BinanceClient extends Context.Service<
           ]
           return yield* gateway
             .send(permit, signedQuery(secret, stamped), headers)
-            .pipe(Effect.tapError((error) => (isClockRefusal(error) ? serverTime.sync : Effect.void)))
+            .pipe(Effect.tapError((error) => (isClockRefusal(error) ? measureAgain : Effect.void)))
         })
 
         const ordersOf = (endpoint: Endpoint, parameters: Parameters) =>
@@ -159,7 +164,7 @@ export class BinanceClient extends Context.Service<
           const answer = yield* open(endpoints.exchangeInfo, parameters)
           const info = yield* decodeAnswer(endpoints.exchangeInfo, wire.ExchangeInfo, answer)
           yield* limits.learn(info.rateLimits)
-          return info.symbols.map(instrumentOf)
+          return (yield* decodeItems(endpoints.exchangeInfo, wire.SymbolInfo, info.symbols)).map(instrumentOf)
         })
 
         // The budget for orders is not guessed; one asks, the others wait for it.

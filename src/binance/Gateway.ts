@@ -22,12 +22,19 @@ export interface Endpoint {
   readonly weight: number
 }
 
-/** The right to send one request, now. Used by `send` or `giveBack`, once. */
+/** The right to send one request, now. Ends with `send` or `giveBack`; what comes after that does nothing. */
 export interface Permit {
   readonly endpoint: Endpoint
   readonly allowance: Allowance
   readonly connection: Connection
+  readonly reservedAt: number
 }
+
+/**
+ * A permit that was neither sent nor given back for so long is lost, as when its holder was interrupted in the
+ * moment of getting it. Longer than an append to the log waits, shorter than what lost connections would cost.
+ */
+const permitMillis = 60_000
 
 export const pingEndpoint: Endpoint = { method: "GET", path: "/api/v3/ping", kind: "query", weight: 1 }
 
@@ -51,6 +58,8 @@ export class Gateway extends Context.Service<
       const breaker = yield* Breaker
       const limits = yield* RateLimits
       const transport = yield* Transport
+      // Held by somebody, the oldest first. Owned here.
+      const held = new Set<Permit>()
 
       const open = Effect.fnUntraced(function* (endpoint: Endpoint) {
         return yield* Effect.uninterruptibleMask((restore) =>
@@ -62,12 +71,22 @@ export class Gateway extends Context.Service<
               Effect.tapError(() => breaker.record("failed")),
               Effect.mapError((reason) => errorOf(endpoint, reason))
             )
-            return { endpoint, allowance, connection }
+            const permit = { endpoint, allowance, connection, reservedAt: performance.now() }
+            held.add(permit)
+            return permit
           })
         )
       })
 
+      const takeBackLost = Effect.suspend(() => {
+        const [oldest] = held
+        return oldest === undefined || performance.now() - oldest.reservedAt < permitMillis
+          ? Effect.void
+          : giveBack(oldest)
+      })
+
       const reserve = Effect.fnUntraced(function* (endpoint: Endpoint) {
+        yield* takeBackLost
         const admission = yield* breaker.admit(endpoint.kind)
         if (admission === "refuse") return yield* paused(endpoint)
         if (admission === "probe") {
@@ -82,6 +101,9 @@ export class Gateway extends Context.Service<
         const target = query === "" ? endpoint.path : `${endpoint.path}?${query}`
         return Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
+            if (!held.delete(permit)) {
+              return yield* errorOf(endpoint, new NotSent({ cause: new Error("the permit has ended") }))
+            }
             const exit = yield* Effect.exit(
               restore(Effect.result(transport.send(connection, { method: endpoint.method, target, headers })))
             )
@@ -110,8 +132,12 @@ export class Gateway extends Context.Service<
         )
       }
 
-      const giveBack = ({ allowance, connection }: Permit) =>
-        Effect.andThen(limits.giveBack(allowance), transport.release(connection))
+      const giveBack = (permit: Permit): Effect.Effect<void> =>
+        Effect.suspend(() =>
+          held.delete(permit)
+            ? Effect.andThen(limits.giveBack(permit.allowance), transport.release(permit.connection))
+            : Effect.void
+        )
 
       return Gateway.of({ reserve, send, giveBack })
     })

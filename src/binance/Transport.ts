@@ -3,8 +3,8 @@
  *
  * The one thing that matters here is certainty: NotSent only if no byte was handed to a socket, OutcomeUnknown for
  * every failure after that. So a request is given only sockets whose handshake is over, nothing is ever retried,
- * and a connection can be reserved before an attempt is written down. node:http over sockets of our own, since
- * it tells when a request got its socket; a request costs some 0.1 ms of CPU (bench/client.ts).
+ * and a connection can be reserved before an attempt is written down. node:http over sockets connected here, since
+ * it tells when a request got its socket; signing, sending and reading one order costs some 0.2 ms of CPU.
  */
 import { Context, Effect, Layer, Semaphore } from "effect"
 import * as http from "node:http"

@@ -30,12 +30,19 @@ export const decodeList = Effect.fnUntraced(function* <A, I>(
   schema: Schema.Codec<A, I>,
   answer: Answer
 ) {
-  const items = parseJson(answer.body)
-  if (Result.isFailure(items)) return yield* unreadable(endpoint, items.failure)
-  if (!Array.isArray(items.success)) return yield* unreadable(endpoint, new Error("not a list"))
+  return yield* decodeItems(endpoint, schema, yield* decodeAnswer(endpoint, List, answer))
+})
+
+const List = Schema.Array(Schema.Unknown)
+
+export const decodeItems = Effect.fnUntraced(function* <A, I>(
+  endpoint: Endpoint,
+  schema: Schema.Codec<A, I>,
+  items: ReadonlyArray<unknown>
+) {
   const decode = Schema.decodeUnknownResult(schema)
   const decoded: Array<A> = []
-  for (const item of items.success as ReadonlyArray<unknown>) {
+  for (const item of items) {
     const one = decode(item)
     if (Result.isFailure(one)) return yield* unreadable(endpoint, one.failure)
     decoded.push(one.success)

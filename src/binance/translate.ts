@@ -11,7 +11,7 @@ import { format, isPositive, zero } from "../domain/Decimal.ts"
 import type { Fill, OrderRequest } from "../domain/Event.ts"
 import { Filter, type Instrument } from "../domain/Instrument.ts"
 import type { Parameters } from "./sign.ts"
-import type { CancelledOrder, ExchangeInfo, ExecutionReport, PlacedOrder, QueriedOrder, Trade } from "./wire.ts"
+import type { CancelledOrder, ExecutionReport, PlacedOrder, QueriedOrder, SymbolInfo, Trade } from "./wire.ts"
 
 /** An order as the exchange lists it. */
 export interface FoundOrder {
@@ -124,9 +124,7 @@ export const streamReport = (event: typeof ExecutionReport.Type) => ({
   } satisfies ExchangeReport
 })
 
-type Symbol = (typeof ExchangeInfo.Type)["symbols"][number]
-
-export const instrumentOf = (symbol: Symbol): Instrument => ({
+export const instrumentOf = (symbol: typeof SymbolInfo.Type): Instrument => ({
   symbol: symbol.symbol,
   status: symbol.status,
   baseAsset: symbol.baseAsset,

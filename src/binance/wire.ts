@@ -130,23 +130,24 @@ export const RateLimit = Schema.Struct({
 })
 export type RateLimit = typeof RateLimit.Type
 
-/** Filters are read one by one in translate.ts: one that nobody knows must not hide the others. */
+/** Symbols are read one by one: there are thousands. */
 export const ExchangeInfo = Schema.Struct({
   rateLimits: Schema.Array(RateLimit),
-  symbols: Schema.Array(
-    Schema.Struct({
-      symbol: Schema.String,
-      status: Schema.String,
-      baseAsset: Schema.String,
-      baseAssetPrecision: Schema.Int,
-      quoteAsset: Schema.String,
-      quoteAssetPrecision: Schema.Int,
-      orderTypes: Schema.Array(Schema.String),
-      icebergAllowed: Schema.Boolean,
-      quoteOrderQtyMarketAllowed: Schema.Boolean,
-      filters: Schema.Array(Schema.Record(Schema.String, Schema.Unknown))
-    })
-  )
+  symbols: Schema.Array(Schema.Unknown)
+})
+
+/** Filters are read one by one in translate.ts: one that nobody knows must not hide the others. */
+export const SymbolInfo = Schema.Struct({
+  symbol: Schema.String,
+  status: Schema.String,
+  baseAsset: Schema.String,
+  baseAssetPrecision: Schema.Int,
+  quoteAsset: Schema.String,
+  quoteAssetPrecision: Schema.Int,
+  orderTypes: Schema.Array(Schema.String),
+  icebergAllowed: Schema.Boolean,
+  quoteOrderQtyMarketAllowed: Schema.Boolean,
+  filters: Schema.Array(Schema.Record(Schema.String, Schema.Unknown))
 })
 
 /** The event `executionReport` of the user data stream. */

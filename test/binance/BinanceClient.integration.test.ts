@@ -223,6 +223,22 @@ describe("the budget", () => {
     )
   )
 
+  it.live("lets nothing go out on a permit that was given back, and frees it once only", () =>
+    withServer((server) =>
+      Effect.gen(function* () {
+        const client = yield* BinanceClient
+        const permit = yield* client.readyToSubmit
+        yield* client.giveBack(permit)
+        yield* client.giveBack(permit)
+
+        const reason = yield* reasonOf(client.placeOrder(submission, permit))
+
+        assert.strictEqual(reason._tag, "NotSent")
+        assert.strictEqual(ordersSent(server), 0)
+      })
+    )
+  )
+
   it.live("stops all traffic for as long as a ban says, and says so in one sentence", () =>
     withServer((server) =>
       Effect.gen(function* () {

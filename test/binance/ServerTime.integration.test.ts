@@ -38,7 +38,6 @@ const hours = (count: number) =>
     const millis = count * 3_600_000
     const nanos = BigInt(millis) * 1_000_000n
     return {
-      ...clock,
       currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + millis,
       currentTimeMillis: Effect.sync(() => clock.currentTimeMillisUnsafe() + millis),
       currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() + nanos,
