@@ -32,7 +32,7 @@ const serve = (journal: string | undefined) =>
       ...(journal === undefined ? {} : { journal })
     })
     yield* Effect.sync(() => console.log(url))
-    yield* Effect.never
+    return yield* Effect.never
   }).pipe(Effect.scoped)
 
 const signed = (params: string): string =>

@@ -3,9 +3,10 @@
  *
  * A snapshot is a run of the same entries; there is one way to read state back.
  */
+import { accountCount, type Balance, ours } from "./Accounts.ts"
 import type { Counterparties } from "./Counterparties.ts"
 import type { Matching } from "./Matching.ts"
-import type { Trade } from "./Trades.ts"
+import type { Trade, Trades } from "./Trades.ts"
 
 export interface Entry {
   /** Forget everything before this one. */
@@ -22,7 +23,62 @@ export interface Entry {
   readonly updateTime?: number
 }
 
-export const writeTrade = (trade: Trade): string =>
+/** What one command changed. */
+export interface Changes {
+  readonly orders: ReadonlyArray<readonly [number, ReadonlyArray<string>]>
+  readonly balances: ReadonlyArray<Balance>
+  /** The first row of the trade table that no entry has yet. */
+  readonly fromTrade: number
+  readonly updateTime: number
+}
+
+/** One line of a snapshot holds this many orders or trades, so that no line grows without bound. */
+const itemsPerEntry = 1_000
+
+export const writeEntry = (matching: Matching, counterparties: Counterparties, changes: Changes): Entry => ({
+  orders: changes.orders,
+  trades: tradeLines(matching.trades, changes.fromTrade, matching.trades.count),
+  // What a counterparty has locked is free again at a restart: its quotes are made anew.
+  balances: changes.balances.map(({ account, asset, free, locked }) =>
+    account === ours ? [account, asset, String(free), String(locked)] : [account, asset, String(free + locked), "0"]
+  ),
+  markets: matching.markets.map((market) => [
+    market.nextOrderId,
+    market.nextTradeId,
+    String(market.tape.lastPrice),
+    String(counterparties.fairPrice(market))
+  ]),
+  executionId: matching.executionId,
+  updateTime: changes.updateTime
+})
+
+export function* snapshotOf(
+  matching: Matching,
+  counterparties: Counterparties,
+  updateTime: number
+): Generator<Entry, void, void> {
+  const { accounts, markets, trades } = matching
+  for (let from = 0; from < trades.count; from += itemsPerEntry) {
+    yield { trades: tradeLines(trades, from, Math.min(from + itemsPerEntry, trades.count)) }
+  }
+  for (const { index, orders } of markets) {
+    let lines: Array<string> = []
+    for (const line of orders.lines()) {
+      lines.push(line)
+      if (lines.length < itemsPerEntry) continue
+      yield { orders: [[index, lines]] }
+      lines = []
+    }
+    if (lines.length > 0) yield { orders: [[index, lines]] }
+  }
+  const balances = Array.from({ length: accountCount }, (_, account) => [...accounts.balancesOf(account)]).flat()
+  yield writeEntry(matching, counterparties, { orders: [], balances, fromTrade: trades.count, updateTime })
+}
+
+const tradeLines = (trades: Trades, from: number, to: number): Array<string> =>
+  Array.from({ length: to - from }, (_, n) => writeTrade(trades.at(from + n)))
+
+const writeTrade = (trade: Trade): string =>
   [
     trade.id,
     trade.orderId,

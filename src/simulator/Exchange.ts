@@ -8,6 +8,7 @@ import { accountCount, type Balance, fees, ours } from "./Accounts.ts"
 import { type Amount, amount, times } from "./Amount.ts"
 import { opposite, reaches } from "./Book.ts"
 import { Counterparties } from "./Counterparties.ts"
+import { type Entry, readEntry, snapshotOf, writeEntry } from "./Entry.ts"
 import { type Judged, judgeOrder, judgeStanding } from "./filters.ts"
 import type { SymbolInfo } from "./Market.ts"
 import { type Listener, type Market, Matching } from "./Matching.ts"
@@ -23,7 +24,6 @@ import {
   unknownOrder,
   wouldTake
 } from "./Refusal.ts"
-import { type Entry, readEntry, writeTrade } from "./Entry.ts"
 
 export interface NewOrder extends Judged {
   readonly timeInForce: TimeInForce
@@ -58,8 +58,6 @@ const counterpartyFunds = amount("100000000000")
 /** Longest client order id that is drawn for an order without one. */
 const drawnIdLength = 22
 const idAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-/** One line of a snapshot holds this many orders or trades, so that no line grows without bound. */
-const itemsPerEntry = 1_000
 
 export class Exchange {
   readonly matching: Matching
@@ -236,6 +234,11 @@ export class Exchange {
       .sort((a, b) => a.id - b.id)
   }
 
+  /** Rows of the trade table that belong to one order. */
+  tradesOf(market: Market, orderId: number): ReadonlyArray<number> {
+    return market.orders.byId(orderId)?.trades ?? []
+  }
+
   /** Up to when reads have seen what happened. */
   readTime(): number {
     return this.#clock() - this.#staleMillis
@@ -290,25 +293,8 @@ export class Exchange {
   }
 
   /** The whole state as entries, for a journal that starts anew. */
-  *snapshot(): Generator<Entry, void, void> {
-    const { markets, trades } = this.matching
-    for (let from = 0; from < trades.count; from += itemsPerEntry) {
-      yield { trades: this.#tradeLines(from, Math.min(from + itemsPerEntry, trades.count)) }
-    }
-    for (const { index, orders } of markets) {
-      let lines: Array<string> = []
-      for (const line of orders.lines()) {
-        lines.push(line)
-        if (lines.length < itemsPerEntry) continue
-        yield { orders: [[index, lines]] }
-        lines = []
-      }
-      yield { orders: [[index, lines]] }
-    }
-    const balances = Array.from({ length: accountCount }, (_, account) => [
-      ...this.matching.accounts.balancesOf(account)
-    ])
-    yield this.#entry([], balances.flat(), trades.count)
+  snapshot(): Generator<Entry, void, void> {
+    return snapshotOf(this.matching, this.counterparties, this.updateTime)
   }
 
   /** Takes one entry of an earlier life. Returns what is wrong with it, if anything. */
@@ -348,39 +334,17 @@ export class Exchange {
     const touched = [...accounts.touched]
     accounts.touched.clear()
     this.updateTime = this.matching.now()
-    this.#journal?.(this.#entry(changed, touched, this.#writtenTrades))
+    this.#journal?.(
+      writeEntry(this.matching, this.counterparties, {
+        orders: changed,
+        balances: touched,
+        fromTrade: this.#writtenTrades,
+        updateTime: this.updateTime
+      })
+    )
     this.#writtenTrades = this.matching.trades.count
     const moved = touched.filter(({ account }) => account === ours)
     if (moved.length > 0) this.#listener?.positions(moved, this.updateTime)
-  }
-
-  #entry(
-    orders: ReadonlyArray<readonly [number, ReadonlyArray<string>]>,
-    balances: ReadonlyArray<Balance>,
-    fromTrade: number
-  ): Entry {
-    return {
-      orders,
-      trades: this.#tradeLines(fromTrade, this.matching.trades.count),
-      // What a counterparty has locked is free again at a restart: its quotes are made anew.
-      balances: balances.map(({ account, asset, free, locked }) =>
-        account === ours ? [account, asset, String(free), String(locked)] : [account, asset, String(free + locked), "0"]
-      ),
-      markets: this.matching.markets.map((market) => [
-        market.nextOrderId,
-        market.nextTradeId,
-        String(market.tape.lastPrice),
-        String(this.counterparties.fairPrice(market))
-      ]),
-      executionId: this.matching.executionId,
-      updateTime: this.updateTime
-    }
-  }
-
-  #tradeLines(from: number, to: number): Array<string> {
-    const lines: Array<string> = []
-    for (let row = from; row < to; row++) lines.push(writeTrade(this.matching.trades.at(row)))
-    return lines
   }
 }
 

@@ -2,7 +2,7 @@
  * The checks that stand between a request and what it asks for, in the order in which they complain: key present,
  * parameters, unread ones, time, key known, signature. The same for REST and for the WebSocket API.
  */
-import type { Endpoint, Run } from "./endpoints.ts"
+import type { Endpoint, Run } from "./Endpoint.ts"
 import { Parameters } from "./Parameters.ts"
 import {
   badKeyFormat,

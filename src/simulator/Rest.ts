@@ -5,7 +5,8 @@
  */
 import http from "node:http"
 import type { Duplex } from "node:stream"
-import { type Endpoint, endpoints, type Run, type Twist } from "./endpoints.ts"
+import type { Endpoint, Run, Twist } from "./Endpoint.ts"
+import { endpoints } from "./endpoints.ts"
 import type { FaultKind } from "./Faults.ts"
 import type { Arrival } from "./Gate.ts"
 import { parseForms } from "./Parameters.ts"

@@ -144,7 +144,8 @@ export const makeSimulator = (
         Object.fromEntries([...exchange.matching.accounts.sums()].map(([asset, sum]) => [asset, format(sum)])),
       moveMarket: (symbol, price) => {
         const market = exchange.matching.market(symbol)
-        if (market !== undefined) service.outside(() => exchange.moveMarket(market, amount(price)))
+        if (market === undefined) throw new RangeError(`the simulator has no market ${symbol}`)
+        service.outside(() => exchange.moveMarket(market, amount(price)))
       },
       tick: () => service.outside(() => exchange.tick()),
       setClockOffset: (millis) => {

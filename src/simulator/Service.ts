@@ -4,7 +4,7 @@
  * Whatever a request does is written before its answer or any news of it leaves; `settled` is that point.
  */
 import { type Arrival, admit, type Credentials } from "./Gate.ts"
-import type { Desk, Endpoint, Run, Twist } from "./endpoints.ts"
+import type { Desk, Endpoint, Run, Twist } from "./Endpoint.ts"
 import type { Exchange } from "./Exchange.ts"
 import { FaultTable } from "./Faults.ts"
 import type { Journal } from "./Journal.ts"

@@ -20,6 +20,15 @@ export interface Trade {
   readonly time: number
 }
 
+export interface Wanted {
+  readonly symbol: number
+  readonly fromId: number
+  readonly startTime: number
+  readonly endTime: number
+  readonly limit: number
+  readonly oldestFirst: boolean
+}
+
 const firstRows = 1024
 
 export class Trades {
@@ -63,12 +72,33 @@ export class Trades {
     }
   }
 
-  *rows(): Generator<number, void, void> {
-    for (let row = 0; row < this.#rows; row++) yield row
+  /** Rows that are wanted, oldest first, at most as many as the limit, from the end that is meant. */
+  find(wanted: Wanted): Array<number> {
+    const found: Array<number> = []
+    const step = wanted.oldestFirst ? 1 : -1
+    for (let row = wanted.oldestFirst ? 0 : this.#rows - 1; row >= 0 && row < this.#rows; row += step) {
+      if (!this.#fits(row, wanted)) continue
+      found.push(row)
+      if (found.length === wanted.limit) break
+    }
+    return wanted.oldestFirst ? found : found.toReversed()
+  }
+
+  /** The same among given rows. */
+  pick(rows: ReadonlyArray<number>, wanted: Wanted): Array<number> {
+    const fitting = rows.filter((row) => this.#fits(row, wanted))
+    return wanted.oldestFirst ? fitting.slice(0, wanted.limit) : fitting.slice(-wanted.limit)
   }
 
   clear(): void {
     this.#rows = 0
+  }
+
+  // On the columns, without making an object: there may be hundreds of thousands of rows.
+  #fits(row: number, { endTime, fromId, startTime, symbol }: Wanted): boolean {
+    if (this.#flags[row]! >> 2 !== symbol || this.#numbers[row * 3]! < fromId) return false
+    const time = this.#numbers[row * 3 + 2]!
+    return time >= startTime && time <= endTime
   }
 
   #grow(): void {

@@ -3,7 +3,8 @@
  *
  * Sessions need Ed25519 keys, which this exchange does not give out; with HMAC one subscribes by signature.
  */
-import { endpoints, type Endpoint } from "./endpoints.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import { endpoints } from "./endpoints.ts"
 import { admit } from "./Gate.ts"
 import type { Parameters } from "./Parameters.ts"
 import {

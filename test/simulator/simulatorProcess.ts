@@ -8,6 +8,6 @@ await Effect.runPromise(
   Effect.gen(function* () {
     const { accountUid, port } = yield* startSimulator({ journal, tickMs: 20 })
     yield* Effect.sync(() => process.stdout.write(`${JSON.stringify({ port, accountUid })}\n`))
-    yield* Effect.never
+    return yield* Effect.never
   }).pipe(Effect.scoped)
 )

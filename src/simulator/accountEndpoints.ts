@@ -1,0 +1,67 @@
+/** Requests about the account: balances, trades and what is left of its limits. */
+import { ours } from "./Accounts.ts"
+import { always, type Endpoint, faultOfPeriod, onMarket, readPeriod, rowsOf } from "./Endpoint.ts"
+import { badCombination } from "./Refusal.ts"
+import { accountView, myTradeView } from "./views.ts"
+
+const account: Endpoint = {
+  rest: "GET /api/v3/account",
+  webSocket: "account.status",
+  isSigned: true,
+  weight: always(20),
+  read: (p) => {
+    const omitZero = p.text("omitZeroBalances") === "true"
+    return ({ accountUid, exchange }) =>
+      accountView(exchange.matching.accounts.balancesOf(ours), accountUid, exchange.updateTime, omitZero)
+  }
+}
+
+const myTrades: Endpoint = {
+  rest: "GET /api/v3/myTrades",
+  webSocket: "myTrades",
+  isSigned: true,
+  weight: (params) => (params.has("orderId") ? 5 : 20),
+  read: (p) => {
+    const symbol = p.symbol()
+    const orderId = p.whole("orderId")
+    const fromId = p.whole("fromId")
+    const period = readPeriod(p)
+    const limit = rowsOf(p.whole("limit"))
+    return onMarket(symbol, ({ exchange }, market) => {
+      const hasPeriod = period.startTime !== undefined || period.endTime !== undefined
+      if (hasPeriod && (orderId !== undefined || fromId !== undefined)) return badCombination
+      const fault = faultOfPeriod(period)
+      if (fault !== undefined) return fault
+      const { endTime = Infinity, startTime = 0 } = period
+      const seenUntil = exchange.isStale ? Math.min(endTime, exchange.readTime()) : endTime
+      const wanted = {
+        symbol: market.index,
+        fromId: fromId ?? 0,
+        startTime,
+        endTime: seenUntil,
+        limit,
+        // From an id or a time onwards the oldest come first; without either, the newest are meant.
+        oldestFirst: fromId !== undefined || period.startTime !== undefined
+      }
+      const { trades } = exchange.matching
+      const rows = orderId === undefined ? trades.find(wanted) : trades.pick(exchange.tradesOf(market, orderId), wanted)
+      return rows.map((row) => myTradeView(trades.at(row), market.info))
+    })
+  }
+}
+
+const orderLimits: Endpoint = {
+  rest: "GET /api/v3/rateLimit/order",
+  webSocket: "account.rateLimits.orders",
+  isSigned: true,
+  weight: always(40),
+  read: () => (desk) => {
+    const counts = desk.limits.orderCounts(desk.now())
+    return desk.limits
+      .published()
+      .filter(({ rateLimitType }) => rateLimitType === "ORDERS")
+      .map((limit, at) => ({ ...limit, count: counts[at] }))
+  }
+}
+
+export const accountEndpoints: ReadonlyArray<Endpoint> = [account, myTrades, orderLimits]

@@ -1,0 +1,185 @@
+/** Requests that place, cancel and read orders. */
+import { always, type Endpoint, faultOfPeriod, onMarket, readPeriod, rowsOf } from "./Endpoint.ts"
+import type { Exchange, Target } from "./Exchange.ts"
+import type { Market } from "./Matching.ts"
+import type { Order } from "./Order.ts"
+import { newOrderOf, readOrderForm, responseTypeOf } from "./orderParameters.ts"
+import type { Parameters } from "./Parameters.ts"
+import {
+  idsOfDifferentOrders,
+  invalidRestrictions,
+  isRefusal,
+  mandatoryEither,
+  orderDoesNotExist,
+  type Refusal,
+  unknownOrder
+} from "./Refusal.ts"
+import { ackView, cancelView, fullView, orderView, resultView } from "./views.ts"
+
+const readTarget = (p: Parameters): Target => ({
+  orderId: p.whole("orderId"),
+  clientOrderId: p.text("origClientOrderId")
+})
+
+const found = (order: Order | undefined, target: Target): Order | Refusal => {
+  if (order === undefined) return orderDoesNotExist
+  const isOther = target.orderId !== undefined && target.clientOrderId !== undefined
+  return isOther && order.clientOrderId !== target.clientOrderId ? idsOfDifferentOrders : order
+}
+
+const isEmpty = (target: Target): boolean => target.orderId === undefined && target.clientOrderId === undefined
+
+const placeOrder: Endpoint = {
+  rest: "POST /api/v3/order",
+  webSocket: "order.place",
+  isSigned: true,
+  weight: always(1),
+  isFreeOnSuccess: true,
+  isOrder: true,
+  read: (p) => {
+    const form = readOrderForm(p)
+    return onMarket(form.symbol, ({ exchange }, market) => {
+      const wanted = newOrderOf(form)
+      if (isRefusal(wanted)) return wanted
+      const responseType = responseTypeOf(form)
+      if (isRefusal(responseType)) return responseType
+      const refused = exchange.check(market, wanted)
+      if (refused !== undefined) return refused
+      const order = exchange.place(market, wanted)
+      if (isRefusal(order)) return order
+      if (responseType === "ACK") return ackView(order)
+      return responseType === "RESULT" ? resultView(order) : fullView(order, exchange.matching.trades)
+    })
+  }
+}
+
+const testOrder: Endpoint = {
+  rest: "POST /api/v3/order/test",
+  webSocket: "order.test",
+  isSigned: true,
+  weight: (params) => (params.get("computeCommissionRates") === "true" ? 20 : 1),
+  read: (p) => {
+    const form = readOrderForm(p)
+    const withRates = p.text("computeCommissionRates") === "true"
+    return onMarket(form.symbol, ({ exchange }, market) => {
+      const wanted = newOrderOf(form)
+      if (isRefusal(wanted)) return wanted
+      const responseType = responseTypeOf(form)
+      if (isRefusal(responseType)) return responseType
+      return exchange.check(market, wanted) ?? (withRates ? commissionRates : {})
+    })
+  }
+}
+
+const noRates = { maker: "0.00000000", taker: "0.00000000" }
+const commissionRates = {
+  standardCommissionForOrder: { maker: "0.00100000", taker: "0.00100000" },
+  specialCommissionForOrder: noRates,
+  taxCommissionForOrder: noRates,
+  discount: { enabledForAccount: false, enabledForSymbol: false, discountAsset: "BNB", discount: "0.00000000" }
+}
+
+const queryOrder: Endpoint = {
+  rest: "GET /api/v3/order",
+  webSocket: "order.status",
+  isSigned: true,
+  weight: always(4),
+  read: (p) => {
+    const symbol = p.symbol()
+    const target = readTarget(p)
+    return onMarket(symbol, ({ exchange }, market) => {
+      if (isEmpty(target)) return mandatoryEither("origClientOrderId", "orderId")
+      const order = found(exchange.read(market, target), target)
+      return isRefusal(order) ? order : orderView(order)
+    })
+  }
+}
+
+const cancelOrder: Endpoint = {
+  rest: "DELETE /api/v3/order",
+  webSocket: "order.cancel",
+  isSigned: true,
+  weight: always(1),
+  isFreeOnSuccess: true,
+  read: (p) => {
+    const symbol = p.symbol()
+    const target = readTarget(p)
+    const newId = p.clientId("newClientOrderId")
+    const restriction = p.text("cancelRestrictions")
+    return onMarket(symbol, ({ exchange }, market, twist) => {
+      if (isEmpty(target)) return mandatoryEither("origClientOrderId", "orderId")
+      if (restriction !== undefined && restriction !== "ONLY_NEW" && restriction !== "ONLY_PARTIALLY_FILLED") {
+        return invalidRestrictions
+      }
+      const aimed = exchange.lookUp(market, target)
+      if (twist.fillsFirst && aimed !== undefined && market.orders.open.has(aimed.id)) exchange.fill(market, aimed)
+      const cancelId = newId ?? exchange.drawId(aimed?.id ?? 0)
+      const order = exchange.cancel(market, target, cancelId, restriction)
+      return isRefusal(order) ? order : cancelView(order, cancelId)
+    })
+  }
+}
+
+const cancelOpenOrders: Endpoint = {
+  rest: "DELETE /api/v3/openOrders",
+  webSocket: "openOrders.cancelAll",
+  isSigned: true,
+  weight: always(1),
+  isFreeOnSuccess: true,
+  read: (p) =>
+    onMarket(p.symbol(), ({ exchange }, market) => {
+      const canceled = exchange.cancelAll(market, () => exchange.drawId(0))
+      return canceled.length === 0 ? unknownOrder : canceled.map(([order, cancelId]) => cancelView(order, cancelId))
+    })
+}
+
+const openOrders: Endpoint = {
+  rest: "GET /api/v3/openOrders",
+  webSocket: "openOrders.status",
+  isSigned: true,
+  weight: (params) => (params.has("symbol") ? 6 : 80),
+  read: (p) => {
+    const symbol = p.symbolIfSent()
+    const viewsOf = (exchange: Exchange, market: Market) => exchange.readOpen(market).map(orderView)
+    if (symbol !== undefined) return onMarket(symbol, ({ exchange }, market) => viewsOf(exchange, market))
+    return ({ exchange }) => exchange.matching.markets.flatMap((market) => viewsOf(exchange, market))
+  }
+}
+
+const allOrders: Endpoint = {
+  rest: "GET /api/v3/allOrders",
+  webSocket: "allOrders",
+  isSigned: true,
+  weight: always(20),
+  read: (p) => {
+    const symbol = p.symbol()
+    const orderId = p.whole("orderId")
+    const period = readPeriod(p)
+    const limit = rowsOf(p.whole("limit"))
+    return onMarket(symbol, ({ exchange }, { orders }) => {
+      const fault = faultOfPeriod(period)
+      if (fault !== undefined) return fault
+      const { endTime = Infinity, startTime = 0 } = period
+      const ids = orders.idsBetween(startTime, endTime)
+      // From an id or a time onwards the oldest come first; without either, the newest are meant.
+      const isFromStart = orderId !== undefined || period.startTime !== undefined
+      const wanted = orderId === undefined ? ids : ids.filter((id) => id >= orderId)
+      const page = isFromStart ? wanted.slice(0, limit) : wanted.slice(-limit)
+      return page
+        .map((id) => exchange.lookUp(exchange.matching.market(symbol)!, { orderId: id, clientOrderId: undefined })!)
+        .map((order) => (exchange.isStale ? orders.asOf(order, exchange.readTime()) : order))
+        .filter((order) => order !== undefined)
+        .map(orderView)
+    })
+  }
+}
+
+export const orderEndpoints: ReadonlyArray<Endpoint> = [
+  placeOrder,
+  testOrder,
+  queryOrder,
+  cancelOrder,
+  cancelOpenOrders,
+  openOrders,
+  allOrders
+]
