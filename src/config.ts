@@ -387,7 +387,6 @@ export const loadConfig = (input: ConfigInput): Result.Result<Config, ConfigFaul
   }
   const overridden = new Set(leaves.flatMap(({ path, source }) => (source.startsWith("NEXUS_") ? [path] : [])))
   // The tree is built from `keys`, leaf by leaf, and that is what `Sections` is computed from.
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const sections = treeOf(keys, values, "") as Sections
   const config = derive(sections, input.cwd, variables, overridden, (path, rule, found, also = []) => {
     if ([path, ...also].some((each) => broken.has(each))) return

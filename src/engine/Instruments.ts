@@ -30,6 +30,8 @@ export interface Market {
 const dayMillis = 86_400_000
 // How soon another process's new snapshot is seen here; symbols and filters change rarely.
 const reloadMillis = 60_000
+// An exchange that takes longer is waited for in the background.
+const firstTryMillis = 3_000
 
 const Content = Schema.Array(Instrument)
 const decodeContent = Schema.decodeUnknownEffect(Content)
@@ -87,8 +89,14 @@ export class Instruments extends Context.Service<
         }
       })
 
-      // One try before intake opens, so that a healthy start knows its symbols at the first request.
-      yield* Effect.catch(reload, () => Effect.void)
+      // One bounded try before intake opens, so that a healthy start knows its symbols at the first request.
+      yield* Effect.gen(function* () {
+        yield* reload
+        if (yield* isOld) yield* refresh
+      }).pipe(
+        Effect.timeout(firstTryMillis),
+        Effect.catch((error) => Effect.logInfo(`no fresh snapshot of the exchange's symbols yet: ${error.message}`))
+      )
       yield* supervisor.supervise("instruments", keepFresh)
 
       const market = Effect.fnUntraced(function* (symbol: string) {
