@@ -186,6 +186,25 @@ describe("an order on its way", () => {
     )
   )
 
+  it.live("is not sent when its connection is seen to have ended before, and no other can be had", () =>
+    withServer((server) =>
+      Effect.gen(function* () {
+        const client = yield* BinanceClient
+        const permit = yield* client.readyToSubmit
+        const isConnected = () => Object.keys(permit.connection.agent.freeSockets).length > 0
+        assert.isTrue(isConnected())
+        yield* server.stop
+        yield* Effect.suspend(() => (isConnected() ? Effect.fail("not yet") : Effect.void)).pipe(
+          Effect.retry({ times: 1_000, schedule: Schedule.spaced("1 millis") })
+        )
+
+        const reason = yield* reasonOf(client.placeOrder(submission, permit))
+
+        assert.strictEqual(reason._tag, "NotSent")
+      })
+    )
+  )
+
   it.live("needs no connection to be made once it has its permit", () =>
     withServer((server) =>
       Effect.gen(function* () {
