@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import {
   credentials,
   formOf,
@@ -10,7 +10,8 @@ import {
   type Params,
   send,
   signed,
-  startSimulator
+  startSimulator,
+  until
 } from "./client.ts"
 
 const place = "POST /api/v3/order"
@@ -471,6 +472,24 @@ describe("refusals", () => {
       assert.deepStrictEqual(good.json, {})
       assert.strictEqual(bad.json.code, -1013)
       assert.deepStrictEqual(simulator.ledger(), [])
+    })
+  )
+})
+
+describe("latency", () => {
+  it.live("lies half before the exchange and half after it", () =>
+    Effect.gen(function* () {
+      const simulator = yield* startSimulator({ latencyMs: 200 })
+      const start = performance.now()
+
+      const waiting = yield* Effect.forkChild(signed(simulator, place, market("0.01")))
+      yield* until("the order is there", () => simulator.ledger().length === 1)
+      const there = performance.now() - start
+      yield* Fiber.join(waiting)
+      const back = performance.now() - start
+
+      assert.isAtLeast(there, 99)
+      assert.isAtLeast(back - there, 90)
     })
   )
 })
