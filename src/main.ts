@@ -200,13 +200,12 @@ export const bus = Layer.unwrap(
   })
 )
 
-/** Everything of the engine that waits to be called; what happens by itself are the roles. */
+/** Everything of the engine that waits to be called, on a supervisor; what happens by itself are the roles. */
 export const engine = Health.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer)),
   Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
   Layer.provideMerge(Engine.layer),
-  Layer.provideMerge(Layer.mergeAll(Backlog.layer, Instruments.layer)),
-  Layer.provideMerge(Supervisor.layer)
+  Layer.provideMerge(Layer.mergeAll(Backlog.layer, Instruments.layer))
 )
 
 /** In the order in which they start; they stop the other way round, so that nothing is sent that nobody relays. */
@@ -254,6 +253,7 @@ export const serve = (lastSignal: () => string | null) =>
         Layer.provideMerge(served),
         Layer.provideMerge(roles),
         Layer.provideMerge(engine),
+        Layer.provideMerge(Supervisor.layer),
         Layer.provideMerge(Layer.mergeAll(bus, exchange)),
         Layer.provideMerge(ExchangeAddress.layer),
         Layer.provideMerge(storage),
