@@ -142,7 +142,7 @@ const answerOf = (failure: Failure): Answer => {
         actual,
         hint
       }))
-      return problem(422, "filter_denied", describe(checks), { checks })
+      return problem(422, "filter_denied", describeDenial(checks), { checks })
     }
     case "Rejection":
       return problem(rejectionStatus[failure.code], failure.code, failure.message)
@@ -150,6 +150,9 @@ const answerOf = (failure: Failure): Answer => {
       return storeAway()
   }
 }
+
+const describeDenial = (checks: ReadonlyArray<Check>): string =>
+  checks.map(({ actual, code, hint, limit }) => `${code} wants ${limit}, found ${actual}; ${hint}`).join(". ")
 
 const rejectionStatus: { readonly [C in RejectionCode]: number } = {
   ORDER_NOT_FOUND: 404,
