@@ -14,6 +14,7 @@ import {
   Context,
   Deferred,
   Effect,
+  Exit,
   FiberSet,
   HashSet,
   Latch,
@@ -41,6 +42,7 @@ import { EventStore } from "../sql/EventStore.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
 import { Store } from "../sql/Store.ts"
 import { Backlog } from "./Backlog.ts"
+import { makeDeadlines } from "./Deadlines.ts"
 import { Instruments } from "./Instruments.ts"
 
 /** Too much is waiting already. Nothing was recorded; the same request is safe after a moment. */
@@ -134,6 +136,7 @@ export class Engine extends Context.Service<
       let waiting = 0
       const fork = yield* FiberSet.makeRuntime<never, void>()
       const accountLock = yield* Semaphore.make(1)
+      const deadlines = yield* makeDeadlines(limits.command_deadline_ms)
 
       const provenanceOf = (actor: string, traceParent: string | null, commandId: string): Provenance => ({
         commandId,
@@ -285,16 +288,17 @@ export class Engine extends Context.Service<
       // From outside: a full mailbox is told at once, and the caller leaves at the deadline.
       const ask = Effect.fnUntraced(function* (orderId: OrderId, command: Command, traceParent: string | null) {
         const reply = Deferred.makeUnsafe<Told, Rejection | NotConfirmed | Busy>()
+        const deadline = command.at + limits.command_deadline_ms
         const taken = offer(mailboxOf(orderId), {
           command,
           provenance: provenanceOf("client", traceParent, yield* random.uuidV4()),
-          deadline: command.at + limits.command_deadline_ms,
+          deadline,
           reply
         })
         if (!taken) return yield* new Busy({})
-        return yield* Deferred.await(reply).pipe(
-          Effect.timeoutOrElse({ duration: limits.command_deadline_ms, orElse: () => new NotConfirmed({}) })
-        )
+        const waiting = { deadline, giveUp: () => Deferred.doneUnsafe(reply, Exit.fail(new NotConfirmed({}))) }
+        deadlines.add(waiting)
+        return yield* Deferred.await(reply).pipe(Effect.ensuring(Effect.sync(() => deadlines.remove(waiting))))
       })
 
       const tell = Effect.fnUntraced(function* (orderId: OrderId, command: Command) {
