@@ -5,7 +5,7 @@
  * Built from below and closed from above: the listener first, then submissions in flight, the relay, the
  * leases, the pools, and an embedded exchange and PostgreSQL last.
  */
-import { Console, Context, Effect, Layer, Redacted, Schema } from "effect"
+import { Console, Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { hostname } from "node:os"
 import { join } from "node:path"
@@ -221,6 +221,38 @@ export const roles = Layer.unwrap(
   })
 )
 
+/** Another process serves the store already. The message says what to do. */
+class StoreInUse extends Schema.TaggedError<StoreInUse>()("StoreInUse", { replica: Schema.String }) {
+  override get message() {
+    return (
+      `another process (replica ${this.replica}) serves this database, and only a Kafka can join the two: ` +
+      "set KAFKA_BROKERS for both, or stop that one"
+    )
+  }
+}
+
+// Whoever was killed is still told of until its leases have run out.
+const aloneMarginMillis = 1_000
+const alonePollMillis = 100
+
+/** The embedded bus delivers within one process. A database of our own has a lock on its folder besides. */
+const alone = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { leases, parts } = yield* AppConfig
+    if (parts.kafka === "server" || parts.database === "embedded") return
+    const replicas = yield* Replicas
+    let others: ReadonlyArray<string> = []
+    yield* replicas.live("relay", leases.ttl_ms).pipe(
+      Effect.tap((live) => Effect.sync(() => (others = live))),
+      Effect.repeat({ until: (live) => live.length === 0, schedule: Schedule.spaced(alonePollMillis) }),
+      Effect.timeoutOrElse({
+        duration: leases.ttl_ms + aloneMarginMillis,
+        orElse: () => new StoreInUse({ replica: others.join(", ") })
+      })
+    )
+  })
+)
+
 /** Built last and closed first: not ready any more, then a while for load balancers to notice. */
 const draining = (lastSignal: () => string | null) =>
   Layer.effectDiscard(
@@ -253,6 +285,7 @@ export const serve = (lastSignal: () => string | null) =>
         Layer.provideMerge(served),
         Layer.provideMerge(roles),
         Layer.provideMerge(engine),
+        Layer.provideMerge(alone),
         Layer.provideMerge(Supervisor.layer),
         Layer.provideMerge(Layer.mergeAll(bus, exchange)),
         Layer.provideMerge(ExchangeAddress.layer),
