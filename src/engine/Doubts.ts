@@ -45,7 +45,10 @@ interface Waiting {
 export class Doubts extends Context.Service<
   Doubts,
   {
-    /** One look at every attempt in doubt that started before this moment; how many there were. */
+    /**
+     * One look at every attempt in doubt; how many there were. An answer that proves nothing is asked about at once,
+     * an attempt without any answer only if it started before this moment: its sender may still be waiting.
+     */
     readonly settle: (startedBefore: EpochMillis) => Effect.Effect<number, Failure>
   }
 >()("nexus/engine/Doubts") {
@@ -63,11 +66,12 @@ export class Doubts extends Context.Service<
       let waiting = new Map<OrderId, Waiting>()
 
       const allInDoubt = Effect.fnUntraced(function* (startedBefore: EpochMillis) {
+        const now = yield* Clock.currentTimeMillis
         const found: Array<BlotterRow> = []
         let after: string | null = null
         for (let page = 0; page < pages; page++) {
-          const rows: ReadonlyArray<BlotterRow> = yield* blotter.inDoubt({ startedBefore, limit: pageSize, after })
-          found.push(...rows)
+          const rows: ReadonlyArray<BlotterRow> = yield* blotter.inDoubt({ startedBefore: now, limit: pageSize, after })
+          found.push(...rows.filter((row) => isAnswered(row) || (row.attempt?.startedAt ?? 0) <= startedBefore))
           if (rows.length < pageSize) break
           after = rows.at(-1)?.orderId ?? null
         }
@@ -122,7 +126,10 @@ export class Doubts extends Context.Service<
         for (const orderId of unknown.slice(0, strangers)) {
           keep(yield* client.allOrders({ symbol, orderId, limit: 1 }))
         }
-        if (trades.length < listSize && unknown.length <= strangers) asked.push("myTrades")
+        // A trade whose order nobody shows may be the very one that is looked for.
+        if (trades.length < listSize && unknown.every((exchangeOrderId) => known.has(exchangeOrderId))) {
+          asked.push("myTrades")
+        }
         return { found, asked }
       })
 
@@ -180,5 +187,7 @@ export class Doubts extends Context.Service<
     })
   )
 }
+
+const isAnswered = ({ attempt }: BlotterRow): boolean => attempt?.state === "UNKNOWN"
 
 const next = (id: string): string => `${BigInt(id) + 1n}`

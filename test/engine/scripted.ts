@@ -1,0 +1,44 @@
+/** What the engine's tests on a scripted exchange have in common: how they begin, and what holds at the end of each. */
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Decimal from "../../src/domain/Decimal.ts"
+import { ledgerFaults } from "../../src/domain/invariants.ts"
+import { isEnded, type Order } from "../../src/domain/Order.ts"
+import { ExchangeScript, ScriptedExchange, TestNexus, type TestNexusOptions } from "../layers.ts"
+import type { Outcome } from "../ScriptedExchange.ts"
+
+// Looked at often, so that a test waits for the engine and not for its pace.
+const paced = { NEXUS_RECONCILER_DOUBT_CHECK_MS: "100" }
+
+/** Runs a test on an engine whose exchange answers like this, and checks at its end what must hold always. */
+export const scripted =
+  (outcomes: ReadonlyArray<Outcome>, options: TestNexusOptions = {}) =>
+  <A, E, R>(test: Effect.Effect<A, E, R>) =>
+    Effect.andThen(test, sound).pipe(
+      Effect.provide(TestNexus.on(ScriptedExchange(outcomes), { ...options, env: { ...paced, ...options.env } }))
+    )
+
+/** The whole log verifies, the counters add up (INV-12), and no order was executed twice (INV-3). */
+export const sound = Effect.gen(function* () {
+  const report = yield* (yield* TestNexus).verify
+  assert.deepStrictEqual(report.findings, [])
+  const ledger = yield* (yield* ExchangeScript).ledger
+  const sent = yield* (yield* ExchangeScript).submissions
+  for (const id of new Set(ledger.map(({ clientOrderId }) => clientOrderId))) {
+    const orders = ledger
+      .filter(({ clientOrderId }) => clientOrderId === id)
+      .map(({ exchangeOrderId, executedQuantity }) => ({ exchangeOrderId, executed: executedQuantity !== "0" }))
+    const attempts = sent.filter(({ clientOrderId }) => clientOrderId === id).length
+    assert.deepStrictEqual(ledgerFaults(Math.max(attempts, 1), orders), [])
+  }
+})
+
+export const story = (orderId: string) =>
+  Effect.flatMap(TestNexus, (nexus) =>
+    Effect.map(nexus.events(orderId), (events) => events.map(({ _tag }) => _tag).join(" "))
+  )
+
+export const hasEnded = isEnded
+export const isUnknown = (order: Order) => order.certainty === "UNKNOWN"
+export const isResting = (order: Order) => order.status === "EXECUTING" && order.certainty === "CONFIRMED"
+export const filledOf = (order: Order) => Decimal.format(order.filledQuantity)
