@@ -53,6 +53,7 @@ import { migrate as migrateDatabase, verifySchema } from "./sql/Migrations.ts"
 import { Parked } from "./sql/Parked.ts"
 import { Replicas } from "./sql/Replicas.ts"
 import { Store } from "./sql/Store.ts"
+import type { StoreUnavailable } from "./sql/StoreUnavailable.ts"
 import { Telemetry } from "./telemetry.ts"
 
 /** Where PostgreSQL is, real or embedded. */
@@ -88,11 +89,32 @@ const migrated = Layer.effectDiscard(
   Effect.gen(function* () {
     const { database, parts } = yield* AppConfig
     const { migrating, serving } = yield* Postgres
-    yield* parts.database === "embedded" || database.migrate
-      ? migrateDatabase({ address: migrating, lanes: database.lanes })
-      : verifySchema({ address: serving, lanes: database.lanes })
+    yield* Effect.catchTag(
+      parts.database === "embedded" || database.migrate
+        ? migrateDatabase({ address: migrating, lanes: database.lanes })
+        : verifySchema({ address: serving, lanes: database.lanes }),
+      "StoreUnavailable",
+      databaseAway
+    )
   })
 )
+
+/** PostgreSQL is away at the start, which is told at once: waiting would hide a wrong address. */
+class DatabaseAway extends Schema.TaggedError<DatabaseAway>()("DatabaseAway", {
+  address: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `PostgreSQL does not serve at ${this.address}: start it, or check DATABASE_URL (${this.detail})`
+  }
+}
+
+const databaseAway = ({ detail }: StoreUnavailable) =>
+  Effect.flatMap(AppConfig, ({ connections, parts }) => {
+    const { host, port } = connections.serving
+    const address = parts.database === "embedded" ? "its own address" : `${host}:${port}`
+    return Effect.fail(new DatabaseAway({ address, detail }))
+  })
 
 const pools = Layer.unwrap(
   Effect.gen(function* () {
@@ -334,7 +356,11 @@ const banner = Effect.gen(function* () {
 export const migrate = Effect.gen(function* () {
   const { database } = yield* AppConfig
   const { migrating } = yield* Postgres
-  const applied = yield* migrateDatabase({ address: migrating, lanes: database.lanes })
+  const applied = yield* Effect.catchTag(
+    migrateDatabase({ address: migrating, lanes: database.lanes }),
+    "StoreUnavailable",
+    databaseAway
+  )
   yield* Console.log(
     applied.length === 0 ? "the schema is up to date" : applied.map((file) => `applied ${file}`).join("\n")
   )
@@ -346,11 +372,25 @@ class NoKafka extends Schema.TaggedError<NoKafka>()("NoKafka", {}) {
   }
 }
 
+class KafkaAway extends Schema.TaggedError<KafkaAway>()("KafkaAway", {
+  brokers: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `Kafka does not answer at ${this.brokers}: start it, or check KAFKA_BROKERS (${this.detail})`
+  }
+}
+
 /** `nexus topics`: needs Kafka alone. */
 export const topics = Effect.gen(function* () {
   const { parts } = yield* AppConfig
   if (parts.kafka === "embedded") return yield* new NoKafka({})
-  const { created, existing } = yield* ensureTopics(yield* kafkaOptions)
+  const options = yield* kafkaOptions
+  const { created, existing } = yield* Effect.catchTag(
+    ensureTopics(options),
+    "BusUnavailable",
+    ({ message }) => new KafkaAway({ brokers: options.brokers.join(", "), detail: message })
+  )
   yield* Console.log(
     created.length === 0 ? `the topics are right: ${existing.join(", ")}` : `created ${created.join(", ")}`
   )

@@ -8,6 +8,10 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
+import { vi } from "vitest"
+
+// Several starts of a whole program, on a machine whose cores are busy with other tests.
+vi.setConfig({ testTimeout: 90_000 })
 
 export const root = join(import.meta.dirname, "../..")
 const pollMs = 25

@@ -1,15 +1,14 @@
 /** What a person can mend is one sentence on standard error that says how, an exit code, and no stack trace. */
-import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { existsSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { afterEach, assert, describe, it } from "vitest"
-import { newFolder, processesOf, removeAll, root, run, serve, type Program } from "./Program.ts"
+import { newFolder, processesOf, type Program, removeAll, run, serve } from "./Program.ts"
+import { nobody, readableTree, treeWithoutBinaries } from "./trees.ts"
 
 afterEach(removeAll)
 
 const asRoot = process.getuid?.() === 0
-/** An ordinary user that every Linux has. */
-const nobody = { uid: 65_534, gid: 65_534 }
 
 /** The program's own words, where it ended as it should: code 1, one line, nothing else. */
 const sentenceOf = ({ code, err, out }: Program): string => {
@@ -75,7 +74,7 @@ describe("a start on embedded parts is refused", () => {
   it.skipIf(!asRoot)("on a data folder that an ordinary user may not write", async () => {
     const folder = newFolder()
     // What this user can read of the program: the rest of the machine may be closed to it.
-    const tree = readableTree(folder)
+    const command = [...readableTree(folder), "serve"]
 
     const program = await run(
       ["serve"],
@@ -83,7 +82,7 @@ describe("a start on embedded parts is refused", () => {
       { NEXUS_APP_DATA_DIR: join(folder, "data") },
       {
         user: nobody,
-        command: [process.execPath, join(tree, "src/cli.ts"), "serve"]
+        command
       }
     )
 
@@ -92,9 +91,9 @@ describe("a start on embedded parts is refused", () => {
 
   it("without PostgreSQL's binaries, which an installation without optional dependencies lacks", async () => {
     const folder = newFolder()
-    const tree = treeWithoutBinaries(folder)
+    const command = [...treeWithoutBinaries(folder), "serve"]
 
-    const program = await run(["serve"], folder, {}, { command: [process.execPath, join(tree, "src/cli.ts"), "serve"] })
+    const program = await run(["serve"], folder, {}, { command })
 
     assert.match(
       sentenceOf(program),
@@ -102,36 +101,6 @@ describe("a start on embedded parts is refused", () => {
     )
   })
 })
-
-/** A copy of the program, so that node_modules can differ from ours. */
-const copyOfTree = (folder: string): string => {
-  const tree = join(folder, "tree")
-  mkdirSync(tree)
-  for (const part of ["src", "schema", "config.yaml", "package.json"]) {
-    cpSync(join(root, part), join(tree, part), { recursive: true })
-  }
-  return tree
-}
-
-const readableTree = (folder: string): string => {
-  const tree = copyOfTree(folder)
-  symlinkSync(join(root, "node_modules"), join(tree, "node_modules"))
-  return tree
-}
-
-/** Every package but the optional ones, as `npm ci --omit=optional` leaves it. */
-const treeWithoutBinaries = (folder: string): string => {
-  const tree = copyOfTree(folder)
-  const manifest: { readonly dependencies: Readonly<Record<string, string>> } = JSON.parse(
-    readFileSync(join(root, "package.json"), "utf8")
-  )
-  mkdirSync(join(tree, "node_modules"))
-  for (const name of Object.keys(manifest.dependencies)) {
-    mkdirSync(join(tree, "node_modules", name, ".."), { recursive: true })
-    symlinkSync(join(root, "node_modules", name), join(tree, "node_modules", name))
-  }
-  return tree
-}
 
 describe("a configuration is refused", () => {
   it("with all its faults at once, each with its path, and no secret among them", async () => {

@@ -107,7 +107,7 @@ describe("a start is refused in a sentence", () => {
     const nonsense = await run(["serve"], folder, { DATABASE_URL: "mysql://u:secret-of-the-address@h/d" })
 
     assert.match(sentenceOf(nowhere), /The database does not exist on this server: create it, or check DATABASE_URL/)
-    assert.match(sentenceOf(closed), /ECONNREFUSED/)
+    assert.match(sentenceOf(closed), /PostgreSQL does not serve at 127\.0\.0\.1:1: start it, or check DATABASE_URL/)
     assert.match(sentenceOf(nonsense), /database\.url must be postgres:\/\//)
     for (const { err, out } of [nowhere, closed, nonsense]) assert.notInclude(out + err, "secret-of-the-address")
   })
