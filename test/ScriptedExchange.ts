@@ -123,6 +123,8 @@ export interface ScriptedOptions {
   /** What comes once the script is over. */
   readonly afterwards?: Outcome
   readonly accountUid?: string
+  /** Away from the start, until it comes back. */
+  readonly startsAway?: boolean
 }
 
 /** In place of BinanceClient, UserStream and ServerTime; ExchangeScript is the test's hand on it. */
@@ -138,7 +140,7 @@ export const ScriptedExchange = (outcomes: ReadonlyArray<Outcome>, options: Scri
       const held: Array<UserEvent> = []
       let mode: News = "live"
       let lag = { orders: 0, trades: 0 }
-      let isAway = false
+      let isAway = options.startsAway ?? false
 
       const push = (event: UserEvent) =>
         Effect.sync(() => {

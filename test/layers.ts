@@ -207,8 +207,8 @@ const driver = (databaseUrl: string, clock: MovableClock) =>
     const running = yield* Effect.serviceOption(Simulator)
     let ahead = 0
 
-    // Like a healthy start: the symbols are known before the first order comes.
-    if ((yield* instruments.current) === null) yield* Effect.orDie(instruments.refresh)
+    // Like a healthy start: the symbols are known before the first order comes. An exchange that starts away has none.
+    if ((yield* instruments.current) === null) yield* Effect.catch(instruments.refresh, () => Effect.void)
 
     const order = (orderId: string) =>
       Effect.flatMap(inner.read(OrderId.make(orderId)), (stream) =>

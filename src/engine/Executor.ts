@@ -112,8 +112,8 @@ export const layer = Layer.effectDiscard(
           after
         })
         for (const { orderId, staleAt } of rows) {
-          // Needs no permit: what is too old ends here also while the exchange is stopped.
-          if (now >= staleAt && !ready.has(orderId)) {
+          // Needs no permit: what is too old ends here also while the exchange is stopped and each worker waits for it.
+          if (now >= staleAt) {
             yield* Effect.catch(engine.tell(orderId, { _tag: "ExpireStale", at: now }), (rejection) =>
               Effect.logWarning("a stale order could not be ended", rejection)
             )

@@ -1,9 +1,11 @@
 /** What the engine's tests on a scripted exchange have in common: how they begin, and what holds at the end of each. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
+import { AppConfig } from "../../src/config.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
 import { ledgerFaults } from "../../src/domain/invariants.ts"
 import { isEnded, type Order } from "../../src/domain/Order.ts"
+import { ExchangeCheck } from "../../src/engine/ExchangeCheck.ts"
 import { ExchangeScript, ScriptedExchange, TestNexus, type TestNexusOptions } from "../layers.ts"
 import type { Outcome } from "../ScriptedExchange.ts"
 
@@ -14,9 +16,17 @@ const paced = { NEXUS_RECONCILER_DOUBT_CHECK_MS: "100" }
 export const scripted =
   (outcomes: ReadonlyArray<Outcome>, options: TestNexusOptions = {}) =>
   <A, E, R>(test: Effect.Effect<A, E, R>) =>
-    Effect.andThen(test, sound).pipe(
+    started.pipe(
+      Effect.andThen(test),
+      Effect.andThen(sound),
       Effect.provide(TestNexus.on(ScriptedExchange(outcomes), { ...options, env: { ...paced, ...options.env } }))
     )
+
+/** The exchange was seen and is the right one: what a test does to it now, it does to a running engine. */
+const started = Effect.gen(function* () {
+  const { app } = yield* AppConfig
+  if (app.roles.includes("executor")) yield* (yield* ExchangeCheck).passed
+})
 
 /** The whole log verifies, the counters add up (INV-12), and no order was executed twice (INV-3). */
 export const sound = Effect.gen(function* () {
