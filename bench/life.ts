@@ -6,11 +6,12 @@
  *
  * Open loop: orders are due at fixed moments and latency counts from there, up to recorded_at of OrderCompleted.
  */
-import { mkdtempSync, rmSync } from "node:fs"
+import { chmodSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { freePort, pause, Program } from "../tools/proofs/programs.ts"
+import { freePort } from "../tools/freePort.ts"
+import { pause, Program } from "../tools/proofs/programs.ts"
 import { runLoad } from "./child.ts"
 import type { Life } from "./lives.ts"
 import { livesOf } from "./lives.ts"
@@ -46,6 +47,8 @@ const sampleMillis = 500
 const settleMillis = 60_000
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-bench-life-"))
+// The user that runs PostgreSQL must enter it, or the data would lie elsewhere and be left behind.
+chmodSync(folder, 0o755)
 const port = await freePort()
 const app = `http://127.0.0.1:${port}`
 const nexus = new Program(
