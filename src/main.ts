@@ -222,13 +222,15 @@ export const bus = Layer.unwrap(
   })
 )
 
-/** Everything of the engine that waits to be called, on a supervisor; what happens by itself are the roles. */
-export const engine = Health.layer.pipe(
+/** Everything of the engine that waits to be called; what happens by itself are the roles. */
+export const engineOnSupervisor = Health.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer)),
   Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
   Layer.provideMerge(Engine.layer),
   Layer.provideMerge(Layer.mergeAll(Backlog.layer, Instruments.layer))
 )
+
+export const engine = engineOnSupervisor.pipe(Layer.provideMerge(Supervisor.layer))
 
 /** In the order in which they start; they stop the other way round, so that nothing is sent that nobody relays. */
 export const roles = Layer.unwrap(

@@ -25,7 +25,7 @@ import { Engine } from "../src/engine/Engine.ts"
 import { Instruments } from "../src/engine/Instruments.ts"
 import { Supervisor } from "../src/engine/Supervisor.ts"
 import type { EventBus } from "../src/kafka/EventBus.ts"
-import { bus, engine, exchange, ExchangeAddress, roles, storage } from "../src/main.ts"
+import { bus, engineOnSupervisor, exchange, ExchangeAddress, roles, storage } from "../src/main.ts"
 import { makeSimulator, type RunningSimulator } from "../src/simulator/Server.ts"
 import { EventStore } from "../src/sql/EventStore.ts"
 import { LogScan } from "../src/sql/LogScan.ts"
@@ -158,7 +158,7 @@ export class TestNexus extends Context.Service<
           const clock = options.clock ?? makeMovableClock()
           return Layer.effect(TestNexus, driver(databaseUrl, clock)).pipe(
             Layer.provideMerge(roles),
-            Layer.provideMerge(engine),
+            Layer.provideMerge(engineOnSupervisor),
             Layer.provideMerge(options.supervisor ?? Supervisor.layer),
             Layer.provideMerge(options.bus ?? bus),
             Layer.provideMerge(exchangeLayer),

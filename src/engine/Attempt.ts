@@ -12,6 +12,7 @@ import { ServerTime } from "../binance/ServerTime.ts"
 import { AppConfig } from "../config.ts"
 import type { Command } from "../domain/Command.ts"
 import type { EpochMillis, OrderId } from "../domain/Ids.ts"
+import type { Order } from "../domain/Order.ts"
 import { Engine } from "./Engine.ts"
 import { Settlement } from "./Settlement.ts"
 
@@ -81,13 +82,19 @@ export class Attempt extends Context.Service<
       const record = (orderId: OrderId, command: Command) =>
         Effect.catch(Effect.asVoid(engine.tell(orderId, command)), logRejection(orderId))
 
-      const make = Effect.fn("Attempt.make")(function* (orderId: OrderId) {
+      // A copy that says "due" is enough, for the append compares it with the log. One that says "nothing to do" may
+      // be old. Null: the store is away, or the order cannot be read, and the due-scan comes back to it.
+      const orderOf = Effect.fnUntraced(function* (orderId: OrderId, now: EpochMillis) {
+        const seen = yield* engine.lastSeen(orderId)
+        if (seen !== null && isDue(seen.order, now)) return seen.order
         const found = yield* Effect.result(engine.read(orderId))
-        // The store is away, or the order cannot be read: the due-scan comes back to it.
-        if (Result.isFailure(found) || found.success === null) return
-        const { order } = found.success
+        return Result.isSuccess(found) ? (found.success?.order ?? null) : null
+      })
+
+      const make = Effect.fn("Attempt.make")(function* (orderId: OrderId) {
         const now = yield* Clock.currentTimeMillis
-        if (order.status !== "PENDING") return
+        const order = yield* orderOf(orderId, now)
+        if (order === null || order.status !== "PENDING") return
         if (now >= order.staleAt) return yield* record(orderId, { _tag: "ExpireStale", at: now })
         if (order.parked || now < order.nextAttemptAt) return
         yield* Effect.uninterruptibleMask((restore) =>
@@ -103,6 +110,9 @@ export class Attempt extends Context.Service<
     })
   )
 }
+
+const isDue = (order: Order, now: EpochMillis): boolean =>
+  order.status === "PENDING" && !order.parked && now >= order.nextAttemptAt
 
 type Permit = Effect.Success<BinanceClient["Service"]["readyToSubmit"]>
 

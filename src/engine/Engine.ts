@@ -114,8 +114,10 @@ export class Engine extends Context.Service<
     >
     /** For the engine's own parts: waits in the mailbox and for the store, however long that takes. */
     readonly tell: (orderId: OrderId, command: Command) => Effect.Effect<Told, Rejection>
-    /** The order as this process last saw it, or from the log; null if there is none. */
+    /** The order as the log has it now; null if there is none. */
     readonly read: (orderId: OrderId) => Effect.Effect<OrderStream | null, StoreUnavailable | Rejection>
+    /** As this process last saw it, without a question to the store; null: it has no copy. Another process may be further. */
+    readonly lastSeen: (orderId: OrderId) => Effect.Effect<OrderStream | null>
     /** Appends to the account's stream; waits for the store. */
     readonly recordAccount: (decideOn: (version: number) => AccountEvent | null) => Effect.Effect<void>
     /** For metrics: orders with a copy in memory, and letters that wait. */
@@ -374,9 +376,15 @@ export class Engine extends Context.Service<
 
       const read = Effect.fnUntraced(function* (orderId: OrderId) {
         const cached = mailboxes.get(orderId)?.current
-        const stream = cached ?? (yield* Effect.fromResult(fold(yield* store.load(orderId))))
+        if (cached !== undefined) {
+          const head = yield* store.head(orderId)
+          if (head?.version === cached.version && head.hash === cached.headHash) return cached
+        }
+        const stream = yield* Effect.fromResult(fold(yield* store.load(orderId)))
         return stream.version === 0 ? null : stream
       })
+
+      const lastSeen = (orderId: OrderId) => Effect.sync(() => mailboxes.get(orderId)?.current ?? null)
 
       const recordAccount = (decideOn: (version: number) => AccountEvent | null) =>
         Effect.gen(function* () {
@@ -418,6 +426,7 @@ export class Engine extends Context.Service<
         cancel,
         tell,
         read,
+        lastSeen,
         recordAccount,
         load: Effect.sync(() => ({ cached: mailboxes.size, waiting }))
       })
