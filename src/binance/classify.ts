@@ -57,6 +57,7 @@ export const classify = (answer: Answer): Reason => {
   if (error !== undefined && unknownCodes.has(error.code)) return unknown(answer, error)
   if (status < 400 || status >= 500 || hasOrder(body)) return unknown(answer, error)
   if (error !== undefined) {
+    if (error.code === tooManyRequests || error.code === tooManyOrders) return limited(answer, error)
     const byCode = classifyCode(error.code, error.msg)
     if (byCode !== null) return byCode
   }
@@ -67,7 +68,6 @@ export const classify = (answer: Answer): Reason => {
 /** Null: the code alone does not decide. */
 const classifyCode = (code: number, message: string): Reason | null => {
   const refused = (repeatable: boolean) => new Refused({ code: `${code}`, exchangeMessage: clean(message), repeatable })
-  if (code === tooManyRequests || code === tooManyOrders) return null
   if (code === noSuchOrder || code === idsDiffer) return new OrderUnknown({ code: `${code}` })
   if (code === archived) return new Archived({})
   if (code === newOrderRejected && message === duplicateMessage) return new DuplicateOrder({})

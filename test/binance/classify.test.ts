@@ -116,6 +116,14 @@ describe("a limit", () => {
     assert.deepInclude(coded(418, -1003), { retryAfterMillis: 120_000 })
   })
 
+  it("is one under any status of the 400s: the codes say it", () => {
+    for (const status of [400, 401, 403, 409]) {
+      for (const code of [-1003, -1015]) {
+        assert.deepInclude(coded(status, code), { _tag: "RateLimited", code: `${code}` }, `HTTP ${status}`)
+      }
+    }
+  })
+
   it("may come without JSON from the edge", () => {
     for (const status of [403, 418, 429]) {
       assert.deepInclude(classify(answer(status, "<html>")), { _tag: "RateLimited", code: `HTTP_${status}` })
