@@ -22,6 +22,8 @@ import { AppConfig, simulatorKeys } from "./config.ts"
 import { StoreId } from "./domain/Ids.ts"
 import { Backlog } from "./engine/Backlog.ts"
 import { Attempt } from "./engine/Attempt.ts"
+import * as CancelDelivery from "./engine/CancelDelivery.ts"
+import { Cancels } from "./engine/Cancels.ts"
 import { Doubts } from "./engine/Doubts.ts"
 import { Engine } from "./engine/Engine.ts"
 import { ExchangeCheck } from "./engine/ExchangeCheck.ts"
@@ -226,6 +228,7 @@ export const bus = Layer.unwrap(
 export const engineOnSupervisor = Health.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer)),
   Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
+  Layer.provideMerge(Cancels.layer),
   Layer.provideMerge(Engine.layer),
   Layer.provideMerge(Layer.mergeAll(Backlog.layer, Instruments.layer))
 )
@@ -236,8 +239,10 @@ export const engine = engineOnSupervisor.pipe(Layer.provideMerge(Supervisor.laye
 export const roles = Layer.unwrap(
   Effect.gen(function* () {
     const wanted = new Set<Role>((yield* AppConfig).app.roles)
+    const talksToExchange = wanted.has("executor") || wanted.has("reports") || wanted.has("reconciler")
     return Layer.empty.pipe(
       Layer.provideMerge(wanted.has("executor") ? Executor.layer : Layer.empty),
+      Layer.provideMerge(talksToExchange ? CancelDelivery.layer : Layer.empty),
       Layer.provideMerge(wanted.has("reports") ? ExecutionReports.layer : Layer.empty),
       Layer.provideMerge(wanted.has("reconciler") ? Reconciler.layer : Layer.empty),
       Layer.provideMerge(wanted.has("relay") ? Relay.layer : Layer.empty)

@@ -64,7 +64,8 @@ export const reconcile = (order: Order, evidence: Evidence, margins: Margins, at
   }
 }
 
-const ends: ReadonlySet<string> = new Set(["FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"])
+/** Words of the exchange for an order that will not execute any more. */
+export const ends: ReadonlySet<string> = new Set(["FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"])
 
 /** Two pieces of news of one exchange order as one: the further state, and the trades of both. */
 export const mergeReports = (one: ExchangeReport, other: ExchangeReport): ExchangeReport => {

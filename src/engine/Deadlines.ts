@@ -4,6 +4,9 @@
  */
 import { Clock, Effect } from "effect"
 import type { EpochMillis } from "../domain/Ids.ts"
+import type { Supervisor } from "./Supervisor.ts"
+
+const loopName = "engine/deadlines"
 
 export interface Waiting {
   readonly deadline: EpochMillis
@@ -17,12 +20,13 @@ export interface Deadlines {
 }
 
 /** For callers that all have the same patience, so that they come in the order of their deadlines. */
-export const makeDeadlines = Effect.fnUntraced(function* (patienceMillis: number) {
+export const makeDeadlines = Effect.fnUntraced(function* (patienceMillis: number, supervisor: Supervisor["Service"]) {
   // Owned by the fiber below; `add` and `remove` are its only other ways in.
   const waiting = new Set<Waiting>()
 
   const rounds = Effect.gen(function* () {
     while (true) {
+      yield* supervisor.beat(loopName)
       const now = yield* Clock.currentTimeMillis
       // Whoever comes while this sleeps has a later deadline than that.
       let wake = now + patienceMillis
@@ -38,7 +42,7 @@ export const makeDeadlines = Effect.fnUntraced(function* (patienceMillis: number
       yield* Effect.sleep(wake - now)
     }
   })
-  yield* Effect.forkScoped(rounds)
+  yield* supervisor.supervise(loopName, rounds)
 
   const deadlines: Deadlines = {
     add: (each) => void waiting.add(each),

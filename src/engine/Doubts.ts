@@ -11,6 +11,7 @@ import { BinanceClient } from "../binance/BinanceClient.ts"
 import type { BinanceError } from "../binance/BinanceError.ts"
 import { ServerTime } from "../binance/ServerTime.ts"
 import { AppConfig } from "../config.ts"
+import * as Decimal from "../domain/Decimal.ts"
 import type { EpochMillis, OrderId } from "../domain/Ids.ts"
 import type { Margins, Question } from "../domain/reconcile.ts"
 import { conclusiveAt, reconcile } from "../domain/reconcile.ts"
@@ -32,6 +33,8 @@ const listSize = 1_000
 const lists = 20
 // Orders of trades that no list showed, looked up one by one.
 const strangers = 50
+// Half of what a list sees from its start: attempts further apart are surveyed apart.
+const windowMillis = 12 * 3_600_000
 // The exchange's nodes need not agree to the second.
 const clockMarginMillis = 1_000
 
@@ -78,17 +81,39 @@ export class Doubts extends Context.Service<
         return found
       })
 
-      // P3: the plain question. Found is adopted; the answer says whether it was.
+      // P3: the plain question. A failed one proves nothing and holds back nobody but its own order.
       const ask = (row: BlotterRow) =>
         client.queryOrder(row).pipe(
-          Effect.flatMap((found) => Effect.as(adopt(row, found), true)),
-          Effect.catchIf(
-            (error) => error._tag === "BinanceError" && error.reason._tag === "OrderUnknown",
-            () => Effect.succeed(false)
-          )
+          Effect.flatMap((found) => settlement.adopt(row.orderId, found)),
+          Effect.as("found" as const),
+          Effect.catch((error) => {
+            const reason = error._tag === "BinanceError" ? error.reason._tag : null
+            if (reason === "OrderUnknown") return Effect.succeed("not found" as const)
+            if (reason === "Archived") return Effect.as(endArchived(row), "found" as const)
+            return Effect.as(
+              Effect.logWarning(`an order in doubt could not be asked for: ${error.message}`, { orderId: row.orderId }),
+              "failed" as const
+            )
+          })
         )
 
-      const adopt = (row: BlotterRow, found: FoundOrder) => settlement.record(row.orderId, found.report)
+      // Accepted, nothing executed, ended, and older than the exchange remembers: its own word, hence an end.
+      const endArchived = Effect.fnUntraced(function* (row: BlotterRow) {
+        yield* Effect.catch(
+          settlement.record(row.orderId, {
+            exchangeOrderId: row.exchangeOrderId ?? "archived",
+            exchangeStatus: "CANCELED",
+            expiryReason: "ARCHIVED",
+            executedQuantity: Decimal.zero,
+            executedQuote: Decimal.zero,
+            transactTime: row.attempt?.timestamp ?? 0,
+            fills: [],
+            source: "query"
+          }),
+          (error) =>
+            Effect.logWarning(`an archived order could not be ended: ${error.message}`, { orderId: row.orderId })
+        )
+      })
 
       // P5: what the symbol's lists say. Every order of ours that any of them shows is in `found`.
       const survey = Effect.fnUntraced(function* (symbol: string, since: EpochMillis) {
@@ -136,26 +161,31 @@ export class Doubts extends Context.Service<
       const settleSymbol = Effect.fnUntraced(function* (symbol: string, rows: ReadonlyArray<BlotterRow>) {
         // Before the first question, at the pessimistic end of our estimate.
         const askedAt = (yield* serverTime.pessimisticNow) - clockMarginMillis
-        const answers = yield* Effect.forEach(rows, (row) => Effect.map(ask(row), (found) => ({ row, found })), {
+        const answers = yield* Effect.forEach(rows, (row) => Effect.map(ask(row), (answer) => ({ row, answer })), {
           concurrency
         })
-        const open = answers.filter(({ found, row }) => !found && row.attempt !== null)
-        const ripe = open.filter(({ row }) => askedAt > conclusiveAt({ ...row.attempt! }, limits))
-        if (ripe.length === 0) return
-        const since = Math.min(...ripe.map(({ row }) => row.attempt!.timestamp)) - clockMarginMillis
+        const ripe = answers.flatMap(({ answer, row }) =>
+          answer === "not found" && row.attempt !== null && askedAt > conclusiveAt(row.attempt, limits)
+            ? [{ row, timestamp: row.attempt.timestamp }]
+            : []
+        )
+        yield* Effect.forEach(windowsOf(ripe), (window) => prove(symbol, window, askedAt), { discard: true })
+      })
+
+      const prove = Effect.fnUntraced(function* (symbol: string, ripe: ReadonlyArray<Ripe>, askedAt: EpochMillis) {
+        const since = Math.min(...ripe.map(({ timestamp }) => timestamp)) - clockMarginMillis
         const { asked, found } = yield* survey(symbol, since)
         for (const { row } of ripe) {
           const order = found.get(row.clientOrderId)
+          if (order !== undefined) {
+            yield* settlement.adopt(row.orderId, order)
+            continue
+          }
           const stream = yield* engine.read(row.orderId)
           if (stream === null) continue
-          const verdict = reconcile(
-            stream.order,
-            order === undefined ? { _tag: "NotFound", askedAt, asked } : { _tag: "Found", report: order.report },
-            limits,
-            yield* Clock.currentTimeMillis
-          )
-          if (order !== undefined) yield* adopt(row, order)
-          else if (verdict._tag === "Record") yield* engine.tell(row.orderId, verdict.command)
+          const at = yield* Clock.currentTimeMillis
+          const verdict = reconcile(stream.order, { _tag: "NotFound", askedAt, asked }, limits, at)
+          if (verdict._tag === "Record") yield* engine.tell(row.orderId, verdict.command)
         }
       })
 
@@ -179,13 +209,36 @@ export class Doubts extends Context.Service<
         waiting = next
         const bySymbol = new Map<string, Array<BlotterRow>>()
         for (const row of due) bySymbol.set(row.symbol, [...(bySymbol.get(row.symbol) ?? []), row])
-        yield* Effect.forEach(bySymbol, ([symbol, doubtful]) => settleSymbol(symbol, doubtful), { discard: true })
+        yield* Effect.forEach(
+          bySymbol,
+          ([symbol, doubtful]) =>
+            Effect.catch(settleSymbol(symbol, doubtful), (error: Failure) =>
+              Effect.logWarning(`the doubts of ${symbol} could not be settled yet: ${error.message}`)
+            ),
+          { discard: true }
+        )
         return rows.length
       })
 
       return Doubts.of({ settle })
     })
   )
+}
+
+interface Ripe {
+  readonly row: BlotterRow
+  readonly timestamp: EpochMillis
+}
+
+/** Groups attempts so that one survey, which sees 24 hours from its start, covers every attempt of a group. */
+const windowsOf = (ripe: ReadonlyArray<Ripe>): ReadonlyArray<ReadonlyArray<Ripe>> => {
+  const windows: Array<Array<Ripe>> = []
+  for (const one of ripe.toSorted((a, b) => a.timestamp - b.timestamp)) {
+    const window = windows.at(-1)
+    if (window === undefined || one.timestamp - window[0]!.timestamp > windowMillis) windows.push([one])
+    else window.push(one)
+  }
+  return windows
 }
 
 const isAnswered = ({ attempt }: BlotterRow): boolean => attempt?.state === "UNKNOWN"

@@ -36,7 +36,7 @@ import type { EpochMillis, OrderId, StreamId } from "../domain/Ids.ts"
 import { accountStream, clientOrderIdOf } from "../domain/Ids.ts"
 import { checkStatic, FilterViolation } from "../domain/Instrument.ts"
 import type { OrderStream } from "../domain/Order.ts"
-import { emptyStream, evolve } from "../domain/Order.ts"
+import { emptyStream, evolve, isEnded } from "../domain/Order.ts"
 import { Rejection } from "../domain/Rejection.ts"
 import { EventStore } from "../sql/EventStore.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
@@ -44,6 +44,7 @@ import { Store } from "../sql/Store.ts"
 import { Backlog } from "./Backlog.ts"
 import { makeDeadlines } from "./Deadlines.ts"
 import { Instruments } from "./Instruments.ts"
+import { Supervisor } from "./Supervisor.ts"
 
 /** Too much is waiting already. Nothing was recorded; the same request is safe after a moment. */
 export class Busy extends Schema.TaggedError<Busy>()("Busy", {}) {}
@@ -138,7 +139,7 @@ export class Engine extends Context.Service<
       let waiting = 0
       const fork = yield* FiberSet.makeRuntime<never, void>()
       const accountLock = yield* Semaphore.make(1)
-      const deadlines = yield* makeDeadlines(limits.command_deadline_ms)
+      const deadlines = yield* makeDeadlines(limits.command_deadline_ms, yield* Supervisor)
 
       const provenanceOf = (actor: string, traceParent: string | null, commandId: string): Provenance => ({
         commandId,
@@ -156,15 +157,14 @@ export class Engine extends Context.Service<
           return known
         }
         const fresh: Mailbox = { orderId, letters: [], space: Latch.makeUnsafe(), running: false, current: undefined }
-        mailboxes.set(orderId, fresh)
         forgetOldest()
+        mailboxes.set(orderId, fresh)
         return fresh
       }
 
       const forgetOldest = () => {
-        if (mailboxes.size <= limits.cached_orders) return
         for (const [orderId, mailbox] of mailboxes) {
-          if (mailboxes.size <= limits.cached_orders) return
+          if (mailboxes.size < limits.cached_orders) return
           if (!mailbox.running) mailboxes.delete(orderId)
         }
       }
@@ -202,12 +202,13 @@ export class Engine extends Context.Service<
           const guessed = mailbox.current === undefined && command._tag === "PlaceOrder" && round === 0
           const stored = mailbox.current === undefined && !guessed
           const stream = mailbox.current ?? (guessed ? emptyStream : yield* loadPatiently(orderId, deadline))
-          mailbox.current = guessed ? undefined : stream
+          // Nothing is remembered of an id without a stream: another process may place it.
+          mailbox.current = stream.version === 0 ? undefined : stream
           if (HashSet.has(stream.commandIds, commandId)) return { stream, events: [] }
 
           const decided = decide(stream.order, command)
           if (Result.isFailure(decided) || decided.success.length === 0) {
-            if (!stored && !isMonotone(command) && !(yield* isAtHead(orderId, stream, deadline))) {
+            if (!stored && !isOldNews(stream, command) && !(yield* isAtHead(orderId, stream, deadline))) {
               mailbox.current = undefined
               continue
             }
@@ -233,7 +234,8 @@ export class Engine extends Context.Service<
               previousHash: stream.headHash,
               requestHash,
               order: { before: stream.order, after },
-              priority: deadline === null ? "engine" : "intake"
+              // Cancels are never shed: they go with the engine's own commands.
+              priority: command._tag === "PlaceOrder" ? "intake" : "engine"
             })
           )
           if (Result.isSuccess(appended)) {
@@ -253,7 +255,7 @@ export class Engine extends Context.Service<
               yield* Effect.sleep(yield* Random.nextBetween(0, raceJitterMillis * Math.min(round + 1, 10)))
               break
             case "LaneFull":
-              if (deadline !== null) return yield* new Busy({})
+              if (command._tag === "PlaceOrder") return yield* new Busy({})
               yield* Effect.sleep(laneFullPauseMillis)
               break
             case "Unstorable":
@@ -265,12 +267,16 @@ export class Engine extends Context.Service<
 
       const loadPatiently = Effect.fnUntraced(function* (streamId: StreamId, deadline: EpochMillis | null) {
         for (let pause = loadPauseMillis; ; pause = Math.min(pause * 2, loadPauseMaxMillis)) {
-          const loaded = yield* Effect.result(store.load(streamId))
+          const loaded = yield* Effect.result(withinDeadline(store.load(streamId), deadline))
           if (Result.isSuccess(loaded)) return yield* Effect.fromResult(fold(loaded.success))
           if (deadline !== null && (yield* Clock.currentTimeMillis) >= deadline) return yield* new NotConfirmed({})
           yield* Effect.sleep(pause)
         }
       })
+
+      // Whoever waits with a deadline does not wait longer for one read.
+      const withinDeadline = <A, E>(read: Effect.Effect<A, E>, deadline: EpochMillis | null) =>
+        deadline === null ? read : Effect.timeout(read, limits.command_deadline_ms)
 
       const isAtHead = Effect.fnUntraced(function* (
         orderId: OrderId,
@@ -278,7 +284,7 @@ export class Engine extends Context.Service<
         deadline: EpochMillis | null
       ) {
         for (let pause = loadPauseMillis; ; pause = Math.min(pause * 2, loadPauseMaxMillis)) {
-          const head = yield* Effect.result(store.head(orderId))
+          const head = yield* Effect.result(withinDeadline(store.head(orderId), deadline))
           if (Result.isSuccess(head)) {
             return (head.success?.version ?? 0) === stream.version && (head.success?.hash ?? "") === stream.headHash
           }
@@ -290,10 +296,12 @@ export class Engine extends Context.Service<
       // From outside: a full mailbox is told at once, and the caller leaves at the deadline.
       const ask = Effect.fnUntraced(function* (orderId: OrderId, command: Command, traceParent: string | null) {
         const reply = Deferred.makeUnsafe<Told, Rejection | NotConfirmed | Busy>()
-        const deadline = command.at + limits.command_deadline_ms
+        const commandId = yield* random.uuidV4()
+        // Counted from here, so that callers come in the order of their deadlines.
+        const deadline = (yield* Clock.currentTimeMillis) + limits.command_deadline_ms
         const taken = offer(mailboxOf(orderId), {
           command,
-          provenance: provenanceOf("client", traceParent, yield* random.uuidV4()),
+          provenance: provenanceOf("client", traceParent, commandId),
           deadline,
           reply
         })
@@ -434,8 +442,9 @@ export class Engine extends Context.Service<
   )
 }
 
-// News of the exchange is cumulative: what is nothing new to an older state is nothing new to a newer one.
-const isMonotone = (command: Command): boolean => command._tag === "RecordReport"
+// An end is absorbing and trades only grow: what is nothing new to an ended copy is nothing new to the stored order.
+const isOldNews = ({ order }: OrderStream, command: Command): boolean =>
+  command._tag === "RecordReport" && isEnded(order)
 
 const fold = (loaded: { readonly events: ReadonlyArray<StoredEvent>; readonly requestHash: string }) =>
   Result.gen(function* () {

@@ -62,7 +62,9 @@ export const layer = Layer.effectDiscard(
                   clientOrderId,
                   report: waiting === undefined ? report : mergeReports(waiting.report, report)
                 })
-                return waiting === undefined ? Queue.offer(queue, key) : Effect.void
+                return waiting === undefined
+                  ? Effect.onInterrupt(Queue.offer(queue, key), () => forget(key))
+                  : Effect.void
               }
               case "Other":
                 return supervisor.beat(userStreamRole)
@@ -73,20 +75,27 @@ export const layer = Layer.effectDiscard(
           Effect.gen(function* () {
             while (true) {
               const key = yield* Queue.take(queue)
-              yield* supervisor.beat(name)
-              const clientOrderId = pending.get(key)?.clientOrderId ?? ""
-              const orderId = yield* blotter.findByClientOrderId(clientOrderId).pipe(
-                Effect.map((row) => row?.orderId ?? null),
-                Effect.tapError(() => Effect.sleep(gapPauseMillis)),
-                Effect.eventually
+              // Whatever stops this, the entry is gone from the line: it must not go on swallowing news.
+              yield* Effect.onError(Effect.andThen(supervisor.beat(name), bookNews(key)), () =>
+                Effect.andThen(forget(key), Queue.offer(gaps, undefined))
               )
-              const report = pending.get(key)?.report
-              pending.delete(key)
-              // Made elsewhere under our keys: listed by the reconciler, never touched.
-              if (orderId === null || report === undefined) continue
-              yield* bookOne(orderId, report)
             }
           })
+
+        const forget = (key: string) => Effect.sync(() => void pending.delete(key))
+
+        const bookNews = Effect.fnUntraced(function* (key: string) {
+          const clientOrderId = pending.get(key)?.clientOrderId ?? ""
+          const orderId = yield* blotter.findByClientOrderId(clientOrderId).pipe(
+            Effect.map((row) => row?.orderId ?? null),
+            Effect.tapError(() => Effect.sleep(gapPauseMillis)),
+            Effect.eventually
+          )
+          const report = pending.get(key)?.report
+          pending.delete(key)
+          // Made elsewhere under our keys: listed by the reconciler, never touched.
+          if (orderId !== null && report !== undefined) yield* bookOne(orderId, report)
+        })
 
         const bookOne = (orderId: OrderId, report: ExchangeReport) =>
           Effect.catch(Effect.asVoid(settlement.record(orderId, report)), (rejection) =>
@@ -97,7 +106,10 @@ export const layer = Layer.effectDiscard(
           while (true) {
             yield* Queue.take(gaps)
             yield* supervisor.beat("user-stream/gaps")
-            yield* openOrders.compare.pipe(Effect.tapError(() => Queue.offer(gaps, undefined)))
+            const { failed } = yield* openOrders.compare.pipe(Effect.tapError(() => Queue.offer(gaps, undefined)))
+            if (failed === 0) continue
+            yield* Effect.sleep(gapPauseMillis)
+            yield* Queue.offer(gaps, undefined)
           }
         })
 

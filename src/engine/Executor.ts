@@ -3,14 +3,12 @@
  * the log brings back whatever is due. PENDING in the log is the queue; a message is only a hint, so orders
  * flow, slower, while Kafka is away, and a full set or a lost message loses nothing.
  *
- * Per order one worker at a time. Cancels have fibers of their own and never queue behind orders.
+ * Per order one worker at a time. Cancels go past the ready set to fibers of their own (CancelDelivery.ts).
  */
 import { Cause, Clock, Effect, Layer, Queue, Random } from "effect"
 import { createHash } from "node:crypto"
-import { BinanceClient } from "../binance/BinanceClient.ts"
 import { AppConfig } from "../config.ts"
 import { OrderId } from "../domain/Ids.ts"
-import { isOpen } from "../domain/Order.ts"
 import type { Delivered } from "../kafka/EventBus.ts"
 import { EventBus } from "../kafka/EventBus.ts"
 import { subjectOf, typeOf } from "../kafka/wire.ts"
@@ -19,10 +17,11 @@ import { Blotter } from "../sql/Blotter.ts"
 import { EventStore } from "../sql/EventStore.ts"
 import { Replicas } from "../sql/Replicas.ts"
 import { Attempt } from "./Attempt.ts"
+import { Cancels } from "./Cancels.ts"
 import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
+import { Health } from "./Health.ts"
 import { Ownership } from "./Ownership.ts"
-import { Settlement } from "./Settlement.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 // Pages of one scan; the next scan goes on from the front.
@@ -36,13 +35,13 @@ export const layer = Layer.effectDiscard(
     const attempts = yield* Attempt
     const blotter = yield* Blotter
     const bus = yield* EventBus
+    const cancels = yield* Cancels
     const check = yield* ExchangeCheck
-    const client = yield* BinanceClient
     const engine = yield* Engine
+    const health = yield* Health
     const { lanes } = yield* EventStore
     const ownership = yield* Ownership
     const replicas = yield* Replicas
-    const settlement = yield* Settlement
     const supervisor = yield* Supervisor
 
     // Orders that wait for a worker or have one. Owned here.
@@ -58,7 +57,7 @@ export const layer = Layer.effectDiscard(
     const onMessage = (record: Delivered) =>
       Effect.suspend(() => {
         const orderId = OrderId.make(subjectOf(record))
-        if (typeOf(record) === "CancelRequested") return settlement.wantCancel(orderId)
+        if (typeOf(record) === "CancelRequested") return cancels.want(orderId)
         if (typeOf(record) === "OrderPlaced") makeReady(orderId)
         return supervisor.beat("executor/messages")
       })
@@ -82,9 +81,10 @@ export const layer = Layer.effectDiscard(
         yield* check.passed
         while (true) {
           const orderId = yield* Queue.take(queue)
-          yield* supervisor.beat(name)
+          // From the signal to stop on nothing new is begun; the order stays PENDING for whoever comes next.
+          if (yield* health.draining) return
           yield* Effect.ensuring(
-            attempts.make(orderId),
+            Effect.andThen(supervisor.beat(name), attempts.make(orderId)),
             Effect.sync(() => ready.delete(orderId))
           )
         }
@@ -132,55 +132,9 @@ export const layer = Layer.effectDiscard(
       }
     })
 
-    const deliverCancel = Effect.fn("Executor.deliverCancel")(function* (orderId: OrderId) {
-      const stream = yield* engine.read(orderId)
-      if (stream === null || !isOpen(stream.order)) return
-      const { cancelRefused, cancelRequested, clientOrderId, exchangeOrderId, request } = stream.order
-      if (!cancelRequested || cancelRefused || clientOrderId === null || request === null) return
-      const target = { symbol: request.symbol, clientOrderId, ...(exchangeOrderId === null ? {} : { exchangeOrderId }) }
-      yield* client.cancelOrder(target).pipe(
-        // Not open any more, or not yet visible: only a query tells, and it may lag. The sweep asks again.
-        Effect.catchIf(
-          (error) => error.reason._tag === "OrderUnknown",
-          () => Effect.map(client.queryOrder(target), (found) => found.report)
-        ),
-        Effect.flatMap((report) => settlement.record(orderId, report)),
-        Effect.catchIf(
-          (error) => error._tag === "BinanceError" && error.reason._tag === "Refused" && !error.reason.repeatable,
-          (error) =>
-            Effect.gen(function* () {
-              const reason = error._tag === "BinanceError" && error.reason._tag === "Refused" ? error.reason : null
-              yield* engine.tell(orderId, {
-                _tag: "RecordCancelRefusal",
-                at: yield* Clock.currentTimeMillis,
-                code: reason?.code ?? "",
-                message: reason?.exchangeMessage ?? ""
-              })
-            })
-        )
-      )
-    })
-
-    const cancels = (name: string) =>
-      Effect.gen(function* () {
-        yield* check.passed
-        while (true) {
-          const orderId = yield* settlement.takeCancel
-          yield* supervisor.beat(name)
-          // Whatever stopped it, the request stands in the log and the sweep brings it back.
-          yield* Effect.catch(deliverCancel(orderId), (error) =>
-            Effect.logWarning("a cancel could not be delivered yet", { orderId }, error)
-          )
-        }
-      })
-
     for (let index = 0; index < execution.workers; index++) {
       const name = `executor/worker-${index}`
       yield* supervisor.supervise(name, work(name))
-    }
-    for (let index = 0; index < execution.cancel_workers; index++) {
-      const name = `executor/cancels-${index}`
-      yield* supervisor.supervise(name, cancels(name))
     }
     yield* supervisor.supervise("executor/due-scan", dueScan)
     yield* supervisor.supervise(

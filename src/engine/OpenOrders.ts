@@ -5,11 +5,14 @@
  * Runs at start, after every gap of the user stream, and as a slow sweep: the only defence against a
  * silently lost event (INV-4). What the exchange lists and this store never sent is counted, never touched.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer, Option } from "effect"
 import { BinanceClient } from "../binance/BinanceClient.ts"
 import type { FoundOrder } from "../binance/BinanceClient.ts"
 import type { BinanceError } from "../binance/BinanceError.ts"
 import * as Decimal from "../domain/Decimal.ts"
+import type { EpochMillis } from "../domain/Ids.ts"
+import { isEnded } from "../domain/Order.ts"
+import { ends } from "../domain/reconcile.ts"
 import type { Rejection } from "../domain/Rejection.ts"
 import { Blotter } from "../sql/Blotter.ts"
 import type { BlotterRow } from "../sql/Blotter.ts"
@@ -27,6 +30,8 @@ export interface Comparison {
   readonly adopted: number
   readonly foreign: number
   readonly fillsBooked: number
+  /** Orders whose question failed: the comparison is not complete. */
+  readonly failed: number
 }
 
 export class OpenOrders extends Context.Service<
@@ -46,69 +51,77 @@ export class OpenOrders extends Context.Service<
       const askWhatBecame = Effect.fnUntraced(function* (row: BlotterRow) {
         const found = yield* client.queryOrder(row).pipe(
           Effect.catchIf(
-            (error) => error.reason._tag === "OrderUnknown" || error.reason._tag === "Archived",
-            (error) =>
-              Effect.as(
-                Effect.logWarning("an open order is unknown to the exchange", {
-                  orderId: row.orderId,
-                  code: error.reason._tag
-                }),
-                null
-              )
+            (error) => error.reason._tag === "OrderUnknown",
+            () =>
+              Effect.as(Effect.logWarning("an open order is unknown to the exchange", { orderId: row.orderId }), null)
           )
         )
-        if (found !== null) yield* settlement.record(row.orderId, found.report)
+        if (found !== null) yield* settlement.adopt(row.orderId, found)
       })
 
-      // Listed there, and not open here.
-      const adopt = Effect.fnUntraced(function* (found: FoundOrder) {
-        const row = yield* blotter.findByClientOrderId(found.clientOrderId)
-        if (row === null) return "foreign" as const
-        const stream = yield* settlement.record(row.orderId, found.report)
-        if (stream.order.status === "EXECUTING") return "adopted" as const
-        if (stream.order.status === "PENDING") return "known" as const
-        // Our log says it ended, so nobody watches it: it must not stay in the book.
-        yield* Effect.logError("an order that ended here is open at the exchange; it is cancelled there", {
-          orderId: row.orderId
-        })
-        const cancelled = yield* client.cancelOrder({ symbol: row.symbol, clientOrderId: found.clientOrderId })
-        yield* settlement.record(row.orderId, cancelled)
-        return "adopted" as const
-      })
+      // Listed there, and not open here. Lists lag, so nothing is done to an order before it was asked for itself.
+      const adopt = Effect.fnUntraced(
+        function* (listed: FoundOrder, begun: EpochMillis) {
+          const row = yield* blotter.findByClientOrderId(listed.clientOrderId)
+          if (row === null) return "foreign" as const
+          // It was open or ended while the list was on its way; the next comparison looks at it again.
+          if (row.updatedAt >= begun - settleMillis) return "known" as const
+          const found = yield* client.queryOrder(row)
+          const stream = yield* settlement.adopt(row.orderId, found)
+          if (stream.order.status === "EXECUTING") return "adopted" as const
+          if (ends.has(found.report.exchangeStatus) || !isEnded(stream.order)) return "known" as const
+          // Our log says it ended, so nobody watches it: it must not stay in the book.
+          yield* Effect.logError("an order that ended here is open at the exchange; it is cancelled there", {
+            orderId: row.orderId
+          })
+          const cancelled = yield* client.cancelOrder({ symbol: row.symbol, clientOrderId: listed.clientOrderId })
+          yield* settlement.record(row.orderId, cancelled)
+          return "adopted" as const
+        },
+        Effect.catchIf(
+          (error) => error._tag === "BinanceError" && error.reason._tag === "OrderUnknown",
+          () => Effect.succeed("known" as const)
+        )
+      )
+
+      // One question that fails holds back nobody but its own order.
+      const alone = <A, E extends { readonly message: string }>(question: Effect.Effect<A, E>) =>
+        Effect.catch(Effect.asSome(question), (error) =>
+          Effect.as(
+            Effect.logWarning(`an order could not be compared with the exchange: ${error.message}`),
+            Option.none<A>()
+          )
+        )
 
       const compare = Effect.gen(function* () {
         const begun = yield* Clock.currentTimeMillis
         const listed = new Map((yield* client.openOrders()).map((found) => [found.clientOrderId, found]))
         const openOrders = listed.size
         let fillsBooked = 0
+        let failed = 0
         let after: string | null = null
+        const compareRow = Effect.fnUntraced(function* (row: BlotterRow) {
+          const found = listed.get(row.clientOrderId)
+          listed.delete(row.clientOrderId)
+          if (found === undefined) {
+            if (row.updatedAt < begun - settleMillis) yield* askWhatBecame(row)
+          } else if (Decimal.isGreater(found.report.executedQuantity, Decimal.decimal(row.filledQuantity))) {
+            yield* settlement.adopt(row.orderId, found)
+            fillsBooked += 1
+          }
+        })
         while (true) {
           const rows: ReadonlyArray<BlotterRow> = yield* blotter.open({ after, limit: pageSize })
-          yield* Effect.forEach(
-            rows,
-            (row) =>
-              Effect.gen(function* () {
-                const found = listed.get(row.clientOrderId)
-                listed.delete(row.clientOrderId)
-                if (found === undefined) {
-                  if (row.updatedAt < begun - settleMillis) yield* askWhatBecame(row)
-                } else if (Decimal.isGreater(found.report.executedQuantity, Decimal.decimal(row.filledQuantity))) {
-                  yield* settlement.record(row.orderId, found.report)
-                  fillsBooked += 1
-                }
-              }),
-            { concurrency, discard: true }
-          )
+          const compared = yield* Effect.forEach(rows, (row) => alone(compareRow(row)), { concurrency })
+          failed += compared.filter(Option.isNone).length
           after = rows.at(-1)?.orderId ?? null
           if (rows.length < pageSize) break
         }
-        const kinds = yield* Effect.forEach(listed.values(), adopt, { concurrency })
-        return {
-          openOrders,
-          fillsBooked,
-          adopted: kinds.filter((kind) => kind === "adopted").length,
-          foreign: kinds.filter((kind) => kind === "foreign").length
-        }
+        const kinds = yield* Effect.forEach(listed.values(), (found) => alone(adopt(found, begun)), { concurrency })
+        const count = (kind: "adopted" | "foreign") =>
+          kinds.filter((one) => Option.isSome(one) && one.value === kind).length
+        failed += kinds.filter(Option.isNone).length
+        return { openOrders, fillsBooked, failed, adopted: count("adopted"), foreign: count("foreign") }
       })
 
       return OpenOrders.of({ compare })

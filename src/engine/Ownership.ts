@@ -38,18 +38,31 @@ export class Ownership extends Context.Service<
       const leases = yield* Leases
       const supervisor = yield* Supervisor
       const me = yield* (yield* SecureRandom).uuidV4()
+      const scope = yield* Effect.scope
       const running = yield* FiberMap.make<string>()
       const wanted = new Map<string, (lease: Lease) => Effect.Effect<void>>()
       const epochs = new Map<string, Lease["epoch"]>()
       let trustedUntil = 0n
 
-      const stop = (role: string) =>
-        Effect.andThen(
-          FiberMap.remove(running, role),
-          Effect.sync(() => epochs.delete(role))
-        )
+      // Roles whose fiber is ending: not started again before it has ended.
+      const stopping = new Set<string>()
 
-      const release = (role: string) => Effect.andThen(stop(role), leases.release({ owner: me, role }))
+      // A fiber may take its time to end (a send to Kafka is not interrupted), and renewal must not wait for it.
+      const stop = Effect.fnUntraced(function* (role: string, then: Effect.Effect<void>) {
+        epochs.delete(role)
+        if (stopping.has(role)) return
+        stopping.add(role)
+        yield* FiberMap.remove(running, role).pipe(
+          Effect.andThen(then),
+          Effect.ensuring(Effect.sync(() => stopping.delete(role))),
+          Effect.forkIn(scope)
+        )
+      })
+
+      const giveBack = (role: string) =>
+        Effect.catch(leases.release({ owner: me, role }), (error) =>
+          Effect.logDebug("a lease was left to expire", error)
+        )
 
       const step = Effect.gen(function* () {
         yield* supervisor.beat("ownership")
@@ -61,23 +74,23 @@ export class Ownership extends Context.Service<
           .pipe(Effect.timeout(limits.ttl_ms / 2))
         trustedUntil = asked + BigInt(Math.floor(limits.ttl_ms * trustedShare)) * 1_000_000n
         const mine = new Map(rows.map((row) => [row.role, row]))
-        for (const [role, epoch] of epochs) if (mine.get(role)?.epoch !== epoch) yield* stop(role)
+        for (const [role, epoch] of epochs) if (mine.get(role)?.epoch !== epoch) yield* stop(role, Effect.void)
         for (const { epoch, role } of rows) {
           const run = wanted.get(role)
-          if (run === undefined) continue
+          if (run === undefined || stopping.has(role)) continue
           epochs.set(role, epoch)
           // Also starts a role again whose fiber has ended.
           yield* FiberMap.run(running, role, run({ role, epoch, owner: me }), { onlyIfMissing: true })
         }
-        for (const { role, surplus } of rows) if (surplus) yield* release(role)
+        for (const { role, surplus } of rows) if (surplus) yield* stop(role, giveBack(role))
       })
 
       const watchdog = Effect.gen(function* () {
         while (true) {
+          yield* supervisor.beat("ownership/watchdog")
           if (epochs.size > 0 && (yield* Clock.monotonicTimeNanos) > trustedUntil) {
             yield* Effect.logWarning("leases could not be renewed in time: their work stops here")
-            yield* FiberMap.clear(running)
-            epochs.clear()
+            for (const role of Array.from(epochs.keys())) yield* stop(role, Effect.void)
           }
           yield* Effect.sleep(watchdogMillis)
         }
@@ -103,19 +116,19 @@ export class Ownership extends Context.Service<
           Effect.acquireRelease(
             Effect.contextWith((context) =>
               Effect.sync(() =>
+                // Ends when `run` returns; the next tick starts it under the lease as it is then.
                 wanted.set(role, (lease) =>
-                  Effect.scoped(Effect.andThen(supervisor.supervise(role, run(lease)), Effect.never)).pipe(
-                    Effect.provideContext(context as never)
-                  )
+                  supervisor.keep(role, run(lease)).pipe(Effect.provideContext(context as never))
                 )
               )
             ),
             () =>
               Effect.andThen(
                 Effect.sync(() => wanted.delete(role)),
-                epochs.has(role)
-                  ? Effect.catch(release(role), (error) => Effect.logDebug("a lease was left to expire", error))
-                  : Effect.void
+                Effect.suspend(() => {
+                  const held = epochs.delete(role)
+                  return Effect.andThen(FiberMap.remove(running, role), held ? giveBack(role) : Effect.void)
+                })
               )
           ),
         held: Effect.sync(() => Array.from(epochs, ([role, epoch]) => ({ role, epoch, owner: me })))

@@ -7,13 +7,13 @@
 import { Clock, Effect, Layer } from "effect"
 import { AppConfig } from "../config.ts"
 import { Blotter } from "../sql/Blotter.ts"
+import { Cancels } from "./Cancels.ts"
 import { Doubts } from "./Doubts.ts"
 import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
 import { Instruments } from "./Instruments.ts"
 import { OpenOrders } from "./OpenOrders.ts"
 import { Ownership } from "./Ownership.ts"
-import { Settlement } from "./Settlement.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 export const reconcilerRole = "reconciler"
@@ -24,13 +24,13 @@ export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const { binance, reconciler } = yield* AppConfig
     const blotter = yield* Blotter
+    const cancels = yield* Cancels
     const check = yield* ExchangeCheck
     const doubts = yield* Doubts
     const engine = yield* Engine
     const instruments = yield* Instruments
     const openOrders = yield* OpenOrders
     const ownership = yield* Ownership
-    const settlement = yield* Settlement
     const supervisor = yield* Supervisor
 
     const settleDoubts = Effect.gen(function* () {
@@ -67,7 +67,7 @@ export const layer = Layer.effectDiscard(
             limit: cancelPage,
             after
           })
-          for (const { orderId } of rows) yield* settlement.wantCancel(orderId)
+          for (const { orderId } of rows) yield* cancels.want(orderId)
           after = rows.length < cancelPage ? null : (rows.at(-1)?.orderId ?? null)
         } while (after !== null)
         yield* Effect.sleep(reconciler.doubt_check_ms)

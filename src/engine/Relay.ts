@@ -116,7 +116,10 @@ export const layer = Layer.effectDiscard(
           yield* cursors.advance(lease, lane, position, last.position)
           position = last.position
         }
-      })
+      }).pipe(
+        // Somebody else owns the lane: this run is over, and what comes next comes under another lease.
+        Effect.catchTag("LostLease", (lost) => Effect.logInfo(lost.message))
+      )
 
     yield* Effect.forEach(
       Array.from({ length: events.lanes }, (_, lane) => lane),

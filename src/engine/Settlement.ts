@@ -4,47 +4,60 @@
  * fetched before the order can end (INV-7); where a cancel is wanted and the order turns out to be open,
  * the cancel goes on its way.
  */
-import { Clock, Context, Effect, Layer, Queue, Result } from "effect"
+import { Clock, Context, Effect, Layer, Result } from "effect"
+import type { ExchangeTrade, FoundOrder } from "../binance/BinanceClient.ts"
 import { BinanceClient } from "../binance/BinanceClient.ts"
 import type { ExchangeReport } from "../domain/Command.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { OrderId } from "../domain/Ids.ts"
+import type { OrderRequest } from "../domain/Event.ts"
 import type { OrderStream } from "../domain/Order.ts"
 import { isEnded, isOpen } from "../domain/Order.ts"
 import type { Rejection } from "../domain/Rejection.ts"
+import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import { Cancels } from "./Cancels.ts"
 import { Engine } from "./Engine.ts"
 
-// Cancels that wait for a fiber; what does not fit stays in the log, and the sweep brings it back.
-const cancelQueueSize = 4_096
 // Trades may be a moment behind the order that they fill.
 const tradeFetches = 3
 const tradePauseMillis = 200
+// Trades of one answer, and answers of one order: a hundred thousand trades.
+const pageSize = 1_000
+const pages = 100
+// Whoever fetches may hold a worker, and the sweep comes back to what was not fetched.
+const fetchTimeout = "10 seconds"
 
 export class Settlement extends Context.Service<
   Settlement,
   {
     /** Books the news; the order after it. */
     readonly record: (orderId: OrderId, report: ExchangeReport) => Effect.Effect<OrderStream, Rejection>
-    /** The order has a cancel to deliver; nothing happens if it stands in line already. */
-    readonly wantCancel: (orderId: OrderId) => Effect.Effect<void>
-    readonly takeCancel: Effect.Effect<OrderId>
+    /** Books an order that was found at the exchange, if it is the one we sent; else parks ours. */
+    readonly adopt: (orderId: OrderId, found: FoundOrder) => Effect.Effect<OrderStream, Rejection | StoreUnavailable>
   }
 >()("nexus/engine/Settlement") {
   static readonly layer = Layer.effect(
     Settlement,
     Effect.gen(function* () {
+      const cancels = yield* Cancels
       const client = yield* BinanceClient
       const engine = yield* Engine
-      const cancels = yield* Queue.dropping<OrderId>(cancelQueueSize)
-      const inLine = new Set<OrderId>()
 
-      const wantCancel = (orderId: OrderId) =>
-        Effect.sync(() => {
-          if (inLine.has(orderId)) return
-          if (Queue.offerUnsafe(cancels, orderId)) inLine.add(orderId)
-        })
-
-      const takeCancel = Effect.tap(Queue.take(cancels), (orderId) => Effect.sync(() => inLine.delete(orderId)))
+      const tradesOf = Effect.fnUntraced(function* (symbol: string, exchangeOrderId: string) {
+        const trades: Array<ExchangeTrade> = []
+        for (let page = 0; page < pages; page++) {
+          const last = trades.at(-1)
+          const found = yield* client.myTrades({
+            symbol,
+            exchangeOrderId,
+            limit: pageSize,
+            ...(last === undefined ? {} : { fromId: `${BigInt(last.tradeId) + 1n}` })
+          })
+          trades.push(...found)
+          if (found.length < pageSize) break
+        }
+        return trades
+      })
 
       const record = Effect.fn("Settlement.record")(function* (orderId: OrderId, report: ExchangeReport) {
         let { stream } = yield* engine.tell(orderId, {
@@ -54,15 +67,13 @@ export class Settlement extends Context.Service<
         })
         for (let fetch = 0; fetch < tradeFetches && lacksTrades(stream, report); fetch++) {
           if (fetch > 0) yield* Effect.sleep(tradePauseMillis * fetch)
-          const trades = yield* Effect.result(
-            client.myTrades({
-              symbol: stream.order.request?.symbol ?? "",
-              exchangeOrderId: report.exchangeOrderId
-            })
-          )
+          const symbol = stream.order.request?.symbol ?? ""
+          const trades = yield* Effect.result(Effect.timeout(tradesOf(symbol, report.exchangeOrderId), fetchTimeout))
           // The sweep over open orders asks again; an order whose trades are unknown does not end.
           if (Result.isFailure(trades)) {
-            yield* Effect.logWarning("the trades of an order could not be fetched", { orderId }, trades.failure)
+            yield* Effect.logWarning(`the trades of an order could not be fetched: ${trades.failure.message}`, {
+              orderId
+            })
             break
           }
           const fuller = { ...report, fills: trades.success }
@@ -73,14 +84,36 @@ export class Settlement extends Context.Service<
           })).stream
         }
         const { cancelRefused, cancelRequested } = stream.order
-        if (isOpen(stream.order) && cancelRequested && !cancelRefused) yield* wantCancel(orderId)
+        if (isOpen(stream.order) && cancelRequested && !cancelRefused) yield* cancels.want(orderId)
         return stream
       })
 
-      return Settlement.of({ record, wantCancel, takeCancel })
+      const adopt = Effect.fn("Settlement.adopt")(function* (orderId: OrderId, found: FoundOrder) {
+        const stream = yield* engine.read(orderId)
+        const request = stream?.order.request ?? null
+        if (request === null || isTheOneWeSent(request, found)) return yield* record(orderId, found.report)
+        const reason = "the exchange has another order under this order's client order id"
+        yield* Effect.logError(reason, { orderId, exchangeOrderId: found.report.exchangeOrderId })
+        const told = yield* engine.tell(orderId, {
+          _tag: "ParkOrder",
+          at: yield* Clock.currentTimeMillis,
+          reason,
+          record: found.report.exchangeOrderId
+        })
+        return told.stream
+      })
+
+      return Settlement.of({ record, adopt })
     })
   )
 }
+
+const isTheOneWeSent = (request: OrderRequest, found: FoundOrder): boolean =>
+  request.symbol === found.symbol &&
+  request.side === found.side &&
+  request.type === found.type &&
+  (request.quantity === null || Decimal.equals(request.quantity, found.quantity)) &&
+  (request.price === null || Decimal.equals(request.price, found.price))
 
 const lacksTrades = ({ order }: OrderStream, report: ExchangeReport): boolean =>
   Decimal.isLess(order.filledQuantity, report.executedQuantity) &&

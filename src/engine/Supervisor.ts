@@ -39,6 +39,8 @@ export class Supervisor extends Context.Service<
       name: string,
       loop: Effect.Effect<void, E, R>
     ) => Effect.Effect<void, never, R | Scope.Scope>
+    /** The same in the caller's fiber: returns when the loop returns. */
+    readonly keep: <E, R>(name: string, loop: Effect.Effect<void, E, R>) => Effect.Effect<void, never, R>
     /** A loop says that it turns, once per step. */
     readonly beat: (name: string) => Effect.Effect<void>
     readonly report: Effect.Effect<ReadonlyArray<LoopReport>>
@@ -77,11 +79,11 @@ export class Supervisor extends Context.Service<
             const state = loopOf(name, started)
             const exit = yield* Effect.exit(loop)
             if (Exit.isSuccess(exit)) return
-            if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.failCause(exit.cause as Cause.Cause<never>)
             const now = yield* Clock.currentTimeMillis
             state.restarts += 1
             const summary = describe(exit.cause)
-            if (Cause.hasDies(exit.cause)) {
+            // Our own interruption does not come here; one of somebody else's is a bug like any defect.
+            if (Cause.hasDies(exit.cause) || Cause.hasInterrupts(exit.cause)) {
               yield* Effect.logError(`${name} failed with a defect and starts again`, exit.cause)
               yield* spend(name, now)
             } else if (state.waitingFor !== summary) {
@@ -97,6 +99,7 @@ export class Supervisor extends Context.Service<
 
       return Supervisor.of({
         supervise: (name, loop) => Effect.asVoid(Effect.forkScoped(keepAlive(name, loop))),
+        keep: keepAlive,
         beat: (name) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
             const loop = loopOf(name, now)

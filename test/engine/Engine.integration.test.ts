@@ -7,7 +7,7 @@ import { Instruments } from "../../src/engine/Instruments.ts"
 import { OrderId } from "../../src/domain/Ids.ts"
 import { Attempt } from "../../src/engine/Attempt.ts"
 import { Engine } from "../../src/engine/Engine.ts"
-import { Settlement } from "../../src/engine/Settlement.ts"
+import { Cancels } from "../../src/engine/Cancels.ts"
 import { brokenBus, makeBusFaults } from "./brokenBus.ts"
 import { densityFaults } from "../../src/domain/invariants.ts"
 import {
@@ -332,7 +332,7 @@ describe("Engine: a copy in memory that another process has overtaken", () => {
           )
           yield* (yield* Effect.provide(TestNexus, other)).cancel("seen")
 
-          yield* (yield* Settlement).wantCancel(OrderId.make("seen"))
+          yield* (yield* Cancels).want(OrderId.make("seen"))
 
           yield* until(first.events("seen"), (events) => events.at(-1)?._tag === "OrderCancelled")
           yield* sound
