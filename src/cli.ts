@@ -2,26 +2,31 @@
  * The command line: parses, calls main.ts, and ends the process with a code. Every failure that a person can
  * mend is one sentence on stderr and exit code 1; a stack trace is only for bugs.
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Effect, Exit, Option, Runtime, Schema } from "effect"
-import { Command, Flag } from "effect/cli"
-import { migrate, serve, simulateExchange, topics, verify } from "./main.ts"
+import type { Runtime as RuntimeModule } from "effect"
 
 // What is left of the grace that Kubernetes gives (30 s), whatever hangs.
 const stopDeadlineMillis = 28_000
 // A second signal means: now.
 const impatientDeadlineMillis = 1_000
 
-const signals = { count: 0, last: null as NodeJS.Signals | null }
+const signals = { count: 0, last: null as NodeJS.Signals | null, started: false }
 
 const onSignal = (signal: NodeJS.Signals) => {
   signals.count += 1
   signals.last = signal
+  // Still loading: nothing was begun, so nothing has to be ended.
+  if (!signals.started) process.exit(0)
   const deadline = signals.count === 1 ? stopDeadlineMillis : impatientDeadlineMillis
   setTimeout(() => process.exit(1), deadline).unref()
 }
 process.on("SIGTERM", onSignal)
 process.on("SIGINT", onSignal)
+
+// Loaded only now, which takes most of a second: a signal must not find the process without its handlers.
+const [{ NodeRuntime, NodeServices }, { Cause, Effect, Exit, Option, Runtime, Schema }, { Command, Flag }, main] =
+  await Promise.all([import("@effect/platform-node"), import("effect"), import("effect/cli"), import("./main.ts")])
+const { migrate, serve, simulateExchange, topics, verify } = main
+signals.started = true
 
 const port = Flag.Int("port").pipe(
   Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
@@ -70,7 +75,7 @@ const nexus = Command.make("nexus").pipe(
   ])
 )
 
-const teardown: Runtime.Teardown = (exit, onExit) => {
+const teardown: RuntimeModule.Teardown = (exit, onExit) => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return onExit(0)
   const error = Cause.squash(exit.cause)
   const mendable = !Cause.hasDies(exit.cause) && error instanceof Error

@@ -28,6 +28,8 @@ const heapLimit = 1.1
 const residentLimit = 1.2
 // Orders that are open at a time while market orders are posted, so that none becomes stale in the queue.
 const backlog = 2_000
+// V8 gives memory back to the system only while it idles.
+const settleMillis = 30_000
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-memory-"))
 // As root, PostgreSQL runs as another user, who must be able to enter.
@@ -141,7 +143,7 @@ try {
   await nexus.start()
   await inParallel(warmup, market("warm", 0))
   await until(0)
-  await pause(3_000)
+  await pause(settleMillis)
   const before = await memory()
   report(`after ${warmup} orders to warm up`, before)
 
@@ -169,7 +171,7 @@ try {
     await request("DELETE", `/api/v1/orders/rest-${index}`)
   })
   await until(0)
-  await pause(5_000)
+  await pause(settleMillis)
   const after = await memory()
   report("all ended", after)
   const heap = after.heapUsed / before.heapUsed
