@@ -125,7 +125,8 @@ const highest = async (): Promise<number> => {
   let high = Number.POSITIVE_INFINITY
   let rate = Number(values.from)
   for (let probe = 0; probe < maxProbes; probe++) {
-    if ((await holds(rate, probeSeconds)).held) low = rate
+    // A stall of the machine must not pass for the limit, so only a second failure counts.
+    if ((await holds(rate, probeSeconds)).held || (await holds(rate, probeSeconds)).held) low = rate
     else high = rate
     if (high <= low * (1 + fineShare) || high < 10) break
     rate = high === Number.POSITIVE_INFINITY ? low * coarseStep : low === 0 ? high / coarseStep : (low + high) / 2
