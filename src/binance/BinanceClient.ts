@@ -15,6 +15,8 @@ import { decodeAnswer, decodeItems, decodeList, unreadable } from "./answers.ts"
 import type { BinanceError } from "./BinanceError.ts"
 import { NotSent } from "./BinanceError.ts"
 import { Breaker } from "./Breaker.ts"
+import { isClockRefusal } from "./classify.ts"
+import { makeCredentials } from "./Credentials.ts"
 import type { Endpoint, Permit } from "./Gateway.ts"
 import { errorOf, Gateway, pingEndpoint } from "./Gateway.ts"
 import { RateLimits } from "./RateLimits.ts"
@@ -46,7 +48,6 @@ const endpoints = {
 const someSymbol = "BTCUSDT"
 /** The budget waits no longer than this for a part of an answer to `health` to be worth a line. */
 const limitedMillis = 1_000
-const clockRefusal = "-1021"
 
 export interface Submission {
   readonly clientOrderId: string
@@ -85,7 +86,7 @@ export class BinanceClient extends Context.Service<
     readonly tickerPrice: (symbol: string) => Effect.Effect<{ readonly price: Decimal }, BinanceError>
     readonly bookTicker: (symbol: string) => Effect.Effect<BookTicker, BinanceError>
     readonly account: Effect.Effect<Account, BinanceError>
-    /** Circuit, rate budget and connection for one order. Then `placeOrder` or `giveBack`, once. */
+    /** Keys, circuit, rate budget and connection for one order. Then `placeOrder` or `giveBack`, once. */
     readonly readyToSubmit: Effect.Effect<Permit, BinanceError>
     readonly giveBack: (permit: Permit) => Effect.Effect<void>
     /** Sends exactly what was journalled, once. Success: accepted, and the answer is about this order. */
@@ -130,6 +131,9 @@ export class BinanceClient extends Context.Service<
         const secret = Redacted.value(options.apiSecret)
         const headers = { "x-mbx-apikey": Redacted.value(options.apiKey) }
         const learning = Semaphore.makeUnsafe(1)
+        const credentials = makeCredentials()
+        // Whose answer tells whether our keys are taken again.
+        const probes = new WeakSet<Permit>()
 
         const open = Effect.fnUntraced(function* (endpoint: Endpoint, parameters: Parameters) {
           return yield* gateway.send(yield* gateway.reserve(endpoint), queryOf(parameters), {})
@@ -140,6 +144,12 @@ export class BinanceClient extends Context.Service<
           Effect.logWarning("the exchange's clock could not be measured", error.message)
         )
 
+        const sendSigned = (permit: Permit, query: string) =>
+          gateway.send(permit, query, headers).pipe(
+            Effect.tap(() => credentials.observe(permit.endpoint.kind, null)),
+            Effect.tapError(({ reason }) => credentials.observe(permit.endpoint.kind, reason))
+          )
+
         // Stamped and signed as late as possible, when nothing is waited for any more.
         const signed = Effect.fnUntraced(function* (endpoint: Endpoint, parameters: Parameters) {
           yield* serverTime.ensure
@@ -149,9 +159,9 @@ export class BinanceClient extends Context.Service<
             ["recvWindow", options.recvWindowMillis],
             ["timestamp", yield* serverTime.now]
           ]
-          return yield* gateway
-            .send(permit, signedQuery(secret, stamped), headers)
-            .pipe(Effect.tapError((error) => (isClockRefusal(error) ? measureAgain : Effect.void)))
+          return yield* sendSigned(permit, signedQuery(secret, stamped)).pipe(
+            Effect.tapError((error) => (isClockRefusal(error.reason) ? measureAgain : Effect.void))
+          )
         })
 
         const ordersOf = (endpoint: Endpoint, parameters: Parameters) =>
@@ -183,10 +193,34 @@ export class BinanceClient extends Context.Service<
           })
         )
 
-        const readyToSubmit = Effect.gen(function* () {
+        const reserveOrder = Effect.gen(function* () {
           if (!hasAsked) yield* learnLimits
           return yield* gateway.reserve(endpoints.placeOrder)
         }).pipe(Effect.mapError(withoutOrder))
+
+        const readyToSubmit = Effect.gen(function* () {
+          const admission = yield* credentials.admit
+          if (admission === "refuse") return yield* keysRefused(credentials.refusal())
+          if (admission === "probe") {
+            const probe = yield* Effect.onError(reserveOrder, () => Effect.sync(credentials.leave))
+            probes.add(probe)
+            return probe
+          }
+          const permit = yield* reserveOrder
+          // Refused while this one waited: many may have.
+          const refusal = credentials.refusal()
+          if (refusal === null) return permit
+          yield* gateway.giveBack(permit)
+          return yield* keysRefused(refusal)
+        })
+
+        const giveBack = (permit: Permit) =>
+          Effect.andThen(
+            Effect.sync(() => {
+              if (probes.delete(permit)) credentials.leave()
+            }),
+            gateway.giveBack(permit)
+          )
 
         const placeOrder = Effect.fnUntraced(function* (submission: Submission, permit: Permit) {
           const endpoint = endpoints.placeOrder
@@ -198,7 +232,7 @@ export class BinanceClient extends Context.Service<
             ["recvWindow", recvWindowMillis],
             ["timestamp", timestamp]
           ])
-          const answer = yield* gateway.send(permit, query, headers)
+          const answer = yield* sendSigned(permit, query)
           const order = yield* decodeAnswer(endpoint, wire.PlacedOrder, answer)
           if (order.clientOrderId !== clientOrderId || order.symbol !== request.symbol) {
             return yield* unreadable(endpoint, new Error("it is about another order"))
@@ -261,7 +295,7 @@ export class BinanceClient extends Context.Service<
             decodeAnswer(endpoints.account, wire.AccountBody, answer)
           ),
           readyToSubmit,
-          giveBack: gateway.giveBack,
+          giveBack,
           placeOrder,
           cancelOrder,
           queryOrder,
@@ -290,6 +324,8 @@ export class BinanceClient extends Context.Service<
             )
           },
           health: Effect.gen(function* () {
+            const refusal = credentials.refusal()
+            if (refusal !== null) return `the exchange refuses our keys: ${refusal}`
             if ((yield* breaker.state) !== "closed") return "does not answer: orders wait until it does"
             const wait = yield* limits.waitMillis("submit", endpoints.placeOrder.weight)
             return wait < limitedMillis ? null : `limits our requests: orders wait ${Math.ceil(wait / 1_000)} s`
@@ -309,4 +345,5 @@ const withoutOrder = ({ reason }: BinanceError): BinanceError =>
     reason._tag === "RateLimited" || reason._tag === "NotSent" ? reason : new NotSent({ cause: reason })
   )
 
-const isClockRefusal = ({ reason }: BinanceError): boolean => reason._tag === "Refused" && reason.code === clockRefusal
+const keysRefused = (refusal: string | null): BinanceError =>
+  errorOf(endpoints.placeOrder, new NotSent({ cause: new Error(`the exchange refuses our keys: ${refusal ?? ""}`) }))

@@ -11,7 +11,7 @@ import { type RawData, WebSocket } from "ws"
 import type { ExchangeReport } from "../domain/Command.ts"
 import type { BinanceError } from "./BinanceError.ts"
 import { NotSent, OutcomeUnknown } from "./BinanceError.ts"
-import { classify } from "./classify.ts"
+import { classify, isClockRefusal, isCredentialRefusal } from "./classify.ts"
 import { errorOf } from "./Gateway.ts"
 import { RateLimits } from "./RateLimits.ts"
 import { ServerTime } from "./ServerTime.ts"
@@ -97,7 +97,7 @@ export class UserStream extends Context.Service<
             }),
             Effect.tapError(({ reason }) => {
               if (reason._tag === "RateLimited") return limits.obey(reason)
-              return reason._tag === "Refused" && reason.repeatable ? serverTime.sync : Effect.void
+              return isClockRefusal(reason) ? serverTime.sync : Effect.void
             })
           )
           return link
@@ -136,7 +136,7 @@ export class UserStream extends Context.Service<
             // Told to go, or old: the next connection at once, and whatever fell between is repaired.
             if (Result.isSuccess(ended)) continue
             const { reason } = ended.failure
-            if (reason._tag === "Refused" && !reason.repeatable) return yield* ended.failure
+            if (isCredentialRefusal(reason) || (reason._tag === "Refused" && !reason.repeatable)) return yield* ended.failure
             yield* Effect.logWarning("the user data stream was lost", ended.failure.message)
             yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1)))
             pause = Math.min(pause * 2, longestPauseMillis)

@@ -22,8 +22,11 @@ const definiteCodes: ReadonlySet<number> = new Set([
   -1002, -1010, -1013, -1014, -1020, -1021, -1022, -1034, -2010, -2014, -2015
 ])
 
-/** INVALID_TIMESTAMP and TOO_MANY_CONNECTIONS: nothing is wrong with the order itself. */
-const repeatableCodes: ReadonlySet<number> = new Set([-1021, -1034])
+/** UNAUTHORIZED, INVALID_SIGNATURE, BAD_API_KEY_FMT, REJECTED_MBX_KEY: our keys are refused, whatever the order. */
+const credentialCodes: ReadonlySet<number> = new Set([-1002, -1022, -2014, -2015])
+
+/** INVALID_TIMESTAMP, TOO_MANY_CONNECTIONS and refused keys: nothing is wrong with the order itself. */
+const repeatableCodes: ReadonlySet<number> = new Set([-1021, -1034, ...credentialCodes])
 
 // The other message that a later try might survive, a book too thin for a quote quantity, is final here: the
 // trader asked for this market, and decides anew about another one.
@@ -33,6 +36,7 @@ const duplicateMessage = "Duplicate order sent."
 const unknownOrderMessage = "Unknown order sent."
 const filterPrefix = "Filter failure: "
 
+const invalidTimestamp = -1021
 const tooManyRequests = -1003
 const tooManyOrders = -1015
 const newOrderRejected = -2010
@@ -113,13 +117,39 @@ export const retryAfterMillis = (answer: Pick<Answer, "headers">): number | null
 /** True when only new orders are stopped; cancels and queries go on. */
 export const stopsOrdersOnly = (reason: RateLimited): boolean => reason.code === `${tooManyOrders}`
 
+/** True when the request's timestamp was refused: our estimate of the exchange's clock is wrong, or the way was long. */
+export const isClockRefusal = (reason: Reason): boolean =>
+  reason._tag === "Refused" && reason.code === `${invalidTimestamp}`
+
+/** True when not this request but our keys were refused: no other one will do better. */
+export const isCredentialRefusal = (reason: Reason): boolean =>
+  reason._tag === "Refused"
+    ? credentialCodes.has(Number(reason.code))
+    : reason._tag === "OutcomeUnknown" && reason.cause instanceof Unauthorized
+
+/** True when the exchange looked at the order itself, so that it had taken our keys. */
+export const isPastTheKeys = (reason: Reason): boolean => {
+  switch (reason._tag) {
+    case "OrderUnknown":
+    case "DuplicateOrder":
+    case "Archived":
+      return true
+    case "Refused":
+      return reason.code === `${newOrderRejected}` || reason.code === `${cancelRejected}`
+    default:
+      return false
+  }
+}
+
 type ErrorOf = typeof ErrorBody.Type
 
-const unknown = (answer: Answer, error: ErrorOf | undefined): Reason =>
-  new OutcomeUnknown({
-    cause: new Error(
-      error === undefined
-        ? `HTTP ${answer.status} without an error that is known`
-        : `HTTP ${answer.status}, ${error.code} ${clean(error.msg)}`
-    )
-  })
+/** HTTP 401 without a code that is known: no statement about the order, but one about our keys. */
+class Unauthorized extends Error {}
+
+const unknown = (answer: Answer, error: ErrorOf | undefined): Reason => {
+  const what =
+    error === undefined
+      ? `HTTP ${answer.status} without an error that is known`
+      : `HTTP ${answer.status}, ${error.code} ${clean(error.msg)}`
+  return new OutcomeUnknown({ cause: answer.status === 401 ? new Unauthorized(what) : new Error(what) })
+}

@@ -1,6 +1,6 @@
 /** The client over real sockets, towards a server that answers what each test says. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import type { Scope } from "effect"
 import { createHmac } from "node:crypto"
 import type { Submission } from "../../src/binance/BinanceClient.ts"
@@ -289,6 +289,84 @@ describe("the budget", () => {
         assert.isAbove(yield* limits.waitMillis("submit", 1), 5_000)
         assert.strictEqual(yield* limits.waitMillis("cancel", 1), 0)
         assert.strictEqual(yield* limits.waitMillis("query", 4), 0)
+      })
+    )
+  )
+})
+
+describe("refused keys", () => {
+  const revoked = refusal(401, -2015, "Invalid API-key, IP, or permissions for action.")
+
+  it.live("cost one order's attempt and not the whole queue: the next is not sent, and health says why", () =>
+    withServer((server) =>
+      Effect.gen(function* () {
+        server.answer("POST /api/v3/order", () => revoked)
+        const client = yield* BinanceClient
+
+        const first = yield* reasonOf(place)
+        const others = yield* Effect.forEach([1, 2, 3], () => reasonOf(place))
+
+        assert.deepInclude(first, { _tag: "Refused", code: "-2015", repeatable: true })
+        for (const other of others) {
+          assert.strictEqual(other._tag, "NotSent")
+          assert.include(other.message, "the exchange refuses our keys: -2015 Invalid API-key")
+        }
+        assert.strictEqual(ordersSent(server), 1)
+        assert.strictEqual(
+          yield* client.health,
+          "the exchange refuses our keys: -2015 Invalid API-key, IP, or permissions for action."
+        )
+      })
+    )
+  )
+
+  it.live("in the answer to a question hold orders back as well, until a question is answered", () =>
+    withServer((server) =>
+      Effect.gen(function* () {
+        server.answer("GET /api/v3/order", () => revoked)
+        const client = yield* BinanceClient
+        const ask = client.queryOrder({ symbol: "BTCUSDT", clientOrderId })
+        yield* reasonOf(ask)
+        const held = yield* reasonOf(client.readyToSubmit)
+        server.answer("GET /api/v3/order", () => json(queried))
+
+        yield* ask
+
+        assert.strictEqual(held._tag, "NotSent")
+        assert.isNull(yield* client.health)
+        yield* client.giveBack(yield* client.readyToSubmit)
+      })
+    )
+  )
+
+  it.live("stop an order that waited for its turn when they were refused", () =>
+    withServer((server) =>
+      Effect.gen(function* () {
+        const oneAtATime = [{ rateLimitType: "ORDERS", interval: "DAY", intervalNum: 1, limit: 1 }]
+        server.answer("GET /api/v3/exchangeInfo", () => json({ rateLimits: oneAtATime, symbols: [] }))
+        server.answer("POST /api/v3/order", () => revoked)
+        const client = yield* BinanceClient
+        const permit = yield* client.readyToSubmit
+        const waiting = yield* Effect.forkChild(reasonOf(client.readyToSubmit))
+        yield* Effect.yieldNow
+
+        yield* reasonOf(client.placeOrder(submission, permit))
+
+        assert.strictEqual((yield* Fiber.join(waiting))._tag, "NotSent")
+        assert.strictEqual(ordersSent(server), 1)
+      })
+    )
+  )
+
+  it.live("are no refusal of a cancel: it is wanted still", () =>
+    withServer((server) =>
+      Effect.gen(function* () {
+        server.answer("DELETE /api/v3/order", () => revoked)
+        const client = yield* BinanceClient
+
+        const reason = yield* reasonOf(client.cancelOrder({ symbol: "BTCUSDT", clientOrderId }))
+
+        assert.deepInclude(reason, { _tag: "Refused", repeatable: true })
       })
     )
   )

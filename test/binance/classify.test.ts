@@ -1,7 +1,7 @@
 /** What each answer that is no success means for the caller: the table, row by row. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Reason } from "../../src/binance/BinanceError.ts"
-import { classify } from "../../src/binance/classify.ts"
+import { classify, isCredentialRefusal } from "../../src/binance/classify.ts"
 
 const answer = (status: number, body: unknown, headers: Readonly<Record<string, string>> = {}) => ({
   status,
@@ -49,7 +49,7 @@ describe("an answer that proves nothing", () => {
 })
 
 describe("a refusal", () => {
-  const final = [-1002, -1010, -1013, -1014, -1020, -1022, -2010, -2014, -2015]
+  const final = [-1010, -1013, -1014, -1020, -2010]
   const parameters = [-1100, -1101, -1102, -1103, -1104, -1105, -1106, -1108, -1111, -1114, -1115, -1116, -1117]
   for (const code of [...final, ...parameters, -1121, -1128, -1130, -1131, -1199]) {
     it(`is final: ${code}`, () => {
@@ -67,6 +67,29 @@ describe("a refusal", () => {
       assert.deepInclude(coded(400, code), { _tag: "Refused", repeatable: true })
     })
   }
+
+  for (const [status, code] of [
+    [401, -1002],
+    [400, -1022],
+    [401, -2014],
+    [401, -2015]
+  ] as const) {
+    it(`of our keys ends no order: ${code}`, () => {
+      const reason = coded(status, code)
+
+      assert.deepInclude(reason, { _tag: "Refused", code: `${code}`, repeatable: true })
+      assert.isTrue(isCredentialRefusal(reason))
+    })
+  }
+
+  it("of our keys is also seen in a bare HTTP 401, which says nothing about the order", () => {
+    const reason = classify(answer(401, "<html>"))
+
+    assert.strictEqual(reason._tag, "OutcomeUnknown")
+    assert.isTrue(isCredentialRefusal(reason))
+    assert.isFalse(isCredentialRefusal(classify(answer(400, "<html>"))))
+    assert.isFalse(isCredentialRefusal(coded(400, -2010)))
+  })
 
   it("may be repeated when the market is closed, under either code", () => {
     assert.deepInclude(coded(400, -1013, "Market is closed."), { _tag: "Refused", repeatable: true })
