@@ -213,7 +213,7 @@ const keys = {
     lane_queue_size: whole(1, 1_000_000, 4_096)
   },
   execution: {
-    workers: whole(1, 1_024, 32),
+    workers: whole(1, 1_024, 96),
     ready_set_size: whole(1, 1_000_000, 1_024),
     pickup_after_ms: whole(100, dayMs, 2_000),
     max_age_ms: whole(1_000, dayMs, 120_000),

@@ -102,19 +102,21 @@ export const layer = Layer.effectDiscard(
           yield* supervisor.beat(name)
           const batch = yield* events.readLane(lane, position, outbox.batch_size)
           const last = batch.at(-1)
-          if (last === undefined) {
-            yield* Effect.timeoutOption(events.committed(lane), outbox.poll_interval_ms)
-            continue
+          if (last !== undefined) {
+            yield* publish(
+              name,
+              "orders",
+              lane,
+              batch.filter((event) => work.has(event.type))
+            )
+            yield* publish(name, "events", lane, batch)
+            yield* cursors.advance(lease, lane, position, last.position)
+            position = last.position
           }
-          yield* publish(
-            name,
-            "orders",
-            lane,
-            batch.filter((event) => work.has(event.type))
-          )
-          yield* publish(name, "events", lane, batch)
-          yield* cursors.advance(lease, lane, position, last.position)
-          position = last.position
+          // What was committed since the read has left its signal, so a batch that is not full was all there was.
+          if (batch.length < outbox.batch_size) {
+            yield* Effect.timeoutOption(events.committed(lane), outbox.poll_interval_ms)
+          }
         }
       }).pipe(
         // Somebody else owns the lane: this run is over, and what comes next comes under another lease.
