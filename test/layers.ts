@@ -185,7 +185,7 @@ const configOf = (databaseUrl: string, options: TestNexusOptions) => {
         DATABASE_URL: databaseUrl,
         NEXUS_DATABASE_MIGRATE: "false",
         NEXUS_DATABASE_MAX_OPEN_CONNS: "8",
-        NEXUS_DATABASE_MAX_IDLE_CONNS: "2",
+        NEXUS_DATABASE_MAX_IDLE_CONNS: "8",
         // Leases are trusted while time is set forward; a test of leases says its own.
         NEXUS_LEASES_TTL_MS: "600000",
         NEXUS_LEASES_RENEW_MS: "100",

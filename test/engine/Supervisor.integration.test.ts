@@ -79,7 +79,7 @@ it.live(
           if (round >= 5) yield* Effect.catch(nexus.cancel(older), () => Effect.void)
           yield* exchange.push({ _tag: "Other" })
           yield* exchange.push({ _tag: "Connected" })
-          yield* nexus.advance("2 seconds")
+          yield* nexus.advance("1 second")
           yield* Effect.sleep(10)
         }
       })
@@ -113,7 +113,8 @@ it.live(
           (turns) => turns.every((count) => count > 3)
         )
         for (const loop of yield* report) {
-          if (!isWithin(loop.name, name)) assert.strictEqual(loop.restarts, before.get(loop.name) ?? 0, `${loop.name} ${loop.waitingFor}`)
+          if (!isWithin(loop.name, name))
+            assert.strictEqual(loop.restarts, before.get(loop.name) ?? 0, `${loop.name} ${loop.waitingFor}`)
         }
       }
 
@@ -125,7 +126,7 @@ it.live(
     }).pipe(
       Effect.scoped,
       scripted([], {
-        supervisor: trapped(traps), logLevel: "Warn",
+        supervisor: trapped(traps),
         env: {
           NEXUS_SUPERVISION_MAX_DEFECTS: "1000",
           NEXUS_EXECUTION_WORKERS: "2",
