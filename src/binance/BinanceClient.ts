@@ -5,7 +5,7 @@
  * the journalled timestamp, on a permit that was had before: the exchange itself then refuses a packet that is late.
  */
 import type { Redacted as Secret } from "effect"
-import { Context, Effect, Layer, Redacted, Semaphore } from "effect"
+import { Context, Effect, Fiber, Layer, Redacted, Scope, Semaphore } from "effect"
 import type { ExchangeReport } from "../domain/Command.ts"
 import type { Decimal } from "../domain/Decimal.ts"
 import type { OrderRequest } from "../domain/Event.ts"
@@ -128,6 +128,7 @@ export class BinanceClient extends Context.Service<
         const gateway = yield* Gateway
         const limits = yield* RateLimits
         const serverTime = yield* ServerTime
+        const scope = yield* Scope.Scope
         const secret = Redacted.value(options.apiSecret)
         const headers = { "x-mbx-apikey": Redacted.value(options.apiKey) }
         const learning = Semaphore.makeUnsafe(1)
@@ -139,9 +140,10 @@ export class BinanceClient extends Context.Service<
           return yield* gateway.send(yield* gateway.reserve(endpoint), queryOf(parameters), {})
         })
 
-        // The refusal is what the caller is told, whatever comes of this.
-        const measureAgain = Effect.catch(serverTime.sync, (error) =>
-          Effect.logWarning("the exchange's clock could not be measured", error.message)
+        // The refusal is what the caller is told, whatever comes of this; and it goes on when the caller leaves.
+        const measureAgain = serverTime.sync.pipe(
+          Effect.catch((error) => Effect.logWarning("the exchange's clock could not be measured", error.message)),
+          Effect.forkIn(scope)
         )
 
         const sendSigned = (permit: Permit, query: string) =>
@@ -160,7 +162,10 @@ export class BinanceClient extends Context.Service<
             ["timestamp", yield* serverTime.now]
           ]
           return yield* sendSigned(permit, signedQuery(secret, stamped)).pipe(
-            Effect.tapError((error) => (isClockRefusal(error.reason) ? measureAgain : Effect.void))
+            // Waited for, so that the caller's next try has the right time.
+            Effect.tapError(({ reason }) =>
+              isClockRefusal(reason) ? Effect.flatMap(measureAgain, Fiber.await) : Effect.void
+            )
           )
         })
 
@@ -232,7 +237,10 @@ export class BinanceClient extends Context.Service<
             ["recvWindow", recvWindowMillis],
             ["timestamp", timestamp]
           ])
-          const answer = yield* sendSigned(permit, query)
+          const answer = yield* sendSigned(permit, query).pipe(
+            // Not waited for: the outcome is written down first.
+            Effect.tapError(({ reason }) => (isClockRefusal(reason) ? measureAgain : Effect.void))
+          )
           const order = yield* decodeAnswer(endpoint, wire.PlacedOrder, answer)
           if (order.clientOrderId !== clientOrderId || order.symbol !== request.symbol) {
             return yield* unreadable(endpoint, new Error("it is about another order"))

@@ -294,6 +294,36 @@ describe("the budget", () => {
   )
 })
 
+describe("an order refused for its time", () => {
+  it.live("is answered at once, and the clock is measured although nobody waits for it", () =>
+    withServer((server) =>
+      Effect.gen(function* () {
+        server.answer("POST /api/v3/order", () =>
+          refusal(400, -1021, "Timestamp for this request is outside of the recvWindow.")
+        )
+        const serverTime = yield* ServerTime
+        yield* serverTime.sync
+        // From here on the clock is asked in vain until the order has its answer.
+        let answerTime = () => {}
+        const answered = new Promise<void>((resolve) => {
+          answerTime = resolve
+        })
+        const ahead = 3_600_000
+        server.answer("GET /api/v3/time", () => answered.then(() => json({ serverTime: Date.now() + ahead })))
+
+        const reason = yield* reasonOf(place)
+        answerTime()
+
+        assert.deepInclude(reason, { _tag: "Refused", code: "-1021", repeatable: true })
+        const offset = yield* serverTime.offset.pipe(
+          Effect.repeat({ until: (millis) => millis > ahead / 2, times: 200, schedule: everyTenMillis })
+        )
+        assert.approximately(offset, ahead, 1_000)
+      })
+    )
+  )
+})
+
 describe("refused keys", () => {
   const revoked = refusal(401, -2015, "Invalid API-key, IP, or permissions for action.")
 
