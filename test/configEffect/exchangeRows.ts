@@ -1,0 +1,54 @@
+/** The keys of the exchange at an address: what is sent to it, where, and how long its answer is waited for. */
+import { createHmac } from "node:crypto"
+import { assert } from "vitest"
+import { simulatorKeys } from "../cli/exchange.ts"
+import { ends, place } from "../cli/orders.ts"
+import { until } from "../cli/Program.ts"
+import { trading } from "./programs.ts"
+import { row, type Rows } from "./Row.ts"
+
+/** What was sent for an order that has ended. */
+const submission = async () => {
+  const { program, rest } = await trading()
+  const order = await ends(program.url, (await place(program.url)).id)
+  assert.strictEqual(order.status, "COMPLETED")
+  const sent = rest.asked.find(({ method, target }) => method === "POST" && target.includes(order.client_order_id))
+  assert.isDefined(sent)
+  return { sent, query: new URLSearchParams(sent.target.split("?")[1]) }
+}
+
+export const exchangeRows: Rows = {
+  "binance.testnet.base_url": row("where requests go", async () => {
+    const { program, rest } = await trading()
+    assert.include(program.out, `SIMULATOR at ${rest.address}`)
+    await submission()
+  }),
+  "binance.testnet.ws_api_url": row("where the user stream is opened", async () => {
+    const { sockets } = await trading()
+    await until("the stream", () => sockets.sockets.includes("/ws-api/v3"))
+    assert.deepStrictEqual(sockets.asked, [])
+  }),
+  "binance.testnet.api_key": row("the header of a signed request", async () => {
+    const { sent } = await submission()
+    assert.strictEqual(sent.headers["x-mbx-apikey"], simulatorKeys.BINANCE_TESTNET_API_KEY)
+  }),
+  "binance.testnet.api_secret": row("the signature of a request", async () => {
+    const { query, sent } = await submission()
+    const payload = sent.target.split("?")[1]!.replace(/&signature=.*/, "")
+    const secret = simulatorKeys.BINANCE_TESTNET_API_SECRET
+    assert.strictEqual(query.get("signature"), createHmac("sha256", secret).update(payload).digest("hex"))
+  }),
+  "binance.testnet.recv_window_ms": row("the window that is sent", async () => {
+    assert.strictEqual((await submission()).query.get("recvWindow"), "4321")
+  }),
+  "binance.testnet.timeout_ms": row("when an answer is no longer waited for", async () => {
+    const { program, rest } = await trading()
+    rest.swallow("POST", "/api/v3/order")
+    await place(program.url)
+    const left = () => rest.asked.find(({ leftAt, method }) => method === "POST" && leftAt !== null)
+    await until("the client leaves", () => left() !== undefined)
+    const { at, leftAt } = left()!
+    assert.isAtLeast((leftAt ?? 0) - at, 850)
+    assert.isBelow((leftAt ?? 0) - at, 5_000)
+  })
+}
