@@ -2,7 +2,7 @@
  * From the exchange's words to ours; pure.
  *
  * An answer and an event are both a statement about the cumulative state of one order, with the trades that
- * came along. Whose order it is, is checked by the caller.
+ * came along. Whose order it is, is checked by the caller. Words are cleaned and cut here, for they end in the log.
  */
 import { Result, Schema } from "effect"
 import type { ExchangeReport } from "../domain/Command.ts"
@@ -12,6 +12,7 @@ import type { Fill, OrderRequest } from "../domain/Event.ts"
 import { Filter, type Instrument } from "../domain/Instrument.ts"
 import type { Parameters } from "./sign.ts"
 import type { CancelledOrder, ExecutionReport, PlacedOrder, QueriedOrder, SymbolInfo, Trade } from "./wire.ts"
+import { word } from "./wire.ts"
 
 /** An order as the exchange lists it. */
 export interface FoundOrder {
@@ -29,6 +30,8 @@ export interface FoundOrder {
 export type ExchangeTrade = Fill & { readonly exchangeOrderId: string }
 
 const noReason = "NONE"
+/** Of a fee of nothing: the exchange names none then. */
+const noAsset = ""
 
 /** Old orders have a negative one, which means "not available". */
 const quoteOf = (executedQuote: Decimal): Decimal => (isPositive(executedQuote) ? executedQuote : zero)
@@ -48,8 +51,8 @@ export const parametersOf = (request: OrderRequest): Parameters => {
 
 export const placedReport = (order: typeof PlacedOrder.Type): ExchangeReport => ({
   exchangeOrderId: order.orderId,
-  exchangeStatus: order.status,
-  expiryReason: order.expiryReason ?? noReason,
+  exchangeStatus: word(order.status),
+  expiryReason: word(order.expiryReason ?? noReason),
   executedQuantity: order.executedQty,
   executedQuote: quoteOf(order.cummulativeQuoteQty),
   transactTime: order.transactTime,
@@ -59,7 +62,7 @@ export const placedReport = (order: typeof PlacedOrder.Type): ExchangeReport => 
     price: fill.price,
     quantity: fill.qty,
     fee: fill.commission,
-    feeAsset: fill.commissionAsset ?? "",
+    feeAsset: word(fill.commissionAsset ?? noAsset),
     at: order.transactTime
   })),
   source: "answer"
@@ -67,8 +70,8 @@ export const placedReport = (order: typeof PlacedOrder.Type): ExchangeReport => 
 
 export const cancelledReport = (order: typeof CancelledOrder.Type): ExchangeReport => ({
   exchangeOrderId: order.orderId,
-  exchangeStatus: order.status,
-  expiryReason: order.expiryReason ?? noReason,
+  exchangeStatus: word(order.status),
+  expiryReason: word(order.expiryReason ?? noReason),
   executedQuantity: order.executedQty,
   executedQuote: quoteOf(order.cummulativeQuoteQty),
   transactTime: order.transactTime,
@@ -77,16 +80,16 @@ export const cancelledReport = (order: typeof CancelledOrder.Type): ExchangeRepo
 })
 
 export const foundOrder = (order: typeof QueriedOrder.Type): FoundOrder => ({
-  clientOrderId: order.clientOrderId,
-  symbol: order.symbol,
-  side: order.side,
-  type: order.type,
+  clientOrderId: word(order.clientOrderId),
+  symbol: word(order.symbol),
+  side: word(order.side),
+  type: word(order.type),
   price: order.price,
   quantity: order.origQty,
   report: {
     exchangeOrderId: order.orderId,
-    exchangeStatus: order.status,
-    expiryReason: order.expiryReason ?? noReason,
+    exchangeStatus: word(order.status),
+    expiryReason: word(order.expiryReason ?? noReason),
     executedQuantity: order.executedQty,
     executedQuote: quoteOf(order.cummulativeQuoteQty),
     transactTime: order.updateTime,
@@ -100,38 +103,38 @@ export const tradeOf = (trade: typeof Trade.Type): ExchangeTrade => ({
   price: trade.price,
   quantity: trade.qty,
   fee: trade.commission,
-  feeAsset: trade.commissionAsset ?? "",
+  feeAsset: word(trade.commissionAsset ?? noAsset),
   at: trade.time,
   exchangeOrderId: trade.orderId
 })
 
 /** `C` is the order's own id where `c` is another one: a cancel's, or the new one after an amendment. */
 export const streamReport = (event: typeof ExecutionReport.Type) => ({
-  clientOrderId: event.C === "" ? event.c : event.C,
-  symbol: event.s,
+  clientOrderId: word(event.C === "" ? event.c : event.C),
+  symbol: word(event.s),
   report: {
     exchangeOrderId: event.i,
-    exchangeStatus: event.X,
-    expiryReason: event.eR ?? noReason,
+    exchangeStatus: word(event.X),
+    expiryReason: word(event.eR ?? noReason),
     executedQuantity: event.z,
     executedQuote: quoteOf(event.Z),
     transactTime: event.T,
     fills:
       event.x === "TRADE"
-        ? [{ tradeId: event.t, price: event.L, quantity: event.l, fee: event.n, feeAsset: event.N ?? "", at: event.T }]
+        ? [{ tradeId: event.t, price: event.L, quantity: event.l, fee: event.n, feeAsset: word(event.N ?? noAsset), at: event.T }]
         : [],
     source: "stream"
   } satisfies ExchangeReport
 })
 
 export const instrumentOf = (symbol: typeof SymbolInfo.Type): Instrument => ({
-  symbol: symbol.symbol,
-  status: symbol.status,
-  baseAsset: symbol.baseAsset,
-  quoteAsset: symbol.quoteAsset,
+  symbol: word(symbol.symbol),
+  status: word(symbol.status),
+  baseAsset: word(symbol.baseAsset),
+  quoteAsset: word(symbol.quoteAsset),
   baseAssetPrecision: symbol.baseAssetPrecision,
   quoteAssetPrecision: symbol.quoteAssetPrecision,
-  orderTypes: symbol.orderTypes,
+  orderTypes: symbol.orderTypes.map(word),
   icebergAllowed: symbol.icebergAllowed,
   quoteOrderQtyMarketAllowed: symbol.quoteOrderQtyMarketAllowed,
   filters: symbol.filters.map(filterOf)
@@ -148,7 +151,7 @@ const limitNames: Readonly<Record<string, string>> = {
 }
 
 const filterOf = (filter: Readonly<Record<string, unknown>>): Filter => {
-  const name = String(filter["filterType"])
+  const name = word(String(filter["filterType"]))
   const limit = limitNames[name]
   const known = decodeFilter({ ...filter, type: name, ...(limit === undefined ? {} : { limit: filter[limit] }) })
   return Result.getOrElse(known, () => ({ type: "OTHER" as const, name }))

@@ -29,11 +29,18 @@ export const parseJson = (text: string): Result.Result<unknown, Error> =>
     catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
   })
 
-/** The longest message of the exchange that is kept. */
+/** The longest message of the exchange that is kept, and the longest word: its longest today has 40 characters. */
 const messageLength = 500
+const wordLength = 100
+
+const cleanTo = (length: number, text: string): string =>
+  text.slice(0, length).replaceAll("\u0000", " ").toWellFormed()
 
 /** Text from outside, as PostgreSQL and a log line can hold it. */
-export const clean = (text: string): string => text.slice(0, messageLength).replaceAll("\u0000", " ").toWellFormed()
+export const clean = (text: string): string => cleanTo(messageLength, text)
+
+/** A status, reason, asset or name: what the exchange says can always be stored. Enums stay open. */
+export const word = (text: string): string => cleanTo(wordLength, text)
 
 /** An id of the exchange: a JSON integer of any size, kept as text. */
 const Id = Schema.Union([Schema.String.check(Schema.isPattern(/^-?\d{1,20}$/)), Schema.Int]).pipe(

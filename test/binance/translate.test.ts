@@ -1,10 +1,26 @@
 /** The exchange's words in ours: nothing lost, nothing guessed. */
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
-import { foundOrder, parametersOf, placedReport, streamReport } from "../../src/binance/translate.ts"
-import { ExecutionReport, parseJson, PlacedOrder, QueriedOrder } from "../../src/binance/wire.ts"
+import { BigDecimal, Schema } from "effect"
+import {
+  cancelledReport,
+  foundOrder,
+  instrumentOf,
+  parametersOf,
+  placedReport,
+  streamReport,
+  tradeOf
+} from "../../src/binance/translate.ts"
+import {
+  CancelledOrder,
+  ExecutionReport,
+  parseJson,
+  PlacedOrder,
+  QueriedOrder,
+  SymbolInfo,
+  Trade
+} from "../../src/binance/wire.ts"
 import { decimal, format } from "../../src/domain/Decimal.ts"
-import type { OrderRequest } from "../../src/domain/Event.ts"
+import { Fill, type OrderRequest } from "../../src/domain/Event.ts"
 
 const event = {
   e: "executionReport",
@@ -105,6 +121,78 @@ describe("an id", () => {
       assert.strictEqual(placedReport(Schema.decodeUnknownSync(PlacedOrder)(parsed.success)).exchangeOrderId, id)
     })
   }
+})
+
+describe("a word that no database can hold", () => {
+  const bad = `A\u0000B\ud800C${"x".repeat(1_000)}`
+  const order = {
+    symbol: bad,
+    orderId: 1,
+    clientOrderId: bad,
+    origClientOrderId: bad,
+    price: "1",
+    origQty: "1",
+    executedQty: "0",
+    cummulativeQuoteQty: "0",
+    status: bad,
+    type: bad,
+    side: bad,
+    updateTime: 5,
+    transactTime: 5,
+    expiryReason: bad,
+    fills: [{ price: "1", qty: "1", commission: "1", commissionAsset: bad, tradeId: 1 }]
+  }
+  const trade = { symbol: bad, id: 1, orderId: 1, price: "1", qty: "1", commission: "1", commissionAsset: bad, time: 5 }
+  const symbol = {
+    symbol: bad,
+    status: bad,
+    baseAsset: bad,
+    baseAssetPrecision: 8,
+    quoteAsset: bad,
+    quoteAssetPrecision: 8,
+    orderTypes: [bad],
+    icebergAllowed: true,
+    quoteOrderQtyMarketAllowed: true,
+    filters: [{ filterType: bad }]
+  }
+  const spoken: ReadonlyArray<readonly [string, unknown]> = [
+    ["an answer to an order", placedReport(Schema.decodeUnknownSync(PlacedOrder)(order))],
+    ["an answer to a cancel", cancelledReport(Schema.decodeUnknownSync(CancelledOrder)(order))],
+    ["a listed order", foundOrder(Schema.decodeUnknownSync(QueriedOrder)(order))],
+    ["a trade", tradeOf(Schema.decodeUnknownSync(Trade)(trade))],
+    ["an event", report({ s: bad, c: bad, C: bad, x: "TRADE", X: bad, eR: bad, N: bad })],
+    ["a symbol", instrumentOf(Schema.decodeUnknownSync(SymbolInfo)(symbol))]
+  ]
+
+  const textsIn = (value: unknown): ReadonlyArray<string> =>
+    typeof value === "string"
+      ? [value]
+      : typeof value === "object" && value !== null && !BigDecimal.isBigDecimal(value)
+        ? Object.values(value).flatMap(textsIn)
+        : []
+
+  for (const [name, said] of spoken) {
+    it(`is cleaned and cut in ${name}`, () => {
+      const texts = textsIn(said)
+
+      assert.isAbove(texts.filter((text) => text.startsWith("A B\ufffdC")).length, 0)
+      for (const text of texts) {
+        assert.isTrue(text.isWellFormed() && !text.includes("\u0000") && text.length <= 100, JSON.stringify(text))
+      }
+    })
+  }
+})
+
+describe("a trade without a fee", () => {
+  it("names no asset, and is a fill like any other", () => {
+    const free = { symbol: "A", id: 1, orderId: 2, price: "1", qty: "1", commission: "0", commissionAsset: null, time: 5 }
+
+    const fill = tradeOf(Schema.decodeUnknownSync(Trade)(free))
+
+    assert.strictEqual(fill.feeAsset, "")
+    assert.strictEqual(report({ x: "TRADE", t: 1, l: "1", L: "1" }).report.fills[0]?.feeAsset, "")
+    assert.strictEqual(Schema.encodeSync(Fill)(fill).fee, "0")
+  })
 })
 
 describe("an old order", () => {
