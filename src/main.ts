@@ -7,6 +7,7 @@
  */
 import { Console, Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import { randomBytes, randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import { reportText, Verify } from "./audit/Verify.ts"
@@ -297,7 +298,15 @@ const draining = (lastSignal: () => string | null) =>
     })
   )
 
-const foundation = Layer.mergeAll(Telemetry.layer, SecureRandom.layerWebCrypto).pipe(
+/** Node keeps a pool of random UUIDs: a fifteenth of what drawing each one costs, on the path of every command. */
+const chance = Layer.sync(SecureRandom.SecureRandom, () => {
+  const drawn = SecureRandom.make(randomBytes)
+  const uuidV4 = (options?: { readonly format?: "string" | "bytes" | undefined }) =>
+    options?.format === "bytes" ? drawn.uuidV4({ format: "bytes" }) : Effect.sync(() => randomUUID())
+  return { ...drawn, uuidV4: uuidV4 as SecureRandom.UuidGenerator }
+})
+
+const foundation = Layer.mergeAll(Telemetry.layer, chance).pipe(
   Layer.provideMerge(Layer.effect(AppConfig, AppConfig.fromProcess({ readDotEnv: true })))
 )
 
