@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { laneOf } from "../../src/domain/Ids.ts"
 import { densityFaults } from "../../src/domain/invariants.ts"
 import { Cursors } from "../../src/sql/Cursors.ts"
@@ -29,10 +29,11 @@ const firstSeen = (published: BusFaults["published"], lane: number) => [
 ]
 
 /** Waits until the bus has the whole log, and gives the length of each lane. */
-const published = Effect.gen(function* () {
+const publishedWhile = Effect.fnUntraced(function* (between: Effect.Effect<void>) {
   const cursors = yield* Cursors
   const store = yield* EventStore
   const owed = Effect.gen(function* () {
+    yield* between
     const heads = yield* store.laneHeads
     const at = new Map((yield* cursors.positions).map(({ lane, position }) => [lane, position]))
     return heads.map(({ lane, position }) => position - (at.get(lane) ?? 0))
@@ -40,6 +41,8 @@ const published = Effect.gen(function* () {
   yield* until(owed, (left) => left.every((count) => count === 0))
   return (yield* store.laneHeads).map(({ position }) => position)
 })
+
+const published = publishedWhile(Effect.void)
 
 describe("Relay", () => {
   it.live(
@@ -152,16 +155,12 @@ describe("Relay", () => {
           nexus.databaseUrl,
           (sql) => sql`update leases set owner = null, expires_at = '-infinity' where role like 'relay/%'`
         )
-        const moving = yield* Effect.forkScoped(
-          Effect.forever(Effect.andThen(nexus.advance("61 seconds"), Effect.sleep(100)))
-        )
-        const heads = yield* published
-        yield* Fiber.interrupt(moving)
+        const heads = yield* publishedWhile(Effect.andThen(nexus.advance("61 seconds"), Effect.sleep(100)))
         for (const lane of lanes) {
           assert.deepStrictEqual(densityFaults(firstSeen(faults.published, lane), 0), [])
           assert.strictEqual(firstSeen(faults.published, lane).length, heads[lane])
         }
-      }).pipe(Effect.scoped, scripted([], { bus: brokenBus(faults), env: { NEXUS_LEASES_RENEW_MS: "60000" } }))
+      }).pipe(scripted([], { bus: brokenBus(faults), env: { NEXUS_LEASES_RENEW_MS: "60000" } }))
     )
   )
 
