@@ -132,12 +132,19 @@ export class UserStream extends Context.Service<
                 yield* consume(link, onEvent).pipe(Effect.timeoutOption(replaceAfterMillis))
               })
             ).pipe(Effect.result)
-            if (performance.now() - begun > goodAfterMillis) pause = firstPauseMillis
-            // Told to go, or old: the next connection at once, and whatever fell between is repaired.
-            if (Result.isSuccess(ended)) continue
-            const { reason } = ended.failure
-            if (isCredentialRefusal(reason) || (reason._tag === "Refused" && !reason.repeatable)) return yield* ended.failure
-            yield* Effect.logWarning("the user data stream was lost", ended.failure.message)
+            const wasGood = performance.now() - begun > goodAfterMillis
+            if (wasGood) pause = firstPauseMillis
+            if (Result.isSuccess(ended)) {
+              // Told to go, or old: the next connection at once, and whatever fell between is repaired. But a server
+              // that is about to go tells it to everyone who comes.
+              if (wasGood) continue
+            } else {
+              const { reason } = ended.failure
+              if (isCredentialRefusal(reason) || (reason._tag === "Refused" && !reason.repeatable)) {
+                return yield* ended.failure
+              }
+              yield* Effect.logWarning("the user data stream was lost", ended.failure.message)
+            }
             yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1)))
             pause = Math.min(pause * 2, longestPauseMillis)
           }

@@ -215,6 +215,23 @@ describe("the user data stream", () => {
     )
   }
 
+  it.live("is not asked for again and again by a server that says goodbye to everyone who comes", () =>
+    withStream((server, next) =>
+      Effect.gen(function* () {
+        server.answer(({ id }) => {
+          setImmediate(() => server.current().send(`{"event":{"e":"serverShutdown","E":1}}`))
+          return { id, status: 200, result: { subscriptionId: 0 } }
+        })
+        const begun = performance.now()
+
+        for (let connection = 1; connection <= 4; connection++) assert.strictEqual((yield* next)._tag, "Connected")
+
+        // Three pauses: of 125, 250 and 500 ms at least.
+        assert.isAtLeast(performance.now() - begun, 850)
+      })
+    )
+  )
+
   it.live("takes a report that it cannot read for a gap, never for nothing", () =>
     withStream((server, next) =>
       Effect.gen(function* () {
