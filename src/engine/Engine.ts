@@ -119,6 +119,8 @@ export class Engine extends Context.Service<
     readonly read: (orderId: OrderId) => Effect.Effect<OrderStream | null, StoreUnavailable | Rejection>
     /** As this process last saw it, without a question to the store; null: it has no copy. Another process may be further. */
     readonly lastSeen: (orderId: OrderId) => Effect.Effect<OrderStream | null>
+    /** Whose client order id this is, if this process has sent it of late; null: ask the blotter. */
+    readonly orderIdOf: (clientOrderId: string) => Effect.Effect<OrderId | null>
     /** Appends to the account's stream; waits for the store. */
     readonly recordAccount: (decideOn: (version: number) => AccountEvent | null) => Effect.Effect<void>
     /** For metrics: orders with a copy in memory, and letters that wait. */
@@ -136,6 +138,7 @@ export class Engine extends Context.Service<
       const random = yield* SecureRandom
       // Owned here. Insertion order is the order of last use, oldest first.
       const mailboxes = new Map<OrderId, Mailbox>()
+      const sent = new Map<string, OrderId>()
       let waiting = 0
       const fork = yield* FiberSet.makeRuntime<never, void>()
       const accountLock = yield* Semaphore.make(1)
@@ -166,6 +169,16 @@ export class Engine extends Context.Service<
         for (const [orderId, mailbox] of mailboxes) {
           if (mailboxes.size < limits.cached_orders) return
           if (!mailbox.running) mailboxes.delete(orderId)
+        }
+      }
+
+      // News of what was just sent comes within milliseconds; it needs no look-up.
+      const remember = (clientOrderId: string, orderId: OrderId) => {
+        sent.set(clientOrderId, orderId)
+        if (sent.size <= limits.cached_orders) return
+        for (const oldest of sent.keys()) {
+          sent.delete(oldest)
+          return
         }
       }
 
@@ -247,6 +260,8 @@ export class Engine extends Context.Service<
               commandIds: HashSet.add(stream.commandIds, commandId)
             }
             mailbox.current = next
+            if (command._tag === "StartSubmission" && after.clientOrderId !== null)
+              remember(after.clientOrderId, orderId)
             return { stream: next, events }
           }
           mailbox.current = undefined
@@ -435,6 +450,7 @@ export class Engine extends Context.Service<
         tell,
         read,
         lastSeen,
+        orderIdOf: (clientOrderId) => Effect.sync(() => sent.get(clientOrderId) ?? null),
         recordAccount,
         load: Effect.sync(() => ({ cached: mailboxes.size, waiting }))
       })

@@ -12,6 +12,7 @@ import type { ExchangeReport } from "../domain/Command.ts"
 import type { OrderId } from "../domain/Ids.ts"
 import { mergeReports } from "../domain/reconcile.ts"
 import { Blotter } from "../sql/Blotter.ts"
+import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
 import { OpenOrders } from "./OpenOrders.ts"
 import { Ownership } from "./Ownership.ts"
@@ -35,6 +36,7 @@ export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const blotter = yield* Blotter
     const check = yield* ExchangeCheck
+    const engine = yield* Engine
     const openOrders = yield* OpenOrders
     const ownership = yield* Ownership
     const settlement = yield* Settlement
@@ -84,13 +86,16 @@ export const layer = Layer.effectDiscard(
 
         const forget = (key: string) => Effect.sync(() => void pending.delete(key))
 
-        const bookNews = Effect.fnUntraced(function* (key: string) {
-          const clientOrderId = pending.get(key)?.clientOrderId ?? ""
-          const orderId = yield* blotter.findByClientOrderId(clientOrderId).pipe(
+        const lookUp = (clientOrderId: string) =>
+          blotter.findByClientOrderId(clientOrderId).pipe(
             Effect.map((row) => row?.orderId ?? null),
             Effect.tapError(() => Effect.sleep(gapPauseMillis)),
             Effect.eventually
           )
+
+        const bookNews = Effect.fnUntraced(function* (key: string) {
+          const clientOrderId = pending.get(key)?.clientOrderId ?? ""
+          const orderId = (yield* engine.orderIdOf(clientOrderId)) ?? (yield* lookUp(clientOrderId))
           const report = pending.get(key)?.report
           pending.delete(key)
           // Made elsewhere under our keys: listed by the reconciler, never touched.
