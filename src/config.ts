@@ -333,7 +333,11 @@ export const simulatorKeys = Effect.suspend(() => {
     ["BINANCE_TESTNET_API_SECRET", apiSecret]
   ]
     .filter(([, value]) => value === "")
-    .map(([path = ""]) => ({ path, rule: "must be set: it is the key pair of the simulator's account", found: "nothing" }))
+    .map(([path = ""]) => ({
+      path,
+      rule: "must be set: it is the key pair of the simulator's account",
+      found: "nothing"
+    }))
   return faults.length > 0
     ? Effect.fail(new ConfigFaults({ faults }))
     : Effect.succeed({ apiKey: Redacted.make(apiKey), apiSecret: Redacted.make(apiSecret) })
