@@ -77,3 +77,21 @@ describeKafka("an api process and a process of the other roles", () => {
     assert.strictEqual((await place(front.url)).status, "PENDING")
   })
 })
+
+describeKafka("a program with a real Kafka alone", () => {
+  it("carries an order over it, on its own PostgreSQL and exchange", async () => {
+    const name = randomUUID().slice(0, 8)
+
+    const { out, url } = await serve(newFolder(), {
+      KAFKA_BROKERS: kafkaBrokers(),
+      NEXUS_KAFKA_TOPICS_ORDERS: `alone.${name}.orders`,
+      NEXUS_KAFKA_TOPICS_EVENTS: `alone.${name}.events`,
+      NEXUS_KAFKA_CONSUMER_GROUP: `alone-${name}`
+    })
+
+    assert.match(out, /PostgreSQL +embedded/)
+    assert.match(out, /exchange +SIMULATOR \(embedded\)/)
+    assert.include(out, `Kafka at ${kafkaBrokers()}`)
+    assert.strictEqual((await ends(url, (await place(url)).id)).status, "COMPLETED")
+  })
+})

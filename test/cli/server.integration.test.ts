@@ -49,6 +49,15 @@ describe("an empty database", () => {
     assert.strictEqual(await program.end("SIGTERM"), 0, program.err)
   })
 
+  it("does not wait for load balancers on SIGINT, which a person gives", async () => {
+    const program = await serve(newFolder(), { DATABASE_URL: await database(), NEXUS_HTTP_DRAIN_MS: "20000" })
+    const begun = performance.now()
+
+    assert.strictEqual(await program.end("SIGINT"), 0, program.err)
+
+    assert.isBelow(performance.now() - begun, 10_000)
+  })
+
   it("waits for nexus migrate where the configuration says so", async () => {
     const env = { DATABASE_URL: await database(), NEXUS_DATABASE_MIGRATE: "false" }
     const folder = newFolder()

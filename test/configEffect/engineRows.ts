@@ -104,7 +104,7 @@ export const engineRows: Rows = {
       Effect.gen(function* () {
         const supervisor = yield* Supervisor
         const names = Effect.map(supervisor.report, (loops) =>
-          loops.map(({ name }) => name).filter((name) => name.startsWith("executor/cancels-"))
+          loops.map(({ name }) => name).filter((name) => name.startsWith("cancels/worker-"))
         )
 
         yield* until(
@@ -112,7 +112,7 @@ export const engineRows: Rows = {
           Effect.map(names, ({ length }) => length > 0)
         )
 
-        assert.deepStrictEqual((yield* names).toSorted(), ["executor/cancels-0", "executor/cancels-1"])
+        assert.deepStrictEqual((yield* names).toSorted(), ["cancels/worker-0", "cancels/worker-1"])
       })
     )
   ),

@@ -34,8 +34,9 @@ const minuteOf = (
       yield* Fiber.interrupt(ended)
     }).pipe(
       Effect.scoped,
-      Effect.provide(Supervisor.layer.pipe(Layer.provide(Layer.succeed(AppConfig, config)))),
-      Effect.provide(TestClock.layer()),
+      Effect.provide(
+        Supervisor.layer.pipe(Layer.provide(Layer.succeed(AppConfig, config)), Layer.provideMerge(TestClock.layer()))
+      ),
       Effect.provideService(References.MinimumLogLevel, "None"),
       Effect.runPromise
     )
