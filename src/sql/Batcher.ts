@@ -6,9 +6,12 @@
  * leaves the outcome open, so the identical call is repeated until it answers; the append function knows
  * again what is stored already. Callers do not end that: they leave at their own deadlines.
  *
+ * A bug within the lane's own loop begins it again with the batch that was in flight, for the same reason.
+ *
  * The queue is owned by the one fiber that runs `run`, and bounded; a full one refuses at once.
  */
-import { Deferred, Effect, Latch, Random, Result } from "effect"
+import { Clock, Deferred, Effect, Latch, Random, Result } from "effect"
+import { keepRunning } from "./keepRunning.ts"
 import { StoreUnavailable } from "./StoreUnavailable.ts"
 
 /** One command in the queue, with its JSON made once. */
@@ -43,9 +46,13 @@ export interface Batcher<T> {
   /** Ends only by interruption, which everybody who waits then shares. */
   readonly run: Effect.Effect<never>
   readonly stats: () => { readonly queued: number; readonly appends: number; readonly batches: number }
+  /** When the call in flight was first made, if it has failed since, for whatever reason; else null. */
+  readonly unansweredSince: () => number | null
 }
 
 export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
+  /** In the log lines of its loop. */
+  readonly name: string
   /** Of each of the two queues. */
   readonly size: number
   readonly call: Call<A, E, T>
@@ -57,6 +64,8 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
   let engine: Array<T> = []
   let intake: Array<T> = []
   let inFlight: ReadonlyArray<T> = []
+  let begunAt = 0
+  let hasFailed = false
   let batches = 0
   let appends = 0
   const arrived = Latch.makeUnsafe()
@@ -106,6 +115,7 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
       if (Result.isSuccess(outcome)) return Result.succeed(outcome.success)
       const { failure } = outcome
       if (failure._tag === "DataRefused") return Result.fail(failure)
+      hasFailed = true
       if (pause === firstPauseMillis) yield* options.unanswered(failure)
       yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1)))
     }
@@ -114,6 +124,7 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
   const store = (batch: ReadonlyArray<T>): Effect.Effect<void> =>
     Effect.flatMap(untilAnswered(batch), (outcome) => {
       if (Result.isSuccess(outcome)) {
+        hasFailed = false
         batches += 1
         appends += batch.length
         batch.forEach(({ answer }, index) => {
@@ -123,6 +134,7 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
       }
       const [first] = batch
       if (batch.length === 1 && first !== undefined) {
+        hasFailed = false
         Deferred.doneUnsafe(first.answer, Effect.fail(options.refused(first, outcome.failure)))
         return Effect.void
       }
@@ -140,23 +152,33 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
     return Effect.forEach(waiting, ({ answer }) => Deferred.interrupt(answer), { discard: true })
   })
 
-  const run = Effect.gen(function* () {
+  const turn = Effect.gen(function* () {
     while (true) {
-      if (engine.length + intake.length === 0) {
-        arrived.closeUnsafe()
-        yield* arrived.await
+      // What is in flight here was interrupted by a defect: it may be stored or not, and is repeated.
+      if (inFlight.length === 0) {
+        if (engine.length + intake.length === 0) {
+          arrived.closeUnsafe()
+          yield* arrived.await
+        }
+        // The commands of one tick travel together.
+        yield* Effect.yieldNow
+        inFlight = take()
+        begunAt = yield* Clock.currentTimeMillis
       }
-      // The commands of one tick travel together.
-      yield* Effect.yieldNow
-      inFlight = take()
       yield* store(inFlight)
       inFlight = []
     }
-  }).pipe(Effect.ensuring(interruptAll))
+  })
+
+  const run = keepRunning(
+    options.name,
+    Effect.tapDefect(turn, () => Effect.sync(() => void (hasFailed = inFlight.length > 0)))
+  ).pipe(Effect.ensuring(interruptAll))
 
   return {
     offer,
     run,
-    stats: () => ({ queued: engine.length + intake.length + inFlight.length, appends, batches })
+    stats: () => ({ queued: engine.length + intake.length + inFlight.length, appends, batches }),
+    unansweredSince: () => (hasFailed ? begunAt : null)
   }
 }

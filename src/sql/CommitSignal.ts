@@ -9,6 +9,7 @@
 import type { PgClient } from "@effect/sql-pg"
 import { Clock, Effect, Latch, Queue } from "effect"
 import { randomUUID } from "node:crypto"
+import { keepRunning } from "./keepRunning.ts"
 import { detailOf } from "./StoreUnavailable.ts"
 
 const channel = "nexus_commits"
@@ -82,9 +83,11 @@ export const makeCommitSignal = Effect.fnUntraced(function* (options: {
     yield* Effect.sleep(notifyPauseMillis)
   }).pipe(Effect.forever)
 
-  yield* Effect.forkScoped(listen)
-  yield* Effect.forkScoped(speak)
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(aliveMillis), send(`${me} alive`))))
+  const showLife = Effect.forever(Effect.andThen(Effect.sleep(aliveMillis), send(`${me} alive`)))
+
+  yield* Effect.forkScoped(keepRunning("commit-signal/listen", listen))
+  yield* Effect.forkScoped(keepRunning("commit-signal/speak", speak))
+  yield* Effect.forkScoped(keepRunning("commit-signal/alive", showLife))
 
   const signal: CommitSignal = {
     committed: (lane) => {

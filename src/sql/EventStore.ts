@@ -6,7 +6,7 @@
  * row and the blotter row stand in one transaction. What a conflict means for the command is the engine's.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Context, Deferred, Effect, Latch, Layer, Result, Schema } from "effect"
+import { Clock, Context, Deferred, Effect, Latch, Layer, Result, Schema } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { SealedEvent, StoredEvent } from "../domain/Envelope.ts"
 import { laneOf, OrderId } from "../domain/Ids.ts"
@@ -81,6 +81,9 @@ interface QueuedAppend extends Entry<AppendResult, Refusal> {
 // shorter; this is for the answer that never comes.
 const callTimeout = "15 seconds"
 
+/** Longer than a restart of PostgreSQL takes; a lane that is without an answer for so long stores nothing. */
+export const unansweredLimitMillis = 10_000
+
 export class EventStore extends Context.Service<
   EventStore,
   {
@@ -118,7 +121,16 @@ export class EventStore extends Context.Service<
      * A wake-up, not a promise: keep a slow poll beside it.
      */
     readonly committed: (lane: number) => Effect.Effect<void>
-    readonly stats: Effect.Effect<{ readonly queued: number; readonly appends: number; readonly batches: number }>
+    readonly stats: Effect.Effect<{
+      readonly queued: number
+      readonly appends: number
+      readonly batches: number
+      /**
+       * Age of the oldest call that waits for an answer and has failed at least once, for whatever reason; 0: none.
+       * Above `unansweredLimitMillis` commands cannot be stored, whatever a probe of the database says.
+       */
+      readonly unansweredMillis: number
+    }>
   }
 >()("nexus/sql/EventStore") {
   static readonly layer = (options: {
@@ -142,6 +154,7 @@ export class EventStore extends Context.Service<
 
         const makeLane = Effect.fnUntraced(function* (lane: number) {
           const batcher = makeBatcher<AppendResult, Refusal, QueuedAppend>({
+            name: `event-store/lane-${lane}`,
             size: options.laneQueueSize,
             call: (batch) =>
               Effect.tap(store(sql, lane, node, batch), () =>
@@ -241,9 +254,11 @@ export class EventStore extends Context.Service<
             Effect.sync(() => void wakeUps[lane]!.closeUnsafe())
           )
 
-        const stats = Effect.sync(() => {
-          const sum = { queued: 0, appends: 0, batches: 0 }
+        const stats = Effect.map(Clock.currentTimeMillis, (now) => {
+          const sum = { queued: 0, appends: 0, batches: 0, unansweredMillis: 0 }
           for (const batcher of batchers) {
+            const since = batcher.unansweredSince()
+            if (since !== null) sum.unansweredMillis = Math.max(sum.unansweredMillis, now - since)
             const { appends, batches, queued } = batcher.stats()
             sum.queued += queued
             sum.appends += appends

@@ -3,7 +3,7 @@
  * test's own; its data base is a list.
  */
 import { assert, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Result } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { describe } from "vitest"
 import { type Call, type Entry, makeBatcher } from "../../src/sql/Batcher.ts"
@@ -21,6 +21,7 @@ const batcherWith = Effect.fnUntraced(function* (
   const calls: Array<ReadonlyArray<string>> = []
   let outages = 0
   const batcher = makeBatcher<string, string, Letter>({
+    name: "lane",
     size,
     call: (batch) => {
       calls.push(batch.map(({ json }) => json))
@@ -37,7 +38,8 @@ const batcherWith = Effect.fnUntraced(function* (
         ? Deferred.await(answer)
         : Effect.fail("full")
     })
-  return { calls, send, fiber, stats: batcher.stats, outages: () => outages }
+  const unansweredMillis = Effect.map(Clock.currentTimeMillis, (now) => now - (batcher.unansweredSince() ?? now))
+  return { calls, send, fiber, stats: batcher.stats, unansweredMillis, outages: () => outages }
 })
 
 const storesAll = (batch: ReadonlyArray<Letter>) =>
@@ -149,6 +151,27 @@ describe("a call without an answer", () => {
     })
   )
 
+  it.effect("has an age that anybody can ask for, from its first try until its answer", () =>
+    Effect.gen(function* () {
+      let isAway = true
+      const { send, unansweredMillis } = yield* batcherWith((batch) =>
+        isAway ? Effect.delay(Effect.fail(away), "3 seconds") : storesAll(batch)
+      )
+      const caller = yield* Effect.forkChild(send("a"))
+      yield* TestClock.adjust("2 seconds")
+      const first = yield* unansweredMillis
+      yield* TestClock.adjust("10 seconds")
+      const later = yield* unansweredMillis
+      isAway = false
+
+      yield* TestClock.adjust("5 seconds")
+
+      yield* Fiber.join(caller)
+      // A call that has not failed yet is only slow.
+      assert.deepStrictEqual([first, later, yield* unansweredMillis], [0, 12_000, 0])
+    })
+  )
+
   it.effect("goes on when nobody waits for it any more", () =>
     Effect.gen(function* () {
       const { calls, send, stats } = yield* batcherWith((batch, count) =>
@@ -162,6 +185,28 @@ describe("a call without an answer", () => {
 
       assert.lengthOf(calls, 4)
       assert.deepStrictEqual(stats(), { queued: 0, appends: 1, batches: 1 })
+    })
+  )
+})
+
+describe("a bug in the lane's own loop", () => {
+  it.effect("shows as a call without an answer, ends no lane, and the same call is made again", () =>
+    Effect.gen(function* () {
+      const { calls, send, unansweredMillis } = yield* batcherWith((batch, count) =>
+        // Fewer answers than commands: nothing the batcher expects.
+        count <= 3 ? Effect.succeed([]) : storesAll(batch)
+      )
+      const first = yield* Effect.forkChild(send("a"))
+      yield* TestClock.adjust("60 millis")
+      const age = yield* unansweredMillis
+
+      yield* TestClock.adjust("10 seconds")
+
+      assert.isAbove(age, 0)
+      assert.strictEqual(yield* Fiber.join(first), "stored a")
+      assert.strictEqual(yield* unansweredMillis, 0)
+      assert.strictEqual(yield* send("b"), "stored b")
+      assert.deepStrictEqual(calls, [["a"], ["a"], ["a"], ["a"], ["b"]])
     })
   )
 })

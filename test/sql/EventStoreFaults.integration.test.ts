@@ -163,6 +163,27 @@ describe("under rivals, aborts and lost answers", () => {
   )
 })
 
+describe("a call that PostgreSQL answers with an error that nobody expects", () => {
+  it.live("shows its age for as long as it lasts, and is stored once the fault is repaired", () =>
+    onFresh((url) =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const administer = (statement: string) => asAdministrator(url, (sql) => sql.unsafe(statement))
+        assert.strictEqual((yield* store.stats).unansweredMillis, 0)
+        // 42501: no connection is lost, and no probe of the database sees it.
+        yield* administer("revoke execute on function append(smallint, text, jsonb) from nexus_app")
+
+        const waiting = yield* Effect.forkChild(store.append(place("o-1").entry))
+        yield* until(store.stats, ({ unansweredMillis }) => unansweredMillis > 200)
+        yield* administer("grant execute on function append(smallint, text, jsonb) to nexus_app")
+
+        assert.strictEqual((yield* Fiber.join(waiting)).version, 1)
+        assert.strictEqual((yield* store.stats).unansweredMillis, 0)
+      }).pipe(Effect.provide(storeOn(url)))
+    )
+  )
+})
+
 describe("a PostgreSQL that stops at once under load", () => {
   it.live(
     "has every acknowledged command when it is back, and the waiting ones are answered then",
