@@ -41,6 +41,8 @@ export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable>()("Da
 
 /** A probe that takes longer means "not ready". */
 const readyTimeoutMs = 1_000
+/** A probe that takes longer is on a connection that is dead without knowing it: the next one gets another. */
+const probeLimitMs = 3_000
 const connectTimeoutMs = 3_000
 // A peer that vanished without a word is found after this and ten probes of a second each.
 const keepAliveMs = 10_000
@@ -170,6 +172,10 @@ const makeReady = Effect.fnUntraced(function* (sql: PgClient.PgClient) {
     running = answer
     yield* Effect.result(probe).pipe(
       Effect.map((result) => (Result.isSuccess(result) ? result.success : StoreUnavailable.of(result.failure).message)),
+      Effect.timeoutOrElse({
+        duration: probeLimitMs,
+        orElse: () => Effect.succeed(`PostgreSQL did not take a write within ${probeLimitMs} ms`)
+      }),
       Effect.onExit(() => Effect.sync(() => (running = undefined))),
       Deferred.into(answer),
       Effect.forkIn(scope)

@@ -21,8 +21,12 @@ const onStore = <A, E>(
 
 interface Between {
   readonly url: string
-  /** From now on nothing comes through, and connections stay open. */
+  /** From now on nothing comes through, and connections stay open; new ones are taken and are as silent. */
   readonly silence: () => void
+  /** New connections come through again; the silent ones stay so. */
+  readonly speak: () => void
+  /** Ends the connections there are. */
+  readonly cut: () => void
   readonly close: () => void
 }
 
@@ -35,7 +39,13 @@ const between = (url: string, changeStartup = (packet: Buffer) => packet): Effec
           const target = new URL(url)
           const { hostname, port } = target
           const sockets: Array<Socket> = []
+          let isSilent = false
           const server = createServer((client) => {
+            if (isSilent) {
+              sockets.push(client)
+              client.on("error", () => client.destroy())
+              return
+            }
             const upstream = connect(Number(port), hostname)
             sockets.push(client, upstream)
             client.once("data", (packet: Buffer) => {
@@ -49,7 +59,14 @@ const between = (url: string, changeStartup = (packet: Buffer) => packet): Effec
             if (typeof address === "object" && address !== null) target.port = `${address.port}`
             resolve({
               url: target.href,
-              silence: () => sockets.forEach((socket) => socket.unpipe().pause()),
+              silence: () => {
+                isSilent = true
+                sockets.forEach((socket) => socket.unpipe().pause())
+              },
+              speak: () => {
+                isSilent = false
+              },
+              cut: () => sockets.forEach((socket) => socket.destroy()),
               close: () => {
                 sockets.forEach((socket) => socket.destroy())
                 server.close()
@@ -277,6 +294,43 @@ describe("readiness", () => {
 
           assert.isBelow(performance.now() - asked, 3_000)
           for (const answer of answers) assert.include(answer ?? "", "did not take a write within 1000 ms")
+        }).pipe(Effect.provide(serve(proxy.url)))
+      })
+    )
+  )
+
+  it.live("is denied within a second when new connections are swallowed as well, and while one is awaited", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const proxy = yield* between(yield* freshDatabase(inject("pgUrl")))
+        yield* Effect.gen(function* () {
+          const { ready } = yield* Database
+          assert.isNull(yield* ready)
+          proxy.silence()
+          proxy.cut()
+
+          for (let count = 0; count < 3; count++) {
+            const asked = performance.now()
+            assert.isNotNull(yield* ready)
+            assert.isBelow(performance.now() - asked, 1_500)
+          }
+        }).pipe(Effect.provide(serve(proxy.url)))
+      })
+    )
+  )
+
+  it.live("comes back when PostgreSQL can be reached anew, though the old connections never say a word", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const proxy = yield* between(yield* freshDatabase(inject("pgUrl")))
+        yield* Effect.gen(function* () {
+          const { ready } = yield* Database
+          assert.isNull(yield* ready)
+          proxy.silence()
+          assert.isNotNull(yield* ready)
+          proxy.speak()
+
+          yield* until(ready, (why) => why === null)
         }).pipe(Effect.provide(serve(proxy.url)))
       })
     )
