@@ -11,7 +11,7 @@ import { AppConfig } from "../config.ts"
 import { EventBus } from "../kafka/EventBus.ts"
 import { Blotter } from "../sql/Blotter.ts"
 import { Database } from "../sql/Database.ts"
-import { EventStore } from "../sql/EventStore.ts"
+import { EventStore, unansweredLimitMillis } from "../sql/EventStore.ts"
 import { Replicas } from "../sql/Replicas.ts"
 import { Backlog } from "./Backlog.ts"
 import { Engine } from "./Engine.ts"
@@ -106,8 +106,19 @@ export class Health extends Context.Service<
       })
 
       const probe = Effect.gen(function* () {
-        const stored = yield* database.ready
-        return { ready: stored === null, reason: stored, degraded: yield* away }
+        const { unansweredMillis } = yield* events.stats
+        // A probe may pass while a lane's own call gets no answer; what counts is whether a command could be stored.
+        const stuck =
+          unansweredMillis > unansweredLimitMillis
+            ? `an append has had no answer for ${Math.round(unansweredMillis / 1_000)} s`
+            : null
+        const reason = (yield* database.ready) ?? stuck
+        // What is merely degraded must not make the answer late.
+        const degraded = yield* Effect.timeoutOrElse(away, {
+          duration: freshMillis,
+          orElse: () => Effect.succeed([{ part: "readiness", detail: "its details did not come in time" }])
+        })
+        return { ready: reason === null, reason, degraded }
       })
 
       let cached: { readonly at: number; readonly readiness: Readiness } | null = null
