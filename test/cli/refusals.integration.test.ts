@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { afterEach, assert, describe, it } from "vitest"
+import { describeIf } from "../harness/describeIf.ts"
 import { newFolder, processesOf, type Program, removeAll, run, serve } from "./Program.ts"
 import { nobody, readableTree, treeWithoutBinaries } from "./trees.ts"
 
@@ -71,7 +72,21 @@ describe("a start on embedded parts is refused", () => {
     assert.match(sentenceOf(program), /cannot be used \(ENOTDIR\): give a folder that this user may write/)
   })
 
-  it.skipIf(!asRoot)("on a data folder that an ordinary user may not write", async () => {
+  it("without PostgreSQL's binaries, which an installation without optional dependencies lacks", async () => {
+    const folder = newFolder()
+    const command = [...treeWithoutBinaries(folder), "serve"]
+
+    const program = await run(["serve"], folder, {}, { command })
+
+    assert.match(
+      sentenceOf(program),
+      /^PostgreSQL's binaries for .* are not installed: run "npm ci" with optional dependencies, or set DATABASE_URL/
+    )
+  })
+})
+
+describeIf(asRoot ? null : "only root can start it as another user")("a start by an ordinary user is refused", () => {
+  it("on a data folder that an ordinary user may not write", async () => {
     const folder = newFolder()
     // What this user can read of the program: the rest of the machine may be closed to it.
     const command = [...readableTree(folder), "serve"]
@@ -87,18 +102,6 @@ describe("a start on embedded parts is refused", () => {
     )
 
     assert.match(sentenceOf(program), /cannot be used \(EACCES\): give a folder that this user may write/)
-  })
-
-  it("without PostgreSQL's binaries, which an installation without optional dependencies lacks", async () => {
-    const folder = newFolder()
-    const command = [...treeWithoutBinaries(folder), "serve"]
-
-    const program = await run(["serve"], folder, {}, { command })
-
-    assert.match(
-      sentenceOf(program),
-      /^PostgreSQL's binaries for .* are not installed: run "npm ci" with optional dependencies, or set DATABASE_URL/
-    )
   })
 })
 

@@ -1,21 +1,22 @@
 /** The same first start by root and by an ordinary user, each with a home and a data folder of its own. */
 import { chownSync, mkdirSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { afterEach, assert, describe, it } from "vitest"
+import { afterEach, assert, it } from "vitest"
+import { describeIf } from "../harness/describeIf.ts"
 import { ends, place } from "./orders.ts"
 import { newFolder, processesOf, removeAll, serve } from "./Program.ts"
 import { nobody, readableTree } from "./trees.ts"
 
 afterEach(removeAll)
 
-const asRoot = process.getuid?.() === 0
+const skipReason = process.getuid?.() === 0 ? null : "only root can start it as both users"
 
 const users = [
   { name: "root", uid: 0, gid: 0 },
   { name: "an ordinary user", ...nobody }
 ]
 
-describe.skipIf(!asRoot)("npm start's program", () => {
+describeIf(skipReason)("npm start's program", () => {
   it.for(users)("trades, stops cleanly and starts again when $name runs it", async ({ gid, uid }) => {
     const folder = newFolder()
     const command = [...readableTree(folder), "serve"]
