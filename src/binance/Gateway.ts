@@ -64,10 +64,10 @@ export class Gateway extends Context.Service<
       const open = Effect.fnUntraced(function* (endpoint: Endpoint) {
         return yield* Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
-            const allowance = yield* restore(limits.acquire(endpoint.kind, endpoint.weight))
-            const connection = yield* Effect.onExit(restore(transport.reserve), (exit) =>
-              Exit.isSuccess(exit) ? Effect.void : limits.giveBack(allowance)
-            ).pipe(
+            // Only the waits within can be interrupted: what was granted is never lost on its way to here.
+            const allowance = yield* limits.acquire(endpoint.kind, endpoint.weight, restore)
+            const connection = yield* transport.reserve(restore).pipe(
+              Effect.onError(() => limits.giveBack(allowance)),
               Effect.tapError(() => breaker.record("failed")),
               Effect.mapError((reason) => errorOf(endpoint, reason))
             )
@@ -137,7 +137,7 @@ export class Gateway extends Context.Service<
           held.delete(permit)
             ? Effect.andThen(limits.giveBack(permit.allowance), transport.release(permit.connection))
             : Effect.void
-        )
+        ).pipe(Effect.uninterruptible)
 
       return Gateway.of({ reserve, send, giveBack })
     })

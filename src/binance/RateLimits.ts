@@ -6,7 +6,7 @@
  * them. Retry-After is obeyed: by new orders alone when only they are too many, else by all traffic.
  * Limits are learnt from the exchange; until then the smallest documented ones hold.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, identity, Layer } from "effect"
 import type { RateLimited } from "./BinanceError.ts"
 import type { Answer } from "./classify.ts"
 import { stopsOrdersOnly } from "./classify.ts"
@@ -47,6 +47,9 @@ export interface Allowance {
   ended: boolean
 }
 
+/** What `Effect.uninterruptibleMask` gives. */
+export type Restore = <A, E, R>(wait: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 interface Window {
   readonly type: string
   readonly header: string
@@ -62,8 +65,11 @@ interface Window {
 export class RateLimits extends Context.Service<
   RateLimits,
   {
-    /** Waits until the request fits, without end: the bound is the caller's. */
-    readonly acquire: (kind: Kind, weight: number) => Effect.Effect<Allowance>
+    /**
+     * Waits until the request fits, without end: the bound is the caller's. Whoever must not lose the allowance calls
+     * it where nothing interrupts, and gives what makes the wait alone interruptible.
+     */
+    readonly acquire: (kind: Kind, weight: number, interruptible?: Restore) => Effect.Effect<Allowance>
     /** For a request that was not sent. */
     readonly giveBack: (allowance: Allowance) => Effect.Effect<void>
     /** For a request that may have been sent; null: without an answer. */
@@ -111,12 +117,12 @@ export class RateLimits extends Context.Service<
         return { kind, weight, ended: false }
       }
 
-      const acquire = Effect.fnUntraced(function* (kind: Kind, weight: number) {
+      const acquire = Effect.fnUntraced(function* (kind: Kind, weight: number, interruptible: Restore = identity) {
         for (;;) {
           const now = yield* Clock.currentTimeMillis
           const allowance = tryAcquire(kind, weight, now)
           if (allowance !== null) return allowance
-          yield* Effect.sleep(Math.min(waitAt(kind, weight, now), lookAgainMillis[kind]))
+          yield* interruptible(Effect.sleep(Math.min(waitAt(kind, weight, now), lookAgainMillis[kind])))
         }
       })
 

@@ -12,6 +12,7 @@ import * as net from "node:net"
 import * as tls from "node:tls"
 import { NotSent, OutcomeUnknown } from "./BinanceError.ts"
 import type { Answer } from "./classify.ts"
+import type { Restore } from "./RateLimits.ts"
 
 /** Requests in flight at a time; the workers of a process are fewer. More wait. */
 const maxConnections = 64
@@ -49,8 +50,8 @@ export interface TransportOptions {
 export class Transport extends Context.Service<
   Transport,
   {
-    /** Waits for a free connection, or makes one. */
-    readonly reserve: Effect.Effect<Connection, NotSent>
+    /** Waits for a free connection, or makes one. Called where nothing interrupts; only its waits are `interruptible`. */
+    readonly reserve: (interruptible: Restore) => Effect.Effect<Connection, NotSent>
     /** Sends once. Does not release. */
     readonly send: (connection: Connection, request: Request) => Effect.Effect<Answer, NotSent | OutcomeUnknown>
     readonly release: (connection: Connection) => Effect.Effect<void>
@@ -100,6 +101,12 @@ export class Transport extends Context.Service<
             return Effect.sync(() => socket.destroy())
           })
 
+        // Taken without a wait, so that no interruption comes between a slot and its owner. Whoever waits only waits
+        // for its turn to look again.
+        const takeSlot = Effect.fnUntraced(function* (interruptible: Restore) {
+          while (!(yield* slots.takeIfAvailable(1))) yield* interruptible(slots.withPermit(Effect.void))
+        })
+
         const release = (connection: Connection) =>
           Effect.suspend(() => {
             connection.usedAt = performance.now()
@@ -107,14 +114,13 @@ export class Transport extends Context.Service<
             return Effect.asVoid(slots.release(1))
           })
 
-        const reserve = Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(restore(slots.take(1)), () => {
-            const connection = idle.pop() ?? make()
-            if (performance.now() - connection.usedAt > maxIdleMillis) close(connection)
-            if (isConnected(connection)) return Effect.succeed(connection)
-            return Effect.onError(restore(connect(connection)), () => release(connection))
-          })
-        )
+        const reserve = Effect.fnUntraced(function* (interruptible: Restore) {
+          yield* takeSlot(interruptible)
+          const connection = idle.pop() ?? make()
+          if (performance.now() - connection.usedAt > maxIdleMillis) close(connection)
+          if (isConnected(connection)) return connection
+          return yield* Effect.onError(interruptible(connect(connection)), () => release(connection))
+        })
 
         const send = (connection: Connection, request: Request) =>
           Effect.callback<Answer, NotSent | OutcomeUnknown>((resume) => {

@@ -82,8 +82,11 @@ export class UserStream extends Context.Service<
 
         const subscribed = Effect.gen(function* () {
           yield* serverTime.ensure
-          const allowance = yield* limits.acquire("query", connectWeight)
-          yield* limits.observe(allowance, null)
+          yield* Effect.uninterruptibleMask((restore) =>
+            Effect.flatMap(limits.acquire("query", connectWeight, restore), (allowance) =>
+              limits.observe(allowance, null)
+            )
+          )
           const link = yield* connect(options.wsApiUrl)
           const params = signedParams(Redacted.value(options.apiSecret), [
             ["apiKey", Redacted.value(options.apiKey)],

@@ -121,7 +121,16 @@ export const streamReport = (event: typeof ExecutionReport.Type) => ({
     transactTime: event.T,
     fills:
       event.x === "TRADE"
-        ? [{ tradeId: event.t, price: event.L, quantity: event.l, fee: event.n, feeAsset: word(event.N ?? noAsset), at: event.T }]
+        ? [
+            {
+              tradeId: event.t,
+              price: event.L,
+              quantity: event.l,
+              fee: event.n,
+              feeAsset: word(event.N ?? noAsset),
+              at: event.T
+            }
+          ]
         : [],
     source: "stream"
   } satisfies ExchangeReport

@@ -33,8 +33,7 @@ export const parseJson = (text: string): Result.Result<unknown, Error> =>
 const messageLength = 500
 const wordLength = 100
 
-const cleanTo = (length: number, text: string): string =>
-  text.slice(0, length).replaceAll("\u0000", " ").toWellFormed()
+const cleanTo = (length: number, text: string): string => text.slice(0, length).replaceAll("\u0000", " ").toWellFormed()
 
 /** Text from outside, as PostgreSQL and a log line can hold it. */
 export const clean = (text: string): string => cleanTo(messageLength, text)

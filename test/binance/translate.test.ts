@@ -185,7 +185,16 @@ describe("a word that no database can hold", () => {
 
 describe("a trade without a fee", () => {
   it("names no asset, and is a fill like any other", () => {
-    const free = { symbol: "A", id: 1, orderId: 2, price: "1", qty: "1", commission: "0", commissionAsset: null, time: 5 }
+    const free = {
+      symbol: "A",
+      id: 1,
+      orderId: 2,
+      price: "1",
+      qty: "1",
+      commission: "0",
+      commissionAsset: null,
+      time: 5
+    }
 
     const fill = tradeOf(Schema.decodeUnknownSync(Trade)(free))
 
