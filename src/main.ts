@@ -189,19 +189,24 @@ export class ExchangeAddress extends Context.Service<
   )
 }
 
+// Comparisons, doubts and symbols ask a few questions at a time.
+const questionConnections = 16
+
 /** The client of that exchange: REST and user stream over one budget, one circuit and one clock. */
 export const exchange = Layer.unwrap(
   Effect.gen(function* () {
-    const { binance } = yield* AppConfig
+    const { binance, execution } = yield* AppConfig
     const { apiKey, apiSecret, baseUrl, wsApiUrl } = yield* ExchangeAddress
     const { recv_window_ms: recvWindowMillis, timeout_ms: timeoutMillis } = binance.testnet
+    // Every worker may have a request in flight, and questions must not wait for all of them.
+    const maxConnections = execution.workers + execution.cancel_workers + questionConnections
     return Layer.mergeAll(
       BinanceClient.layer({ apiKey, apiSecret, recvWindowMillis }),
       UserStream.layer({ wsApiUrl, apiKey, apiSecret })
     ).pipe(
       Layer.provideMerge(ServerTime.layer),
       Layer.provideMerge(Gateway.layer),
-      Layer.provide(Layer.mergeAll(Transport.layer({ baseUrl, timeoutMillis }))),
+      Layer.provide(Transport.layer({ baseUrl, timeoutMillis, maxConnections })),
       Layer.provideMerge(Layer.mergeAll(Breaker.layer, RateLimits.layer))
     )
   })

@@ -14,8 +14,6 @@ import { NotSent, OutcomeUnknown } from "./BinanceError.ts"
 import type { Answer } from "./classify.ts"
 import type { Restore } from "./RateLimits.ts"
 
-/** Requests in flight at a time; the workers of a process are fewer. More wait. */
-const maxConnections = 64
 const connectTimeoutMillis = 5_000
 /**
  * A server closes idle connections, and a request that crosses its FIN is in doubt, which costs a minute; a new
@@ -45,6 +43,8 @@ export interface TransportOptions {
   readonly baseUrl: string
   /** Must be above the exchange's own 10 s, or each slow answer becomes doubt. */
   readonly timeoutMillis: number
+  /** Requests in flight at a time; more wait. */
+  readonly maxConnections: number
 }
 
 export class Transport extends Context.Service<
@@ -63,7 +63,7 @@ export class Transport extends Context.Service<
       Effect.gen(function* () {
         const { hostname, host, port, protocol } = new URL(options.baseUrl)
         const dial = dialer(protocol === "https:", hostname.replace(/^\[|\]$/g, ""), port)
-        const slots = Semaphore.makeUnsafe(maxConnections)
+        const slots = Semaphore.makeUnsafe(options.maxConnections)
         // Idle ones, the last used on top: few stay in use and the others grow old. Owned here.
         const idle: Array<Connection> = []
         const all = new Set<Connection>()

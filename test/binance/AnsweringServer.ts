@@ -134,7 +134,7 @@ export const clientLayer = (
       Layer.mergeAll(
         RateLimits.layer,
         Breaker.layer,
-        Transport.layer({ baseUrl, timeoutMillis: options.timeoutMillis ?? 5_000 })
+        Transport.layer({ baseUrl, timeoutMillis: options.timeoutMillis ?? 5_000, maxConnections: 64 })
       )
     )
   )
