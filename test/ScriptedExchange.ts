@@ -120,7 +120,7 @@ export class ExchangeScript extends Context.Service<
 >()("nexus/test/ExchangeScript") {}
 
 export interface ScriptedOptions {
-  /** What comes once the script is over. */
+  /** What comes once the script is over; a market that stands at 60,000 unless said. */
   readonly afterwards?: Outcome
   readonly accountUid?: string
   /** Away from the start, until it comes back. */
@@ -222,7 +222,7 @@ export const ScriptedExchange = (outcomes: ReadonlyArray<Outcome>, options: Scri
         if (before !== undefined && ledger.isOpenAt(before, now)) {
           return yield* failure("placeOrder", new DuplicateOrder({}))
         }
-        const entry = yield* answer(submission, script.shift() ?? options.afterwards ?? filled)
+        const entry = yield* answer(submission, script.shift() ?? options.afterwards ?? byTheMarket(submission.request))
         return ledger.reportOf(entry, yield* Clock.currentTimeMillis, "answer", entry.trades)!
       })
 
@@ -365,6 +365,13 @@ export const ScriptedExchange = (outcomes: ReadonlyArray<Outcome>, options: Scri
       )
     })
   )
+
+const byTheMarket = ({ price, side, timeInForce }: Submission["request"]): Acceptance => {
+  if (price === null) return filled
+  const crosses = side === "BUY" ? !Decimal.isLess(price, sixtyThousand) : !Decimal.isGreater(price, sixtyThousand)
+  if (crosses) return filled
+  return timeInForce === "IOC" || timeInForce === "FOK" ? expires : rests
+}
 
 const hundred = Decimal.decimal("100")
 const sixtyThousand = Decimal.decimal("60000")
