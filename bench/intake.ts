@@ -8,7 +8,7 @@
  * on all of them. What is printed are medians over the rounds.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { freePort } from "../tools/freePort.ts"
@@ -16,7 +16,7 @@ import { keys, Program } from "../tools/proofs/programs.ts"
 import { runLoad, startServer } from "./child.ts"
 import { makePgbench } from "./pgbench.ts"
 import { startBenchPostgres } from "./postgres.ts"
-import { flushMillis, machine, median, table } from "./report.ts"
+import { flushMillis, machine, machineTicks, median, table } from "./report.ts"
 
 const { values } = parseArgs({
   options: {
@@ -44,7 +44,7 @@ interface Cell {
   readonly name: string
   readonly connections: number
   readonly run: (round: number) => Promise<Figures>
-  readonly rounds: Array<Figures>
+  readonly rounds: Array<Figures & { /** Of the whole machine, load included. */ readonly cpu: number }>
 }
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-bench-intake-"))
@@ -131,13 +131,17 @@ const main = async (): Promise<void> => {
     for (const cell of cells) {
       // No cell pays for the pages that another one left dirty.
       await postgres.run(["checkpoint"])
+      const before = machineTicks()
       const figures = await cell.run(round)
-      cell.rounds.push(figures)
+      const after = machineTicks()
+      const busyShare = (after[0] - before[0]) / (after[1] - before[1])
+      cell.rounds.push({ ...figures, cpu: (busyShare * availableParallelism() * 1e6) / figures.perSecond })
       process.stderr.write(`round ${round}  ${cell.name} ${cell.connections}: ${figures.perSecond.toFixed(0)}/s\n`)
     }
   }
 
-  const of = (cell: Cell, figure: keyof Figures): number => median(cell.rounds.map((each) => each[figure]))
+  const of = (cell: Cell, figure: keyof Cell["rounds"][number]): number =>
+    median(cell.rounds.map((each) => each[figure]))
   const rate = (name: string, clients: number): number =>
     of(
       cells.find((cell) => cell.name.startsWith(name) && cell.connections === clients)!,
@@ -153,6 +157,7 @@ const main = async (): Promise<void> => {
       `${Math.min(...all).toFixed(0)}–${Math.max(...all).toFixed(0)}`,
       of(cell, "p50").toFixed(1),
       Number.isNaN(p99) ? "" : p99.toFixed(1),
+      of(cell, "cpu").toFixed(0),
       (rate("api", cell.connections) / own).toFixed(2)
     ]
   })
@@ -160,7 +165,7 @@ const main = async (): Promise<void> => {
     `${what}: ${ratio.toFixed(2)}, at least ${least} wanted: ${ratio >= least ? "yes" : "NO"}`
   console.log(
     [
-      table(["POST → 202, connections", "orders/s", "range", "p50 ms", "p99 ms", "api ÷ this"], rows),
+      table(["POST → 202, connections", "orders/s", "range", "p50 ms", "p99 ms", "CPU µs/order", "api ÷ this"], rows),
       "",
       verdict(
         "api ÷ same Server without Engine, 64 connections",

@@ -51,3 +51,18 @@ export const flushMillis = (folder: string): number => {
   rmSync(file)
   return median(took)
 }
+
+/** What the machine has done since it started, over all cores, in clock ticks: [busy, all]. */
+export const machineTicks = (): readonly [number, number] => {
+  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softIrq = 0, steal = 0] = readFileSync(
+    "/proc/stat",
+    "utf8"
+  )
+    .split("\n")[0]!
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number)
+  const busy = user + nice + system + irq + softIrq + steal
+  return [busy, busy + idle + wait]
+}
