@@ -21,7 +21,7 @@ const connectTimeoutMillis = 5_000
  */
 const maxIdleMillis = 4_000
 /** The list of 20,000 open orders is 12 MB, the exchange's full list of symbols is not more. */
-const maxAnswerBytes = 64 * 1024 * 1024
+const maxAnswerLength = 64 * 1024 * 1024
 
 export interface Request {
   readonly method: "GET" | "POST" | "DELETE"
@@ -146,20 +146,19 @@ export class Transport extends Context.Service<
             })
             outgoing.on("error", fail)
             outgoing.once("response", (incoming) => {
-              const chunks: Array<Buffer> = []
-              let size = 0
-              incoming.on("data", (chunk: Buffer) => {
-                size += chunk.length
-                chunks.push(chunk)
-                if (size > maxAnswerBytes)
-                  incoming.destroy(new Error(`the answer is longer than ${maxAnswerBytes} bytes`))
+              // As text from the first chunk on: a list of megabytes joined as a buffer leaves holes in native memory.
+              let body = ""
+              incoming.setEncoding("utf8")
+              incoming.on("data", (chunk: string) => {
+                body += chunk
+                if (body.length > maxAnswerLength)
+                  incoming.destroy(new Error(`the answer is longer than ${maxAnswerLength} characters`))
               })
               incoming.on("error", fail)
               // At its close the connection is back with its agent, ready for whoever reserves it next.
               incoming.once("close", () => {
                 if (!incoming.complete) return fail(new Error("the connection ended within the answer"))
                 clearTimeout(timer)
-                const body = (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).toString("utf8")
                 resume(Effect.succeed({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }))
               })
             })

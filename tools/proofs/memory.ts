@@ -60,6 +60,8 @@ const nexus = new Program(
 
 interface Memory {
   readonly heapUsed: number
+  readonly heapTotal: number
+  readonly external: number
   readonly rss: number
 }
 
@@ -134,8 +136,12 @@ const until = async (count: number): Promise<void> => {
   while ((await processing()) > count) await pause(500)
 }
 
-const report = (name: string, { heapUsed, rss }: Memory) =>
-  console.log(`${name.padEnd(36)} heap ${(heapUsed / 1e6).toFixed(1)} MB  resident ${(rss / 1e6).toFixed(1)} MB`)
+const report = (name: string, { external, heapTotal, heapUsed, rss }: Memory) => {
+  const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
+  console.log(
+    `${name.padEnd(36)} heap ${megabytes(heapUsed)} of ${megabytes(heapTotal)}, external ${megabytes(external)}, resident ${megabytes(rss)}`
+  )
+}
 
 let code = 1
 try {
