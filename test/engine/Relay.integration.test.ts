@@ -36,10 +36,11 @@ const publishedWhile = Effect.fnUntraced(function* (between: Effect.Effect<void>
     yield* between
     const heads = yield* store.laneHeads
     const at = new Map((yield* cursors.positions).map(({ lane, position }) => [lane, position]))
-    return heads.map(({ lane, position }) => position - (at.get(lane) ?? 0))
+    return heads.map(({ lane, position }) => ({ head: position, left: position - (at.get(lane) ?? 0) }))
   })
-  yield* until(owed, (left) => left.every((count) => count === 0))
-  return (yield* store.laneHeads).map(({ position }) => position)
+  // The heads of that very look: the engine's own reports may be appended at any time after it.
+  const settled = yield* until(owed, (lanes) => lanes.every(({ left }) => left === 0))
+  return settled.map(({ head }) => head)
 })
 
 const published = publishedWhile(Effect.void)
@@ -109,9 +110,10 @@ describe("Relay", () => {
   )
 
   it.live("what was written while the bus was away is published when it is back, in order and complete", () =>
-    withFaults((faults) =>
-      Effect.gen(function* () {
-        faults.isAway = true
+    withFaults((faults) => {
+      // Before anything is built: the store's own first event would be out otherwise.
+      faults.isAway = true
+      return Effect.gen(function* () {
         const nexus = yield* TestNexus
         const ids = Array.from({ length: 20 }, (_, index) => `away-${index}`)
         for (const id of ids) yield* nexus.place(id, buy)
@@ -123,10 +125,14 @@ describe("Relay", () => {
         yield* nexus.advance("10 seconds")
         const heads = yield* published
 
-        for (const lane of lanes) assert.strictEqual(firstSeen(faults.published, lane).length, heads[lane])
+        for (const lane of lanes)
+          assert.strictEqual(
+            firstSeen(faults.published, lane).filter((position) => position <= heads[lane]!).length,
+            heads[lane]
+          )
         for (const lane of lanes) assert.deepStrictEqual(densityFaults(firstSeen(faults.published, lane), 0), [])
       }).pipe(scripted([], { bus: brokenBus(faults) }))
-    )
+    })
   )
 
   it.live("an owner that has lost its lane moves no cursor, and the next owner repeats rather than skips", () =>
@@ -158,7 +164,10 @@ describe("Relay", () => {
         const heads = yield* publishedWhile(Effect.andThen(nexus.advance("61 seconds"), Effect.sleep(100)))
         for (const lane of lanes) {
           assert.deepStrictEqual(densityFaults(firstSeen(faults.published, lane), 0), [])
-          assert.strictEqual(firstSeen(faults.published, lane).length, heads[lane])
+          assert.strictEqual(
+            firstSeen(faults.published, lane).filter((position) => position <= heads[lane]!).length,
+            heads[lane]
+          )
         }
       }).pipe(scripted([], { bus: brokenBus(faults), env: { NEXUS_LEASES_RENEW_MS: "60000" } }))
     )
@@ -198,7 +207,10 @@ describe("Relay", () => {
           const heads = yield* published
           for (const lane of lanes) {
             assert.deepStrictEqual(densityFaults(firstSeen(faults.published, lane), 0), [])
-            assert.strictEqual(firstSeen(faults.published, lane).length, heads[lane])
+            assert.strictEqual(
+              firstSeen(faults.published, lane).filter((position) => position <= heads[lane]!).length,
+              heads[lane]
+            )
           }
           assert.strictEqual((yield* (yield* ExchangeScript).ledger).length, 30)
           yield* sound
