@@ -132,6 +132,24 @@ const market =
     if (status !== 202) throw new Error(`${prefix}-${index} was answered ${status}`)
   }
 
+/** Posts orders far below the market, so that they rest; above the smallest notional. */
+const rest = async (prefix: string, count: number): Promise<void> => {
+  const symbol = (await (await fetch(`${app}/api/v1/symbols/BNBUSDT`)).json()) as { bid: number }
+  const price = (Math.floor(symbol.bid * 0.5 * 10) / 10).toFixed(1)
+  const quantity = (Math.ceil((12 / Number(price)) * 100) / 100).toFixed(2)
+  await inParallel(count, async (index) => {
+    const order = { id: `${prefix}-${index}`, symbol: "BNBUSDT", side: "BUY", type: "LIMIT", price, quantity }
+    const status = await request("POST", "/api/v1/orders", order)
+    if (status !== 202) throw new Error(`${prefix}-${index} was answered ${status}`)
+    while (index % 256 === 0 && (await processing()) < index - backlog) await pause(100)
+  })
+}
+
+const cancelAll = (prefix: string, count: number): Promise<void> =>
+  inParallel(count, async (index) => {
+    await request("DELETE", `/api/v1/orders/${prefix}-${index}`)
+  })
+
 const until = async (count: number): Promise<void> => {
   while ((await processing()) > count) await pause(500)
 }
@@ -147,35 +165,21 @@ let code = 1
 try {
   await simulator.start()
   await nexus.start()
-  await inParallel(warmup, market("warm", 0))
+  // The same mix as the run, so that every path is compiled and every pool has its size before the first look.
+  await inParallel(warmup * 0.8, market("warm", 0))
+  await rest("warm-rest", warmup * 0.2)
+  await cancelAll("warm-rest", warmup * 0.2)
   await until(0)
   await pause(settleMillis)
   const before = await memory()
   report(`after ${warmup} orders to warm up`, before)
 
-  const symbol = (await (await fetch(`${app}/api/v1/symbols/BNBUSDT`)).json()) as { bid: number }
-  // Far below the market, so that it rests; above the smallest notional.
-  const price = (Math.floor(symbol.bid * 0.5 * 10) / 10).toFixed(1)
-  const quantity = (Math.ceil((12 / Number(price)) * 100) / 100).toFixed(2)
-  await inParallel(resting, async (index) => {
-    const status = await request("POST", "/api/v1/orders", {
-      id: `rest-${index}`,
-      symbol: "BNBUSDT",
-      side: "BUY",
-      type: "LIMIT",
-      price,
-      quantity
-    })
-    if (status !== 202) throw new Error(`rest-${index} was answered ${status}`)
-    while (index % 256 === 0 && (await processing()) < index - backlog) await pause(100)
-  })
+  await rest("rest", resting)
   report(`${resting} orders resting`, await memory())
   await inParallel(orders - resting, market("order", resting))
   await until(resting)
   report(`${orders - resting} more orders ended`, await memory())
-  await inParallel(resting, async (index) => {
-    await request("DELETE", `/api/v1/orders/rest-${index}`)
-  })
+  await cancelAll("rest", resting)
   await until(0)
   await pause(settleMillis)
   const after = await memory()
