@@ -46,6 +46,11 @@ export const parametersOf = (request: OrderRequest): Parameters => {
   if (request.quantity !== null) parameters.push(["quantity", format(request.quantity)])
   if (request.quoteQuantity !== null) parameters.push(["quoteOrderQty", format(request.quoteQuantity)])
   if (request.price !== null) parameters.push(["price", format(request.price)])
+  if (request.stopPrice !== undefined) parameters.push(["stopPrice", format(request.stopPrice)])
+  if (request.icebergQuantity !== undefined) parameters.push(["icebergQty", format(request.icebergQuantity)])
+  if (request.selfTradePrevention !== undefined) {
+    parameters.push(["selfTradePreventionMode", request.selfTradePrevention])
+  }
   return parameters
 }
 
@@ -146,6 +151,9 @@ export const instrumentOf = (symbol: typeof SymbolInfo.Type): Instrument => ({
   orderTypes: symbol.orderTypes.map(word),
   icebergAllowed: symbol.icebergAllowed,
   quoteOrderQtyMarketAllowed: symbol.quoteOrderQtyMarketAllowed,
+  ...(symbol.allowedSelfTradePreventionModes === undefined
+    ? {}
+    : { selfTradePreventions: symbol.allowedSelfTradePreventionModes.map(word) }),
   filters: symbol.filters.map(filterOf)
 })
 

@@ -153,6 +153,7 @@ export const SymbolInfo = Schema.Struct({
   orderTypes: Schema.Array(Schema.String),
   icebergAllowed: Schema.Boolean,
   quoteOrderQtyMarketAllowed: Schema.Boolean,
+  allowedSelfTradePreventionModes: Schema.optionalKey(Schema.Array(Schema.String)),
   filters: Schema.Array(Schema.Record(Schema.String, Schema.Unknown))
 })
 

@@ -8,6 +8,7 @@ import type { Decimal } from "./Decimal.ts"
 import type { Fill, OrderRequest, Source } from "./Event.ts"
 import type { ClientOrderId, EpochMillis } from "./Ids.ts"
 import type { Reason } from "./Order.ts"
+import type { Margins } from "./reconcile.ts"
 
 /** The cumulative state of an order as the exchange tells it. */
 export interface ExchangeReport {
@@ -71,4 +72,7 @@ export type Command =
       readonly as: "COMPLETED" | "FAILED" | "CANCELLED"
       readonly by: string
       readonly reason: string
+      /** What was known of the order when the operator decided. */
+      readonly evidence: ReadonlyArray<string>
+      readonly margins: Margins
     }

@@ -122,10 +122,18 @@ export const seal = (
  */
 export const requestHashOf = (request: OrderRequest): string =>
   sha256(
-    `{"price":${amount(request.price)},"quantity":${amount(request.quantity)}` +
-      `,"quoteQuantity":${amount(request.quoteQuantity)},"side":${quoted(request.side)}` +
-      `,"symbol":${quoted(request.symbol)},"timeInForce":${quoted(request.timeInForce)}` +
+    `{${given("icebergQuantity", request.icebergQuantity)}"price":${amount(request.price)}` +
+      `,"quantity":${amount(request.quantity)},"quoteQuantity":${amount(request.quoteQuantity)},` +
+      (request.selfTradePrevention === undefined
+        ? ""
+        : `"selfTradePrevention":${quoted(request.selfTradePrevention)},`) +
+      `"side":${quoted(request.side)},${given("stopPrice", request.stopPrice)}` +
+      `"symbol":${quoted(request.symbol)},"timeInForce":${quoted(request.timeInForce)}` +
       `,"type":${quoted(request.type)},"validUntil":${request.validUntil}}`
   )
+
+// A key that came later stands only where it is given, so that the hashes of older orders stay what they are.
+const given = (name: string, value: Decimal.Decimal | undefined): string =>
+  value === undefined ? "" : `"${name}":${amount(value)},`
 
 const amount = (value: Decimal.Decimal | null): string => (value === null ? "null" : `"${Decimal.format(value)}"`)

@@ -10,18 +10,31 @@ import { DecimalText } from "./Decimal.ts"
 import { ClientOrderId, EpochMillis, StoreId } from "./Ids.ts"
 
 export const Side = Schema.Literals(["BUY", "SELL"])
-export const OrderType = Schema.Literals(["LIMIT", "LIMIT_MAKER", "MARKET"])
+export const OrderType = Schema.Literals(["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"])
 export const TimeInForce = Schema.Literals(["GTC", "IOC", "FOK"])
+/** What becomes of an order that meets another one of the same account; the taker's word counts. */
+export const SelfTradePrevention = Schema.Literals([
+  "NONE",
+  "EXPIRE_TAKER",
+  "EXPIRE_MAKER",
+  "EXPIRE_BOTH",
+  "DECREMENT",
+  "TRANSFER"
+])
 export type Side = typeof Side.Type
 export type OrderType = typeof OrderType.Type
 export type TimeInForce = typeof TimeInForce.Type
+export type SelfTradePrevention = typeof SelfTradePrevention.Type
 
-/** What the client asked for, after defaults. `null` means: not part of this order. */
+/**
+ * What the client asked for, after defaults. `null` means: not part of this order; so does the absence of the keys
+ * that came later, which older logs do not have.
+ */
 export const OrderRequest = Schema.Struct({
   symbol: Schema.String,
   side: Side,
   type: OrderType,
-  /** LIMIT only; GTC unless the client said otherwise. */
+  /** Of orders that become or are LIMIT; GTC unless the client said otherwise. */
   timeInForce: Schema.NullOr(TimeInForce),
   /** In the base asset. Null exactly for a MARKET order by `quoteQuantity`. */
   quantity: Schema.NullOr(DecimalText),
@@ -29,7 +42,13 @@ export const OrderRequest = Schema.Struct({
   quoteQuantity: Schema.NullOr(DecimalText),
   price: Schema.NullOr(DecimalText),
   /** Past this moment nothing is sent to the exchange any more. */
-  validUntil: Schema.NullOr(EpochMillis)
+  validUntil: Schema.NullOr(EpochMillis),
+  /** STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT: the last price that brings the order into the book. */
+  stopPrice: Schema.optionalKey(DecimalText),
+  /** How much of the order the book shows at a time. */
+  icebergQuantity: Schema.optionalKey(DecimalText),
+  /** Absent: as the symbol has it. */
+  selfTradePrevention: Schema.optionalKey(SelfTradePrevention)
 })
 export type OrderRequest = typeof OrderRequest.Type
 
@@ -107,7 +126,9 @@ export const OrderEvent = Schema.TaggedUnion({
   OperatorResolved: {
     as: Schema.Literals(["COMPLETED", "FAILED", "CANCELLED"]),
     by: Schema.String,
-    reason: Schema.String
+    reason: Schema.String,
+    /** What was known of the order when the operator decided. */
+    evidence: Schema.optionalKey(Schema.Array(Schema.String))
   }
 })
 export type OrderEvent = typeof OrderEvent.Type

@@ -67,6 +67,8 @@ export const Instrument = Schema.Struct({
   orderTypes: Schema.Array(Schema.String),
   icebergAllowed: Schema.Boolean,
   quoteOrderQtyMarketAllowed: Schema.Boolean,
+  /** What the symbol allows against self-trades; absent: not known, and the exchange judges. */
+  selfTradePreventions: Schema.optionalKey(Schema.Array(Schema.String)),
   filters: Schema.Array(Filter)
 })
 export type Instrument = typeof Instrument.Type
@@ -139,7 +141,48 @@ const checkSymbol = (instrument: Instrument, request: OrderRequest): ReadonlyArr
       hint: `give quantity in ${instrument.baseAsset}`
     })
   }
+  if (request.icebergQuantity !== undefined) found.push(...checkIceberg(instrument, request, request.icebergQuantity))
+  const { selfTradePrevention: mode } = request
+  const modes = instrument.selfTradePreventions
+  if (mode !== undefined && modes !== undefined && !modes.includes(mode)) {
+    found.push({
+      code: "SELF_TRADE_PREVENTION_NOT_ALLOWED",
+      field: "self_trade_prevention",
+      limit: modes.join(", "),
+      actual: mode,
+      hint: modes.length === 0 ? "leave it out" : `use one of ${modes.join(", ")}, or leave it out`
+    })
+  }
   return found
+}
+
+const checkIceberg = (
+  instrument: Instrument,
+  { quantity }: OrderRequest,
+  part: Decimal.Decimal
+): ReadonlyArray<FilterViolation> => {
+  if (!instrument.icebergAllowed) {
+    return [
+      {
+        code: "ICEBERG_NOT_ALLOWED",
+        field: "iceberg_quantity",
+        limit: "none",
+        actual: Decimal.format(part),
+        hint: "leave iceberg_quantity out: this symbol shows orders whole"
+      }
+    ]
+  }
+  if (quantity === null || !Decimal.isGreater(part, quantity)) return []
+  const most = Decimal.format(quantity)
+  return [
+    {
+      code: "ICEBERG_EXCEEDS_QUANTITY",
+      field: "iceberg_quantity",
+      limit: `at most the quantity, ${most}`,
+      actual: Decimal.format(part),
+      hint: `less than ${most} would pass; leave iceberg_quantity out to show the order whole`
+    }
+  ]
 }
 
 const checkPrecision = (instrument: Instrument, request: OrderRequest): ReadonlyArray<FilterViolation> => {
@@ -158,23 +201,32 @@ const checkPrecision = (instrument: Instrument, request: OrderRequest): Readonly
   return [
     ...check("price", request.price, instrument.quoteAssetPrecision),
     ...check("quantity", request.quantity, instrument.baseAssetPrecision),
-    ...check("quote_quantity", request.quoteQuantity, instrument.quoteAssetPrecision)
+    ...check("quote_quantity", request.quoteQuantity, instrument.quoteAssetPrecision),
+    ...check("stop_price", request.stopPrice ?? null, instrument.quoteAssetPrecision),
+    ...check("iceberg_quantity", request.icebergQuantity ?? null, instrument.baseAssetPrecision)
   ]
 }
 
 const checkFilter = (filter: Filter, instrument: Instrument, request: OrderRequest): ReadonlyArray<FilterViolation> => {
-  const { price, quantity, type } = request
+  const { icebergQuantity, price, quantity, stopPrice, type } = request
   switch (filter.type) {
-    case "PRICE_FILTER":
-      return price === null
+    case "PRICE_FILTER": {
+      const range = { min: filter.minPrice, max: filter.maxPrice, step: filter.tickSize }
+      const ofPrice = price === null ? [] : checkRange(filter.type, "price", price, range)
+      return stopPrice === undefined
+        ? ofPrice
+        : [...ofPrice, ...checkRange(filter.type, "stop_price", stopPrice, range)]
+    }
+    case "LOT_SIZE": {
+      const ofQuantity = quantity === null ? [] : checkRange(filter.type, "quantity", quantity, lotOf(filter))
+      return icebergQuantity === undefined
+        ? ofQuantity
+        : [...ofQuantity, ...checkRange(filter.type, "iceberg_quantity", icebergQuantity, lotOf(filter))]
+    }
+    case "ICEBERG_PARTS":
+      return quantity === null || icebergQuantity === undefined
         ? []
-        : checkRange("PRICE_FILTER", "price", price, {
-            min: filter.minPrice,
-            max: filter.maxPrice,
-            step: filter.tickSize
-          })
-    case "LOT_SIZE":
-      return quantity === null ? [] : checkRange("LOT_SIZE", "quantity", quantity, lotOf(filter))
+        : checkParts(filter.limit, quantity, icebergQuantity, stepOf(instrument))
     case "MARKET_LOT_SIZE":
       return quantity === null || type !== "MARKET"
         ? []
@@ -236,6 +288,28 @@ const nearest = (value: Decimal.Decimal, { max, min, step }: Range): Decimal.Dec
   const below = floorTo(!Decimal.isZero(max) && Decimal.isGreater(value, max) ? max : value, step)
   if (Decimal.isPositive(below) && !Decimal.isLess(below, min)) return below
   return Decimal.isPositive(min) ? ceilTo(min, step) : step
+}
+
+const checkParts = (
+  limit: number,
+  quantity: Decimal.Decimal,
+  part: Decimal.Decimal,
+  step: Decimal.Decimal
+): ReadonlyArray<FilterViolation> => {
+  // ceil(quantity / part) ≤ limit, without a division.
+  if (!Decimal.isGreater(quantity, Decimal.multiply(part, BigDecimal.make(BigInt(limit), 0)))) return []
+  const least = Decimal.divide(quantity, BigDecimal.make(BigInt(Math.max(limit, 1)), 0), hintScale)
+  const exact = Decimal.equals(Decimal.multiply(least, BigDecimal.make(BigInt(Math.max(limit, 1)), 0)), quantity)
+  const enough = exact ? least : Decimal.add(least, BigDecimal.make(1n, hintScale))
+  return [
+    {
+      code: "ICEBERG_PARTS",
+      field: "iceberg_quantity",
+      limit: `at most ${limit} parts`,
+      actual: Decimal.format(part),
+      hint: `${Decimal.format(ceilTo(enough, step))} would pass`
+    }
+  ]
 }
 
 export interface Notional {

@@ -11,7 +11,9 @@ export const RejectionCode = Schema.Literals([
   /** An attempt is live, the order has ended, or its time has not come: nothing may be sent now. */
   "NOT_DUE",
   /** The order is parked; an operator must look at it first. */
-  "PARKED"
+  "PARKED",
+  /** The order goes on by itself, or can be cancelled: nothing for an operator to decide. */
+  "NOT_STUCK"
 ])
 export type RejectionCode = typeof RejectionCode.Type
 

@@ -8,7 +8,7 @@
  * Holds INV-2 (one OrderPlaced per id), INV-3 (at most one live attempt), INV-7 (a trade
  * counts once) and INV-8 (no end without evidence).
  */
-import { HashMap, Result } from "effect"
+import { DateTime, HashMap, Result } from "effect"
 import type { Command, ExchangeReport } from "./Command.ts"
 import * as Decimal from "./Decimal.ts"
 import { requestHashOf } from "./Envelope.ts"
@@ -16,6 +16,7 @@ import type { Fill } from "./Event.ts"
 import { OrderEvent } from "./Event.ts"
 import type { Order } from "./Order.ts"
 import { isEnded, isInDoubt, isLive, isOpen } from "./Order.ts"
+import { conclusiveAt } from "./reconcile.ts"
 import { Rejection } from "./Rejection.ts"
 
 export type Decision = Result.Result<ReadonlyArray<OrderEvent>, Rejection>
@@ -209,10 +210,36 @@ const recordCancelRefusal = (order: Order, command: Named<"RecordCancelRefusal">
     ? [cases.CancelRefused.make({ code: command.code, message: command.message })]
     : []
 
+// The last resort: whatever can still settle by evidence is not for a person to decide.
 const resolve = (order: Order, command: Named<"ResolveOrder">): Decision => {
+  const { as, by, evidence, reason } = command
   if (order.status === null) return reject("ORDER_NOT_FOUND", "no order has this id")
   if (isEnded(order)) return reject("TOO_LATE", `the order is ${order.status} already`)
-  return Result.succeed([cases.OperatorResolved.make({ as: command.as, by: command.by, reason: command.reason })])
+  const goesOn = notStuck(order, command)
+  if (goesOn !== null) return reject("NOT_STUCK", goesOn)
+  return Result.succeed([cases.OperatorResolved.make({ as, by, reason, ...(evidence.length > 0 && { evidence }) })])
 }
+
+/** Longer than a cancel ever takes while the exchange answers. */
+const cancelPatienceMillis = 60_000
+
+/** Why there is nothing to decide; null: the order is stuck. */
+const notStuck = (order: Order, { at, margins }: Named<"ResolveOrder">): string | null => {
+  if (order.parked) return null
+  if (order.status === "PENDING") return "nothing of this order is at the exchange: cancel it instead"
+  if (isInDoubt(order) && order.attempt !== null) {
+    const deadline = conclusiveAt(order.attempt, margins)
+    return at > deadline
+      ? null
+      : `the exchange is being asked, and its word can be final from ${isoTime(deadline)} on: resolve the order if it is in doubt after that`
+  }
+  if (!order.cancelRequested) return "the exchange has accepted this order: cancel it instead"
+  const patience = order.updatedAt + cancelPatienceMillis
+  return at > patience
+    ? null
+    : `its cancel is on the way: resolve the order if it is not cancelled after ${isoTime(patience)}`
+}
+
+const isoTime = (at: number): string => DateTime.formatIso(DateTime.makeUnsafe(at))
 
 const reject = (code: Rejection["code"], message: string): Decision => Result.fail(new Rejection({ code, message }))

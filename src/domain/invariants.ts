@@ -105,6 +105,7 @@ export const orderFaults = (order: Order): ReadonlyArray<string> => {
     order.status === "COMPLETED" &&
     quantity !== null &&
     order.reason?.code !== "OPERATOR" &&
+    !isReducible(order) &&
     !Decimal.equals(order.filledQuantity, quantity)
   ) {
     faults.push(`completed with ${Decimal.format(order.filledQuantity)} of ${Decimal.format(quantity)}`)
@@ -113,6 +114,10 @@ export const orderFaults = (order: Order): ReadonlyArray<string> => {
     faults.push("a cancel is wanted, yet the order waits to be sent")
   return faults
 }
+
+/** The exchange takes from such an order what would have met another one of ours: it is complete with less. */
+const isReducible = ({ request }: Order): boolean =>
+  request?.selfTradePrevention === "DECREMENT" || request?.selfTradePrevention === "TRANSFER"
 
 /** INV-5: versions of a stream, or positions of a lane, are `after + 1`, `after + 2`, … */
 export const densityFaults = (numbers: Iterable<number>, after: number): ReadonlyArray<string> => {

@@ -7,7 +7,7 @@
 import * as Decimal from "./Decimal.ts"
 import type { OrderRequest, Side } from "./Event.ts"
 import type { Filter, FilterViolation, Instrument } from "./Instrument.ts"
-import { checkNotional, checkRange, checkStatic, lotOf, stepOf } from "./Instrument.ts"
+import { checkNotional, checkRange, checkStatic, stepOf } from "./Instrument.ts"
 
 /** What an order may carry beside a request: the conditional kinds, which only some filters look at. */
 export interface OrderShape {
@@ -16,7 +16,6 @@ export interface OrderShape {
   readonly quantity: Decimal.Decimal | null
   readonly quoteQuantity: Decimal.Decimal | null
   readonly price: Decimal.Decimal | null
-  readonly stopPrice?: Decimal.Decimal
   readonly icebergQuantity?: Decimal.Decimal
   /** In basis points. */
   readonly trailingDelta?: number
@@ -53,20 +52,8 @@ const check = (
   context: MarketContext
 ): ReadonlyArray<FilterViolation> => {
   const { averagePrice, basePosition } = context
-  const { icebergQuantity, price, quantity, side, stopPrice } = order
+  const { icebergQuantity, price, quantity, side } = order
   switch (filter.type) {
-    case "PRICE_FILTER":
-      return stopPrice === undefined
-        ? []
-        : checkRange(filter.type, "stop_price", stopPrice, {
-            min: filter.minPrice,
-            max: filter.maxPrice,
-            step: filter.tickSize
-          })
-    case "LOT_SIZE":
-      return icebergQuantity === undefined
-        ? []
-        : checkRange(filter.type, "iceberg_quantity", icebergQuantity, lotOf(filter))
     case "PERCENT_PRICE":
       return percent(filter.type, price, averagePrice, filter.multiplierDown, filter.multiplierUp)
     case "PERCENT_PRICE_BY_SIDE":
@@ -83,8 +70,6 @@ const check = (
         min: filter.applyMinToMarket ? filter.minNotional : Decimal.zero,
         max: filter.applyMaxToMarket ? filter.maxNotional : Decimal.zero
       })
-    case "ICEBERG_PARTS":
-      return icebergParts(filter.limit, quantity, icebergQuantity)
     case "MAX_NUM_ORDERS":
       return count(filter.type, filter.limit, context.openOrders)
     case "MAX_NUM_ALGO_ORDERS":
@@ -97,6 +82,10 @@ const check = (
       return side === "BUY" && quantity !== null ? position(filter.maxPosition, basePosition, quantity) : []
     case "TRAILING_DELTA":
       return trailing(filter, order)
+    // Judged by checkStatic.
+    case "PRICE_FILTER":
+    case "LOT_SIZE":
+    case "ICEBERG_PARTS":
     case "MARKET_LOT_SIZE":
     case "OTHER":
       return []
@@ -139,26 +128,6 @@ const marketNotional = (
   }
   if (average === null || quantity === null) return []
   return checkNotional(code, { price: average, quantity, ...limits }, stepOf(instrument))
-}
-
-const icebergParts = (
-  limit: number,
-  quantity: Decimal.Decimal | null,
-  part: Decimal.Decimal | undefined
-): ReadonlyArray<FilterViolation> => {
-  if (quantity === null || part === undefined || !Decimal.isPositive(part)) return []
-  // ceil(quantity / part) ≤ limit, without a division.
-  const most = Decimal.multiply(part, Decimal.decimal(`${limit}`))
-  if (!Decimal.isGreater(quantity, most)) return []
-  return [
-    {
-      code: "ICEBERG_PARTS",
-      field: "iceberg_quantity",
-      limit: `at most ${limit} parts`,
-      actual: Decimal.format(part),
-      hint: `show more of the order at a time, or order at most ${Decimal.format(most)}`
-    }
-  ]
 }
 
 const count = (code: string, limit: number, open: number): ReadonlyArray<FilterViolation> =>

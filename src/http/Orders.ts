@@ -159,7 +159,8 @@ const rejectionStatus: { readonly [C in RejectionCode]: number } = {
   ORDER_ID_TAKEN: 409,
   TOO_LATE: 409,
   NOT_DUE: 409,
-  PARKED: 409
+  PARKED: 409,
+  NOT_STUCK: 409
 }
 
 const storeAway = () =>

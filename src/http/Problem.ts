@@ -30,6 +30,7 @@ export const problemCodes = [
   "TOO_LATE",
   "NOT_DUE",
   "PARKED",
+  "NOT_STUCK",
   "symbol_not_found",
   "not_found",
   "method_not_allowed",

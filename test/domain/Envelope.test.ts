@@ -4,7 +4,9 @@ import { createHash } from "node:crypto"
 import type { Provenance, SealedEvent, StoredEvent } from "../../src/domain/Envelope.ts"
 import { canonicalJson, hashOf, requestHashOf, seal } from "../../src/domain/Envelope.ts"
 import { decimal } from "../../src/domain/Decimal.ts"
-import { filled, now, placed, request, started } from "./story.ts"
+import type { OrderRequest } from "../../src/domain/Event.ts"
+import { encode, OrderEvent } from "../../src/domain/Event.ts"
+import { clientOrderId, filled, now, placed, request, started } from "./story.ts"
 
 describe("canonical JSON", () => {
   // The examples of RFC 8785, 3.2.2 and 3.2.3, but for fractions, which nothing here contains.
@@ -198,6 +200,20 @@ describe("the hash of a request", () => {
     )
   })
 
+  it("is of the request as the log has it, with the fields that came later and without them", () => {
+    const requests: ReadonlyArray<OrderRequest> = [
+      request,
+      { ...request, stopPrice: decimal("99.5"), icebergQuantity: decimal("0.5"), selfTradePrevention: "NONE" }
+    ]
+    for (const one of requests) {
+      const { data } = encode(
+        OrderEvent.cases.OrderPlaced.make({ clientOrderId, request: one, instrumentVersion: 1, staleAt: now })
+      )
+      const text = canonicalJson(data["request"])
+      assert.strictEqual(requestHashOf(one), createHash("sha256").update(text).digest("hex"))
+    }
+  })
+
   it("differs as soon as any field of the request differs", () => {
     const changes = [
       { symbol: "ETHUSDT" },
@@ -208,7 +224,11 @@ describe("the hash of a request", () => {
       { quantity: null },
       { quoteQuantity: decimal("2") },
       { price: decimal("100.01") },
-      { validUntil: now }
+      { validUntil: now },
+      { stopPrice: decimal("100") },
+      { icebergQuantity: decimal("100") },
+      { selfTradePrevention: "NONE" },
+      { selfTradePrevention: "EXPIRE_BOTH" }
     ] as const
     const hashes = new Set([request, ...changes.map((change) => ({ ...request, ...change }))].map(requestHashOf))
 

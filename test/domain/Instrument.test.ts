@@ -12,7 +12,7 @@ const instrument = Schema.decodeUnknownSync(Instrument)({
   quoteAsset: "USDT",
   baseAssetPrecision: 8,
   quoteAssetPrecision: 8,
-  orderTypes: ["LIMIT", "LIMIT_MAKER", "MARKET"],
+  orderTypes: ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"],
   icebergAllowed: true,
   quoteOrderQtyMarketAllowed: true,
   filters: [
@@ -44,9 +44,22 @@ const market = (quantity: string | null, quoteQuantity: string | null = null): O
   quoteQuantity: quoteQuantity === null ? null : decimal(quoteQuantity)
 })
 
+const stop = (stopPrice: string, price = "100"): OrderRequest => ({
+  ...limit(price, "1"),
+  type: "STOP_LOSS_LIMIT",
+  stopPrice: decimal(stopPrice)
+})
+
+const iceberg = (quantity: string, part: string): OrderRequest => ({
+  ...limit("100", quantity),
+  icebergQuantity: decimal(part)
+})
+
 const instrumentWith = (changes: Readonly<Record<string, unknown>>): Instrument => ({ ...instrument, ...changes })
 const withFilters = (...filters: ReadonlyArray<unknown>): Instrument =>
   Schema.decodeUnknownSync(Instrument)({ ...Schema.encodeSync(Instrument)(instrument), filters })
+
+const withParts = (limit: number): Instrument => withFilters({ type: "ICEBERG_PARTS", limit })
 
 const codes = (of: Instrument, request: OrderRequest) =>
   checkStatic(of, request).map(({ code, field }) => `${code} ${field}`)
@@ -140,6 +153,59 @@ describe("a static filter", () => {
       withFilters({ type: "MIN_NOTIONAL", minNotional: "10.00000000", applyToMarket: true }),
       limit("99.99", "0.1"),
       ["MIN_NOTIONAL quantity"]
+    ],
+    ["passes a stop price on a tick", instrument, stop("99.99"), []],
+    ["refuses a stop price between two ticks", instrument, stop("99.995"), ["PRICE_FILTER stop_price"]],
+    [
+      "judges price and stop price apart",
+      instrument,
+      stop("0.001", "1000000.01"),
+      ["PRICE_FILTER price", "PRICE_FILTER stop_price"]
+    ],
+    [
+      "refuses a stop price with more digits than the asset has",
+      instrument,
+      stop("99.000000001"),
+      ["PRECISION stop_price", "PRICE_FILTER stop_price"]
+    ],
+    ["takes the amount of a stop order from its price", instrument, stop("1000", "4.99"), ["NOTIONAL quantity"]],
+    [
+      "refuses a stop order where the symbol takes none",
+      instrumentWith({ orderTypes: ["LIMIT"] }),
+      stop("99"),
+      ["ORDER_TYPE_NOT_ALLOWED type"]
+    ],
+    ["passes an iceberg order of exactly as many parts as are allowed", withParts(10), iceberg("1", "0.1"), []],
+    [
+      "refuses an iceberg order of one part too many",
+      withParts(10),
+      iceberg("1", "0.09999"),
+      ["ICEBERG_PARTS iceberg_quantity"]
+    ],
+    ["refuses a part between two steps", instrument, iceberg("1", "0.100001"), ["LOT_SIZE iceberg_quantity"]],
+    [
+      "refuses a part greater than the whole",
+      instrument,
+      iceberg("1", "1.1"),
+      ["ICEBERG_EXCEEDS_QUANTITY iceberg_quantity"]
+    ],
+    [
+      "refuses an iceberg order where the symbol takes none",
+      instrumentWith({ icebergAllowed: false }),
+      iceberg("1", "0.5"),
+      ["ICEBERG_NOT_ALLOWED iceberg_quantity"]
+    ],
+    [
+      "refuses a self-trade prevention that the symbol does not know",
+      instrumentWith({ selfTradePreventions: ["NONE", "EXPIRE_TAKER"] }),
+      { ...limit("100", "1"), selfTradePrevention: "DECREMENT" },
+      ["SELF_TRADE_PREVENTION_NOT_ALLOWED self_trade_prevention"]
+    ],
+    [
+      "leaves self-trade prevention to the exchange where a snapshot does not tell",
+      instrument,
+      { ...limit("100", "1"), selfTradePrevention: "DECREMENT" },
+      []
     ]
   ]
   for (const [name, of, request, expected] of rows) {
@@ -166,8 +232,12 @@ describe("a static filter", () => {
 
 describe("the hint", () => {
   const hinted: ReadonlyArray<
-    readonly [name: string, request: OrderRequest, changed: (value: string) => OrderRequest]
+    readonly [name: string, request: OrderRequest, changed: (value: string) => OrderRequest, of?: Instrument]
   > = [
+    ["a stop price between ticks", stop("99.995"), (price) => stop(price)],
+    ["a part between steps", iceberg("1", "0.100001"), (part) => iceberg("1", part)],
+    ["a part greater than the whole", iceberg("1", "1.1"), (part) => iceberg("1", part)],
+    ["too many parts", iceberg("1", "0.01"), (part) => iceberg("1", part), withParts(7)],
     ["a price between ticks", limit("100.005", "1"), (price) => limit(price, "1")],
     ["a price above the greatest", limit("2000000", "1"), (price) => limit(price, "1")],
     ["a price below the least", limit("0.001", "9000"), (price) => limit(price, "9000")],
@@ -176,12 +246,12 @@ describe("the hint", () => {
     ["too small an amount", limit("3", "0.1"), (quantity) => limit("3", quantity)],
     ["too great an amount", limit("7000.01", "9000"), (quantity) => limit("7000.01", quantity)]
   ]
-  for (const [name, request, changed] of hinted) {
+  for (const [name, request, changed, of = instrument] of hinted) {
     it(`of ${name} names a value that passes`, () => {
-      const [violation] = checkStatic(instrument, request)
+      const [violation] = checkStatic(of, request)
 
       const value = /\d+(\.\d+)?/.exec(violation!.hint)![0]
-      assert.deepStrictEqual(checkStatic(instrument, changed(value)), [])
+      assert.deepStrictEqual(checkStatic(of, changed(value)), [])
     })
   }
 

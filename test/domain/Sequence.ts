@@ -56,12 +56,20 @@ const byQuote = {
   quoteQuantity: decimal("201"),
   price: null
 } as const
+const byStop = {
+  ...request,
+  type: "STOP_LOSS_LIMIT",
+  stopPrice: decimal("101"),
+  icebergQuantity: decimal("0.5"),
+  selfTradePrevention: "EXPIRE_TAKER"
+} as const
 const resolutions = ["COMPLETED", "FAILED", "CANCELLED"] as const
-const reasons = ["IOC", "INSUFFICIENT_LIQUIDITY", "OCO_TRIGGER", "EXCHANGE_CANCELED"] as const
+// REJECTED: a stop order that was refused when it triggered.
+const reasons = ["IOC", "INSUFFICIENT_LIQUIDITY", "OCO_TRIGGER", "EXCHANGE_CANCELED", "REJECTED"] as const
 
 const placing = (pick: number): Command =>
   place({
-    request: pick % 4 === 0 ? byQuote : request,
+    request: pick % 4 === 0 ? byQuote : pick % 4 === 1 ? byStop : request,
     denial: pick % 12 === 5 ? { code: "LIMIT", message: "too much" } : null
   })
 
@@ -116,7 +124,7 @@ const happenings: ReadonlyArray<readonly [number, Happening]> = [
   [12, unheard((exchange, _, { request: sent }) => sent !== null && exchange.arrive(sent))],
   [9, unheard((exchange, pick) => exchange.match(pick % 3 === 0))],
   [2, unheard((exchange) => exchange.end("CANCELED", "NONE"))],
-  [2, unheard((exchange, pick) => exchange.end(pick % 5 === 0 ? "EXPIRED_IN_MATCH" : "EXPIRED", reasons[pick % 4]!))],
+  [2, unheard((exchange, pick) => exchange.end(pick % 5 === 0 ? "EXPIRED_IN_MATCH" : "EXPIRED", reasons[pick % 5]!))],
   [18, news],
   [
     5,
@@ -187,7 +195,7 @@ export const nonsense =
         Array.from({ length: pick % 4 }, (_, index) => trade(`${(pick + index) % 6}`, halves(1 + (pick % 4)))),
         {
           exchangeOrderId: pick % 5 === 0 ? "43" : "42",
-          expiryReason: reasons[pick % 4]!,
+          expiryReason: reasons[pick % 5]!,
           executedQuote: multiply(decimal(halves(pick)), decimal("100"))
         }
       ),

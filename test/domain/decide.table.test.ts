@@ -132,7 +132,7 @@ absence       | -                | -                         | -                
 refuse cancel | -                | -                         | -                         | -                         | -                         | -                         | -                | cancelRefused    | -             | -             | -
 park          | -                | parked                    | parked                    | -                         | parked                    | parked                    | parked           | parked           | parked        | parked        | parked
 unpark        | -                | -                         | -                         | unparked                  | -                         | -                         | -                | -                | -             | -             | -
-resolve       | !ORDER_NOT_FOUND | resolved                  | resolved                  | resolved                  | resolved                  | resolved                  | resolved         | resolved         | !TOO_LATE     | !TOO_LATE     | !TOO_LATE
+resolve       | !ORDER_NOT_FOUND | !NOT_STUCK                | !NOT_STUCK                | resolved                  | resolved                  | resolved                  | !NOT_STUCK       | resolved         | !TOO_LATE     | !TOO_LATE     | !TOO_LATE
 `
 
 const [head = [], ...rows] = table

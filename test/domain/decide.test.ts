@@ -30,6 +30,7 @@ import {
   refuseCancel,
   report,
   request,
+  conclusive,
   resolve,
   resolved,
   staleAt,
@@ -463,6 +464,41 @@ describe("parked orders and operators", () => {
         .gives()
         .leaves({ status: "FAILED" })
     }
+  })
+
+  it("an operator waits until the exchange's word would have been final", () => {
+    for (const sent of [
+      [placed, started()],
+      [placed, started(), doubted()]
+    ]) {
+      given(...sent)
+        .when(resolve("FAILED", conclusive))
+        .rejected("NOT_STUCK")
+    }
+  })
+
+  it("an operator ends a parked order at once, and an open one only when its cancel did not come through", () => {
+    given(...open, parked)
+      .when(resolve("CANCELLED", now))
+      .gives(resolved("CANCELLED"))
+    given(...open)
+      .when(resolve("CANCELLED"))
+      .rejected("NOT_STUCK")
+    given(...open, cancelRequested)
+      .when(resolve("CANCELLED", now + 60_000))
+      .rejected("NOT_STUCK")
+    given(...open, cancelRequested)
+      .when(resolve("CANCELLED", now + 60_001))
+      .gives(resolved("CANCELLED"))
+    given(placed).when(resolve("CANCELLED")).rejected("NOT_STUCK")
+  })
+
+  it("what was known when an operator decided stands in the event", () => {
+    const evidence = ["attempt 1: no answer", "order: not found"]
+
+    given(placed, started(), doubted())
+      .when(resolve("FAILED", conclusive + 1, evidence))
+      .gives(OrderEvent.cases.OperatorResolved.make({ ...resolved("FAILED"), evidence }))
   })
 
   it("an operator cannot end an order a second time", () => {

@@ -104,9 +104,6 @@ const rows: ReadonlyArray<
   [notional, order(market("5")), true],
   [notional, order(market("5.00000001")), false],
   [notional, order(forQuote("500.01")), false],
-  [{ type: "ICEBERG_PARTS", limit: 10 }, order({ icebergQuantity: decimal("0.1") }), true],
-  [{ type: "ICEBERG_PARTS", limit: 10 }, order({ icebergQuantity: decimal("0.09999999") }), false],
-  [{ type: "ICEBERG_PARTS", limit: 10 }, order({}), true],
   [{ type: "MAX_NUM_ORDERS", limit: 4 }, order({}), true],
   [{ type: "MAX_NUM_ORDERS", limit: 3 }, order({}), false],
   [{ type: "MAX_NUM_ALGO_ORDERS", limit: 1 }, order({}), true],
@@ -117,17 +114,6 @@ const rows: ReadonlyArray<
   [{ type: "MAX_POSITION", maxPosition: "5" }, order({}), true],
   [{ type: "MAX_POSITION", maxPosition: "5" }, order({ quantity: decimal("1.00000001") }), false],
   [{ type: "MAX_POSITION", maxPosition: "1" }, order({ side: "SELL" }), true],
-  [
-    { type: "PRICE_FILTER", minPrice: "1", maxPrice: "0", tickSize: "0.5" },
-    order({ stopPrice: decimal("1.25") }),
-    false
-  ],
-  [{ type: "PRICE_FILTER", minPrice: "1", maxPrice: "0", tickSize: "0.5" }, order({ stopPrice: decimal("1.5") }), true],
-  [
-    { type: "LOT_SIZE", minQty: "0.1", maxQty: "9", stepSize: "0.1" },
-    order({ icebergQuantity: decimal("0.05") }),
-    false
-  ],
   passes("STOP_LOSS", "BUY", 10),
   passes("STOP_LOSS", "BUY", 2000),
   fails("STOP_LOSS", "BUY", 9),

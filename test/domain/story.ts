@@ -150,12 +150,21 @@ export const refuseCancel: Command = {
 }
 export const park: Command = { _tag: "ParkOrder", at: now, reason: "unreadable", record: "{}" }
 export const unpark: Command = { _tag: "UnparkOrder", at: now, by: "ann", reason: "read it" }
-export const resolve = (as: "COMPLETED" | "FAILED" | "CANCELLED"): Command => ({
+export const margins = { deltaMillis: 10_000, stalenessMillis: 60_000 }
+/** The last moment at which the exchange's word on an attempt of `now` is not final. */
+export const conclusive = now + 5_000 + 10_000 + 60_000
+export const resolve = (
+  as: "COMPLETED" | "FAILED" | "CANCELLED",
+  at = conclusive + 1,
+  evidence: ReadonlyArray<string> = []
+): Command => ({
   _tag: "ResolveOrder",
-  at: now,
+  at,
   as,
   by: "ann",
-  reason: "asked the exchange by telephone"
+  reason: "asked the exchange by telephone",
+  evidence,
+  margins
 })
 
 export const orderAfter = (events: ReadonlyArray<OrderEvent>): Order =>
