@@ -53,6 +53,17 @@ create table cursors (
 ) with (fillfactor=10);
 comment on table cursors is 'How far the bus has each lane. With the log this is the whole outbox.';
 
+create table doubts (
+  order_id text collate "C" not null,
+  attempt integer not null,
+  asked integer not null,
+  last_asked_at bigint not null,
+  next_check_at bigint not null,
+  evidence jsonb not null,
+  constraint doubts_pkey PRIMARY KEY (order_id)
+) with (fillfactor=75);
+comment on table doubts is 'How far each attempt without a clear outcome has been asked about.';
+
 create table events (
   lane smallint not null,
   position bigint not null,
@@ -77,6 +88,23 @@ create table events (
 comment on table events is 'What happened, for ever. Every other table about orders follows from this one.';
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 alter table events enable always trigger append_only;
+
+create table foreign_orders (
+  symbol text collate "C" not null,
+  exchange_order_id text collate "C" not null,
+  client_order_id text not null,
+  side text not null,
+  type text not null,
+  quantity numeric not null,
+  executed numeric not null,
+  status text not null,
+  is_open boolean not null,
+  since bigint not null,
+  updated_at bigint not null,
+  constraint foreign_orders_pkey PRIMARY KEY (symbol, exchange_order_id)
+) with (fillfactor=75);
+comment on table foreign_orders is 'Orders at the exchange, under our keys, that this store never sent. Listed, never touched.';
+CREATE INDEX foreign_orders_by_age ON public.foreign_orders USING btree (is_open, updated_at);
 
 create table instruments (
   version integer not null,
@@ -166,6 +194,15 @@ create table parked (
   constraint parked_pkey PRIMARY KEY (consumer, lane, "position")
 );
 comment on table parked is 'Records that could not be sent or handled. The order waits for an operator, its lane goes on.';
+
+create table reconciliation (
+  only_row boolean default true not null,
+  reported_at bigint not null,
+  content jsonb not null,
+  constraint reconciliation_only_row_check CHECK (only_row),
+  constraint reconciliation_pkey PRIMARY KEY (only_row)
+) with (fillfactor=10);
+comment on table reconciliation is 'What the last comparison of open orders with the exchange has shown.';
 
 create table replicas (
   id text collate "C" not null,
@@ -434,7 +471,9 @@ grant insert, select on anchors to nexus_app;
 grant select on api_keys to nexus_app;
 grant select on batches to nexus_app;
 grant select, update (epoch, position) on cursors to nexus_app;
+grant delete, insert, select, update on doubts to nexus_app;
 grant select on events to nexus_app;
+grant delete, insert, select, update on foreign_orders to nexus_app;
 grant execute on function append(smallint,text,jsonb) to nexus_app;
 grant execute on function batch_hash(batches,bytea) to public;
 grant execute on function keep_store() to public;
@@ -445,6 +484,7 @@ grant insert, select, update on limits to nexus_app;
 grant select on orders to nexus_app;
 grant select on outbox to nexus_app;
 grant insert, select on parked to nexus_app;
+grant delete, insert, select, update on reconciliation to nexus_app;
 grant delete, insert, select, update on replicas to nexus_app;
 grant usage on schema public to nexus_app;
 grant select on schema_migrations to nexus_app;

@@ -14,8 +14,11 @@ import { reportText, Verify } from "./audit/Verify.ts"
 import { BinanceClient } from "./binance/BinanceClient.ts"
 import { Breaker } from "./binance/Breaker.ts"
 import { Gateway } from "./binance/Gateway.ts"
+import { readPrivateKey } from "./binance/PrivateKey.ts"
 import { RateLimits } from "./binance/RateLimits.ts"
+import { Requests } from "./binance/Requests.ts"
 import { ServerTime } from "./binance/ServerTime.ts"
+import { hmacSigner, type Keys } from "./binance/sign.ts"
 import { Transport } from "./binance/Transport.ts"
 import { UserStream } from "./binance/UserStream.ts"
 import type { Role } from "./config.ts"
@@ -23,6 +26,7 @@ import { AppConfig, simulatorKeys } from "./config.ts"
 import { StoreId } from "./domain/Ids.ts"
 import { Backlog } from "./engine/Backlog.ts"
 import { Attempt } from "./engine/Attempt.ts"
+import { Balances } from "./engine/Balances.ts"
 import * as CancelDelivery from "./engine/CancelDelivery.ts"
 import { Cancels } from "./engine/Cancels.ts"
 import { Doubts } from "./engine/Doubts.ts"
@@ -30,6 +34,7 @@ import { Engine } from "./engine/Engine.ts"
 import { ExchangeCheck } from "./engine/ExchangeCheck.ts"
 import * as ExecutionReports from "./engine/ExecutionReports.ts"
 import * as Executor from "./engine/Executor.ts"
+import { ForeignOrders } from "./engine/ForeignOrders.ts"
 import { Health } from "./engine/Health.ts"
 import { Instruments } from "./engine/Instruments.ts"
 import { OpenOrders } from "./engine/OpenOrders.ts"
@@ -49,6 +54,8 @@ import type { DatabaseAddress } from "./sql/Database.ts"
 import { Database } from "./sql/Database.ts"
 import { EmbeddedPostgres } from "./sql/EmbeddedPostgres.ts"
 import { EventStore } from "./sql/EventStore.ts"
+import { Findings } from "./sql/Findings.ts"
+import { ForeignOrders as KeptForeignOrders } from "./sql/ForeignOrders.ts"
 import { Instruments as Snapshots } from "./sql/Instruments.ts"
 import { LogScan } from "./sql/LogScan.ts"
 import { Leases } from "./sql/Leases.ts"
@@ -141,6 +148,8 @@ const log = Layer.unwrap(
 const kept = Layer.mergeAll(
   Blotter.layer,
   Cursors.layer,
+  Findings.layer,
+  KeptForeignOrders.layer,
   Leases.layer,
   Parked.layer,
   Replicas.layer,
@@ -157,8 +166,7 @@ export class ExchangeAddress extends Context.Service<
   {
     readonly baseUrl: string
     readonly wsApiUrl: string
-    readonly apiKey: Redacted.Redacted
-    readonly apiSecret: Redacted.Redacted
+    readonly keys: Keys
   }
 >()("nexus/main/ExchangeAddress") {
   /** The embedded simulator where the configuration wants one, else what was given. */
@@ -166,9 +174,10 @@ export class ExchangeAddress extends Context.Service<
     ExchangeAddress,
     Effect.gen(function* () {
       const { app, binance, parts, simulator } = yield* AppConfig
-      const { api_key, api_secret, base_url, ws_api_url } = binance.testnet
+      const { api_key, api_secret, base_url, private_key_file, ws_api_url } = binance.testnet
       if (!parts.exchangeEmbedded || !app.roles.includes("simulator")) {
-        return { baseUrl: base_url, wsApiUrl: ws_api_url, apiKey: api_key, apiSecret: api_secret }
+        const signer = private_key_file === "" ? hmacSigner(api_secret) : yield* readPrivateKey(private_key_file)
+        return { baseUrl: base_url, wsApiUrl: ws_api_url, keys: { apiKey: api_key, signer } }
       }
       const random = yield* SecureRandom.SecureRandom
       const apiKey = yield* random.uuidV4()
@@ -184,7 +193,8 @@ export class ExchangeAddress extends Context.Service<
         apiKey,
         apiSecret
       })
-      return { baseUrl: url, wsApiUrl, apiKey: Redacted.make(apiKey), apiSecret: Redacted.make(apiSecret) }
+      const keys = { apiKey: Redacted.make(apiKey), signer: hmacSigner(Redacted.make(apiSecret)) }
+      return { baseUrl: url, wsApiUrl, keys }
     })
   )
 }
@@ -196,14 +206,12 @@ const questionConnections = 16
 export const exchange = Layer.unwrap(
   Effect.gen(function* () {
     const { binance, execution } = yield* AppConfig
-    const { apiKey, apiSecret, baseUrl, wsApiUrl } = yield* ExchangeAddress
+    const { baseUrl, keys, wsApiUrl } = yield* ExchangeAddress
     const { recv_window_ms: recvWindowMillis, timeout_ms: timeoutMillis } = binance.testnet
     // Every worker may have a request in flight, and questions must not wait for all of them.
     const maxConnections = execution.workers + execution.cancel_workers + questionConnections
-    return Layer.mergeAll(
-      BinanceClient.layer({ apiKey, apiSecret, recvWindowMillis }),
-      UserStream.layer({ wsApiUrl, apiKey, apiSecret })
-    ).pipe(
+    return Layer.mergeAll(BinanceClient.layer, UserStream.layer({ wsApiUrl, keys })).pipe(
+      Layer.provideMerge(Requests.layer({ keys, recvWindowMillis })),
       Layer.provideMerge(ServerTime.layer),
       Layer.provideMerge(Gateway.layer),
       Layer.provide(Transport.layer({ baseUrl, timeoutMillis, maxConnections })),
@@ -236,7 +244,7 @@ export const engineOnSupervisor = Health.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
   Layer.provideMerge(Cancels.layer),
   Layer.provideMerge(Engine.layer),
-  Layer.provideMerge(Layer.mergeAll(Backlog.layer, Instruments.layer))
+  Layer.provideMerge(Layer.mergeAll(Backlog.layer, Balances.layer, ForeignOrders.layer, Instruments.layer))
 )
 
 export const engine = engineOnSupervisor.pipe(Layer.provideMerge(Supervisor.layer))
