@@ -172,6 +172,9 @@ create table orders (
   updated_at bigint not null,
   lane smallint not null,
   version integer not null,
+  stop_price numeric,
+  iceberg_quantity numeric,
+  self_trade_prevention text,
   constraint orders_client_order_id_key UNIQUE (client_order_id),
   constraint orders_pkey PRIMARY KEY (order_id),
   constraint orders_status_check CHECK ((status = ANY (ARRAY['PENDING'::text, 'EXECUTING'::text, 'COMPLETED'::text, 'FAILED'::text, 'CANCELLED'::text])))

@@ -7,7 +7,7 @@
 import { Schema, SchemaTransformation } from "effect"
 import * as Decimal from "../domain/Decimal.ts"
 import type { OrderRequest } from "../domain/Event.ts"
-import { OrderType, Side, TimeInForce } from "../domain/Event.ts"
+import { OrderType, SelfTradePrevention, Side, TimeInForce } from "../domain/Event.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import { OrderId } from "../domain/Ids.ts"
 import type { Check } from "./Problem.ts"
@@ -49,10 +49,25 @@ const fields = {
   symbol: Symbol,
   side: Side,
   type: OrderType,
-  time_in_force: Schema.optionalKey(TimeInForce.annotateKey({ description: "LIMIT only; GTC when absent." })),
+  time_in_force: Schema.optionalKey(
+    TimeInForce.annotateKey({ description: "LIMIT, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT; GTC when absent." })
+  ),
   quantity: Schema.optionalKey(Amount.annotateKey({ description: "In the base asset." })),
   quote_quantity: Schema.optionalKey(Amount.annotateKey({ description: "MARKET only, instead of quantity." })),
-  price: Schema.optionalKey(Amount.annotateKey({ description: "Of LIMIT and LIMIT_MAKER; 0 on MARKET means absent." })),
+  price: Schema.optionalKey(Amount.annotateKey({ description: "Of all but MARKET, where 0 means absent." })),
+  stop_price: Schema.optionalKey(
+    Amount.annotateKey({
+      description: "STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT: the last price that brings the order into the book."
+    })
+  ),
+  iceberg_quantity: Schema.optionalKey(
+    Amount.annotateKey({
+      description: "How much of the quantity the book shows at a time; not of MARKET, and with GTC only."
+    })
+  ),
+  self_trade_prevention: Schema.optionalKey(
+    SelfTradePrevention.annotateKey({ description: "As the symbol has it when absent." })
+  ),
   valid_until: Schema.optionalKey(
     Instant.annotateKey({ description: "Past this moment nothing is sent to the exchange any more." })
   )
@@ -72,28 +87,33 @@ export type Read =
 
 type Field = keyof typeof fields
 
+const amountRule = "a number above 0, up to 20 digits before the point and 18 after it"
+
 /** What would pass, in words; shown as `limit` and as the hint. */
 const rules: { readonly [F in Field]: string } = {
   id: "1 to 64 of the characters A-Z a-z 0-9 . _ : -",
   symbol: "an exchange symbol in capitals, such as BTCUSDT",
   side: "BUY or SELL",
-  type: "LIMIT, LIMIT_MAKER or MARKET",
+  type: "LIMIT, LIMIT_MAKER, MARKET, STOP_LOSS_LIMIT or TAKE_PROFIT_LIMIT",
   time_in_force: "GTC, IOC or FOK",
-  quantity: "a number above 0, up to 20 digits before the point and 18 after it",
-  quote_quantity: "a number above 0, up to 20 digits before the point and 18 after it",
-  price: "a number above 0, up to 20 digits before the point and 18 after it",
+  quantity: amountRule,
+  quote_quantity: amountRule,
+  price: amountRule,
+  stop_price: amountRule,
+  iceberg_quantity: amountRule,
+  self_trade_prevention: "NONE, EXPIRE_TAKER, EXPIRE_MAKER, EXPIRE_BOTH, DECREMENT or TRANSFER",
   valid_until: "a time of RFC 3339 with its offset, such as 2030-01-15T10:30:00Z"
 }
 
-/** Known to the API, but the order types that they belong to are not there yet. */
-const notYet = new Set(["stop_price", "iceberg_quantity"])
-const laterTypes = new Set(["STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"])
+/** Types of the exchange that are not there yet. */
+const laterTypes = new Set(["STOP_LOSS", "TAKE_PROFIT"])
 
 const isOrderId = Schema.is(OrderId)
 const isSymbol = Schema.is(Symbol)
 const isSide = Schema.is(Side)
 const isOrderType = Schema.is(OrderType)
 const isTimeInForce = Schema.is(TimeInForce)
+const isSelfTradePrevention = Schema.is(SelfTradePrevention)
 const isAmount = Schema.is(Amount)
 const isInstant = Schema.is(Instant)
 
@@ -145,6 +165,7 @@ class BodyReader {
     const quoteQuantity = this.amount(body, "quote_quantity")
     const price = this.amount(body, "price")
     const validUntil = this.validUntil(body)
+    const later = this.later(body)
     if (type !== null) this.together(type, body)
     if (symbol === null || side === null || type === null) return null
     return {
@@ -153,12 +174,33 @@ class BodyReader {
         symbol,
         side,
         type,
-        timeInForce: type === "LIMIT" ? (timeInForce ?? "GTC") : null,
+        timeInForce: type === "MARKET" || type === "LIMIT_MAKER" ? null : (timeInForce ?? "GTC"),
         quantity,
         quoteQuantity,
         price: type === "MARKET" ? null : price,
-        validUntil
+        validUntil,
+        ...later
       }
+    }
+  }
+
+  /** The fields that most orders lack: keys of a request that are absent, not null. */
+  later(body: JsonObject): Partial<OrderRequest> | undefined {
+    if (
+      body.stop_price === undefined &&
+      body.iceberg_quantity === undefined &&
+      body.self_trade_prevention === undefined
+    ) {
+      return undefined
+    }
+    const stopPrice = this.amount(body, "stop_price")
+    const icebergQuantity = this.amount(body, "iceberg_quantity")
+    const mode =
+      body.self_trade_prevention === undefined ? null : this.field(body, "self_trade_prevention", isSelfTradePrevention)
+    return {
+      ...(stopPrice === null ? {} : { stopPrice }),
+      ...(icebergQuantity === null ? {} : { icebergQuantity }),
+      ...(mode === null ? {} : { selfTradePrevention: mode })
     }
   }
 
@@ -166,12 +208,8 @@ class BodyReader {
   strangers(body: JsonObject): void {
     for (const key in body) {
       if (Object.hasOwn(fields, key)) continue
-      if (notYet.has(key)) {
-        this.unfit("not_supported_yet", key, shown(body[key]!), `${key} is not supported yet; leave it out`)
-      } else {
-        const hint = `no such field; the fields are ${Object.keys(fields).join(", ")}`
-        this.malformed("unknown_field", cut(key), null, null, hint)
-      }
+      const hint = `no such field; the fields are ${Object.keys(fields).join(", ")}`
+      this.malformed("unknown_field", cut(key), null, null, hint)
     }
   }
 
@@ -196,7 +234,10 @@ class BodyReader {
     return this.field(body, "type", isOrderType)
   }
 
-  amount(body: JsonObject, name: "quantity" | "quote_quantity" | "price"): Decimal.Decimal | null {
+  amount(
+    body: JsonObject,
+    name: "quantity" | "quote_quantity" | "price" | "stop_price" | "iceberg_quantity"
+  ): Decimal.Decimal | null {
     const value = body[name]
     if (value === undefined) return null
     if (!isAmount(value)) {
@@ -258,9 +299,30 @@ class BodyReader {
         this.malformed("not_with", "quote_quantity", null, shown(body.quote_quantity!), hint)
       }
     }
-    if (type !== "LIMIT" && has("time_in_force")) {
+    if ((type === "MARKET" || type === "LIMIT_MAKER") && has("time_in_force")) {
       const hint = `a ${type} order has no time_in_force; leave it out`
       this.malformed("not_with", "time_in_force", null, shown(body.time_in_force!), hint)
+    }
+    if (type === "STOP_LOSS_LIMIT" || type === "TAKE_PROFIT_LIMIT") {
+      if (!has("stop_price")) {
+        this.malformed("missing", "stop_price", rules.stop_price, null, `a ${type} order needs a stop_price`)
+      }
+    } else if (has("stop_price")) {
+      const hint = `a ${type} order has no stop_price; leave it out, or use STOP_LOSS_LIMIT or TAKE_PROFIT_LIMIT`
+      this.malformed("not_with", "stop_price", null, shown(body.stop_price!), hint)
+    }
+    if (has("iceberg_quantity")) this.iceberg(type, body)
+  }
+
+  iceberg(type: OrderType, body: JsonObject): void {
+    const actual = shown(body.iceberg_quantity!)
+    const { time_in_force: tif } = body
+    if (type === "MARKET") {
+      const hint = "a MARKET order is never in the book; leave iceberg_quantity out"
+      this.malformed("not_with", "iceberg_quantity", null, actual, hint)
+    } else if (tif !== undefined && tif !== "GTC") {
+      const hint = "an order with iceberg_quantity must be good till cancelled: time_in_force GTC would pass"
+      this.malformed("not_with", "iceberg_quantity", "time_in_force GTC", actual, hint)
     }
   }
 

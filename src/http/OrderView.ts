@@ -5,7 +5,7 @@
  * `price` of a MARKET order is 0, as in the original API.
  */
 import { Schema } from "effect"
-import { OrderType, Side, TimeInForce } from "../domain/Event.ts"
+import { OrderType, SelfTradePrevention, Side, TimeInForce } from "../domain/Event.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import { ClientOrderId, OrderId } from "../domain/Ids.ts"
 import type { OrderStream, Reason } from "../domain/Order.ts"
@@ -30,6 +30,11 @@ export const OrderView = Schema.Struct({
   time_in_force: Schema.NullOr(TimeInForce),
   quote_quantity: Schema.NullOr(Amount),
   valid_until: Schema.NullOr(Time),
+  stop_price: Schema.NullOr(Amount),
+  iceberg_quantity: Schema.NullOr(Amount),
+  self_trade_prevention: Schema.NullOr(SelfTradePrevention).annotateKey({
+    description: "As it was asked for; null: as the symbol has it."
+  }),
   client_order_id: ClientOrderId.annotateKey({ description: "What the exchange knows the order by." }),
   exchange_order_id: Schema.NullOr(Schema.String),
   certainty: Schema.Literals(["CONFIRMED", "UNCONFIRMED", "UNKNOWN"]).annotateKey({
@@ -81,6 +86,8 @@ export const ofRow = (o: BlotterRow): string =>
   `,"created_at":"${time(o.placedAt)}","updated_at":"${time(o.updatedAt)}"` +
   `,"time_in_force":${quotedOrNull(o.timeInForce)},"quote_quantity":${o.quoteQuantity}` +
   `,"valid_until":${o.validUntil === null ? "null" : `"${time(o.validUntil)}"`}` +
+  `,"stop_price":${o.stopPrice},"iceberg_quantity":${o.icebergQuantity}` +
+  `,"self_trade_prevention":${quotedOrNull(o.selfTradePrevention)}` +
   `,"client_order_id":${quoted(o.clientOrderId)},"exchange_order_id":${quotedOrNull(o.exchangeOrderId)}` +
   `,"certainty":"${o.certainty}","cancel_requested":${o.cancelRequested}` +
   `,"filled_quantity":${o.filledQuantity},"average_price":${o.averagePrice},"fees":${fees(o.fees)}` +

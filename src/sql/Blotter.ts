@@ -6,7 +6,7 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schema } from "effect"
-import { OrderType, Side, TimeInForce } from "../domain/Event.ts"
+import { OrderType, SelfTradePrevention, Side, TimeInForce } from "../domain/Event.ts"
 import { ClientOrderId, EpochMillis, OrderId } from "../domain/Ids.ts"
 import type { Status } from "../domain/Order.ts"
 import { statuses as allStatuses } from "../domain/Order.ts"
@@ -190,6 +190,9 @@ const Row = Schema.Struct({
   quoteQuantity: Schema.NullOr(Schema.String),
   price: Schema.NullOr(Schema.String),
   validUntil: Schema.NullOr(Int8),
+  stopPrice: Schema.NullOr(Schema.String),
+  icebergQuantity: Schema.NullOr(Schema.String),
+  selfTradePrevention: Schema.NullOr(SelfTradePrevention),
   status: Schema.Literals(allStatuses),
   certainty: Schema.Literals(["CONFIRMED", "UNCONFIRMED", "UNKNOWN"]),
   cancelRequested: Schema.Boolean,

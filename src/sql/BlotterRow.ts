@@ -4,7 +4,7 @@
  */
 import { HashMap } from "effect"
 import * as Decimal from "../domain/Decimal.ts"
-import type { OrderType, Side, TimeInForce } from "../domain/Event.ts"
+import type { OrderType, SelfTradePrevention, Side, TimeInForce } from "../domain/Event.ts"
 import type { ClientOrderId, EpochMillis, OrderId } from "../domain/Ids.ts"
 import type { Attempt, Certainty, Order, Reason, Status } from "../domain/Order.ts"
 import { averagePrice, fillsInOrder } from "../domain/Order.ts"
@@ -30,6 +30,9 @@ export interface BlotterRow {
   readonly quoteQuantity: string | null
   readonly price: string | null
   readonly validUntil: EpochMillis | null
+  readonly stopPrice: string | null
+  readonly icebergQuantity: string | null
+  readonly selfTradePrevention: SelfTradePrevention | null
   readonly status: Status
   readonly certainty: Certainty
   readonly cancelRequested: boolean
@@ -74,6 +77,9 @@ export const rowOf = (orderId: OrderId, lane: number, version: number, order: Or
     quoteQuantity: textOf(request.quoteQuantity),
     price: textOf(request.price),
     validUntil: request.validUntil,
+    stopPrice: textOf(request.stopPrice ?? null),
+    icebergQuantity: textOf(request.icebergQuantity ?? null),
+    selfTradePrevention: request.selfTradePrevention ?? null,
     status,
     certainty: order.certainty,
     cancelRequested: order.cancelRequested,
@@ -131,6 +137,9 @@ export const columnsOf = (row: BlotterRow): Readonly<Record<string, unknown>> =>
   quote_quantity: row.quoteQuantity ?? undefined,
   price: row.price ?? undefined,
   valid_until: row.validUntil ?? undefined,
+  stop_price: row.stopPrice ?? undefined,
+  iceberg_quantity: row.icebergQuantity ?? undefined,
+  self_trade_prevention: row.selfTradePrevention ?? undefined,
   status: row.status,
   certainty: row.certainty,
   cancel_requested: row.cancelRequested,

@@ -10,6 +10,7 @@ const readText = (text: string): Read => read(parse(Buffer.from(text)), now)
 /** Source text by field, so that a test can write what JSON.stringify cannot. */
 const market = { id: `"ORDER-001"`, symbol: `"BTCUSDT"`, side: `"BUY"`, type: `"MARKET"`, quantity: "0.001" }
 const limit = { ...market, type: `"LIMIT"`, price: "61234.5" }
+const stop = { ...limit, type: `"STOP_LOSS_LIMIT"`, stop_price: `"62000.5"` }
 const body = (fields: Readonly<Record<string, string>>) =>
   `{${Object.entries(fields)
     .map(([name, source]) => `"${name}":${source}`)
@@ -58,6 +59,34 @@ describe("OrderBody", () => {
     assert.strictEqual(wanted(market).request.timeInForce, null)
   })
 
+  it.each(["STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"])("reads a %s order with all that it can say", (type) => {
+    const { request } = wanted({
+      ...stop,
+      type: `"${type}"`,
+      iceberg_quantity: "0.0005",
+      self_trade_prevention: `"EXPIRE_BOTH"`
+    })
+
+    assert.strictEqual(request.type, type)
+    assert.strictEqual(request.timeInForce, "GTC")
+    assert.strictEqual(request.stopPrice === undefined ? null : format(request.stopPrice), "62000.5")
+    assert.strictEqual(request.icebergQuantity === undefined ? null : format(request.icebergQuantity), "0.0005")
+    assert.strictEqual(request.selfTradePrevention, "EXPIRE_BOTH")
+  })
+
+  it("leaves no trace of what an order does not say, so that it is the same request as ever", () => {
+    assert.deepStrictEqual(Object.keys(wanted(limit).request).sort(), [
+      "price",
+      "quantity",
+      "quoteQuantity",
+      "side",
+      "symbol",
+      "timeInForce",
+      "type",
+      "validUntil"
+    ])
+  })
+
   it("reads valid_until with any offset, and refuses what is no moment or has passed", () => {
     assert.strictEqual(
       wanted({ ...market, valid_until: `"2026-01-15T12:30:00.5+02:00"` }).request.validUntil,
@@ -94,6 +123,26 @@ describe("OrderBody", () => {
       { ...limit, type: `"LIMIT_MAKER"`, time_in_force: `"GTC"` },
       "time_in_force not_with"
     ],
+    ["a STOP_LOSS_LIMIT order without stop price", { ...stop, stop_price: undefined }, "stop_price missing"],
+    [
+      "a TAKE_PROFIT_LIMIT order without price",
+      { ...stop, type: `"TAKE_PROFIT_LIMIT"`, price: undefined },
+      "price missing"
+    ],
+    ["a LIMIT order with a stop price", { ...limit, stop_price: "1" }, "stop_price not_with"],
+    ["a MARKET order with a stop price", { ...market, stop_price: "1" }, "stop_price not_with"],
+    ["a MARKET order shown in parts", { ...market, iceberg_quantity: "0.0001" }, "iceberg_quantity not_with"],
+    [
+      "an order in parts that is not good till cancelled",
+      { ...limit, iceberg_quantity: "0.0001", time_in_force: `"IOC"` },
+      "iceberg_quantity not_with"
+    ],
+    ["a stop price of 0", { ...stop, stop_price: "0" }, "stop_price not_positive"],
+    [
+      "a self-trade prevention that there is not",
+      { ...limit, self_trade_prevention: `"CANCEL_BOTH"` },
+      "self_trade_prevention not_allowed"
+    ],
     ["a symbol in small letters", { ...market, symbol: `"btcusdt"` }, "symbol not_allowed"],
     ["a misspelt field", { ...limit, tif: `"IOC"` }, "tif unknown_field"],
     ["a field named like a method of objects", { ...limit, toString: `"x"` }, "toString unknown_field"]
@@ -109,13 +158,12 @@ describe("OrderBody", () => {
   })
 
   it.each([
-    ["stop_price", { ...limit, stop_price: "1" }],
-    ["iceberg_quantity", { ...limit, iceberg_quantity: "1" }],
-    ["type", { ...limit, type: `"STOP_LOSS_LIMIT"` }]
-  ])("says that %s is not supported yet, and what would pass", (field, fields) => {
+    ["STOP_LOSS", { ...market, type: `"STOP_LOSS"` }],
+    ["TAKE_PROFIT", { ...market, type: `"TAKE_PROFIT"` }]
+  ])("says that %s is not supported yet, and what would pass", (_, fields) => {
     const result = readFields(fields)
 
-    assert.deepStrictEqual(faults(result), [`${field} not_supported_yet`])
+    assert.deepStrictEqual(faults(result), ["type not_supported_yet"])
     assert.strictEqual(result._tag === "Faulty" ? result.status : 0, 422)
   })
 
@@ -159,10 +207,15 @@ describe("OrderBody", () => {
     "quantity",
     "quote_quantity",
     "price",
-    "valid_until"
+    "valid_until",
+    "stop_price",
+    "iceberg_quantity",
+    "self_trade_prevention"
   ] as const
   const base: Readonly<Record<string, string>> = {
-    ...limit,
+    ...stop,
+    iceberg_quantity: "0.0005",
+    self_trade_prevention: `"NONE"`,
     time_in_force: `"GTC"`,
     valid_until: `"2030-01-01T00:00:00Z"`
   }

@@ -37,7 +37,7 @@ const btcusdt = Schema.encodeSync(Instrument)({
   quoteAsset: "USDT",
   baseAssetPrecision: 8,
   quoteAssetPrecision: 8,
-  orderTypes: ["LIMIT", "LIMIT_MAKER", "MARKET"],
+  orderTypes: ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT"],
   icebergAllowed: true,
   quoteOrderQtyMarketAllowed: true,
   filters: [
@@ -130,6 +130,36 @@ describe("Orders", () => {
         assert.strictEqual(viewOf(placed.body).status, "PENDING")
         assert.deepStrictEqual([found.status, found.body, found.headers.etag], [200, placed.body, placed.headers.etag])
         assert.deepStrictEqual([listed.status, listed.body], [200, `[${placed.body}]`])
+      })
+    )
+  )
+
+  it.live("keeps and shows a stop order with all that it says, and names what its filters refuse", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const stop = (id: string, stopPrice: string) =>
+          `{"id":"${id}","symbol":"BTCUSDT","side":"SELL","type":"STOP_LOSS_LIMIT","quantity":0.1,"price":58000` +
+          `,"stop_price":${stopPrice},"iceberg_quantity":"0.02","self_trade_prevention":"EXPIRE_TAKER"}`
+
+        const placed = yield* call("POST", orders, stop("stop-1", "58500.5"))
+        const again = yield* call("POST", orders, stop("stop-1", `"58500.50"`))
+        const other = yield* call("POST", orders, stop("stop-1", "58500.6"))
+        const found = yield* call("GET", `${orders}/stop-1`)
+        const denied = yield* call("POST", orders, stop("stop-2", "58500.505"))
+
+        assert.deepStrictEqual([placed.status, again.status, other.status, denied.status], [202, 200, 409, 422])
+        assert.strictEqual(found.body, placed.body)
+        assert.deepInclude(viewOf(found.body), {
+          type: "STOP_LOSS_LIMIT",
+          time_in_force: "GTC",
+          stop_price: 58500.5,
+          iceberg_quantity: 0.02,
+          self_trade_prevention: "EXPIRE_TAKER"
+        })
+        assert.deepStrictEqual(
+          problemOf(denied.body).checks.map(({ code, field, hint }) => [code, field, hint]),
+          [["PRICE_FILTER", "stop_price", "58500.5 would pass"]]
+        )
       })
     )
   )
