@@ -173,6 +173,7 @@ const keys = {
       enabled: flag(true),
       api_key: secret("${BINANCE_TESTNET_API_KEY:-}"),
       api_secret: secret("${BINANCE_TESTNET_API_SECRET:-}"),
+      private_key_file: textOrEmpty(""),
       base_url: address(["https:", "http:"], "https://testnet.binance.vision"),
       ws_api_url: address(["wss:", "ws:"], testnetWsApiUrl),
       recv_window_ms: whole(1, 60_000, 5_000),
@@ -521,7 +522,8 @@ const derive = (
   const testnet = binance.testnet
   const hasUrl = Redacted.value(database.url) !== ""
   const hasKey = Redacted.value(testnet.api_key) !== ""
-  const hasSecret = Redacted.value(testnet.api_secret) !== ""
+  const private_key_file = testnet.private_key_file === "" ? "" : resolve(cwd, testnet.private_key_file)
+  const hasSecret = Redacted.value(testnet.api_secret) !== "" || private_key_file !== ""
   const hasBrokers = Boolean(variables.KAFKA_BROKERS) || overridden.has("kafka.brokers")
   const exchangeEmbedded = placed(binance.mode, hasKey && hasSecret) === "embedded"
   const onLoopback = isLoopback(new URL(testnet.base_url).hostname)
@@ -550,7 +552,7 @@ const derive = (
       roles: c.app.roles.filter((role) => role !== "simulator" || exchangeEmbedded)
     },
     database: { ...database, ssl_mode: serving.ssl_mode },
-    binance: { ...binance, testnet: { ...testnet, ws_api_url } },
+    binance: { ...binance, testnet: { ...testnet, private_key_file, ws_api_url } },
     kafka: {
       ...kafka,
       create_topics:
@@ -685,7 +687,9 @@ const rejectExchange = (
   // Only these roles sign requests; a process of others can do without the keys.
   if (config.app.roles.some((role) => role === "executor" || role === "reports" || role === "reconciler")) {
     if (!has.hasKey) reject("binance.testnet.api_key", "must be given: this process signs requests", "")
-    if (!has.hasSecret) reject("binance.testnet.api_secret", "must be given: this process signs requests", "")
+    if (!has.hasSecret) {
+      reject("binance.testnet.api_secret", "or private_key_file must be given: this process signs requests", "")
+    }
   }
   for (const [path, given] of [
     ["binance.testnet.base_url", base_url],

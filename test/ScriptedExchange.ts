@@ -6,7 +6,6 @@
  * window is refused (-1021), and an id that is open already is refused as a duplicate. Time is the Clock of the test.
  */
 import { Clock, Context, Effect, Layer, Queue } from "effect"
-import { Agent } from "node:http"
 import type { Submission } from "../src/binance/BinanceClient.ts"
 import { BinanceClient } from "../src/binance/BinanceClient.ts"
 import type { Reason } from "../src/binance/BinanceError.ts"
@@ -381,7 +380,7 @@ const failure = (endpoint: string, reason: Reason) => Effect.fail(new BinanceErr
 const permit: Permit = {
   endpoint: { method: "POST", path: "scripted", kind: "submit", weight: 1 },
   allowance: { kind: "submit", weight: 1, ended: false },
-  connection: { agent: new Agent(), warm: null, usedAt: 0 },
+  line: { send: () => Effect.never, release: Effect.void, isOpen: () => true },
   reservedAt: 0
 }
 

@@ -73,6 +73,7 @@ const table: Record<string, readonly [written: string, decoded: unknown, beside?
   "binance.testnet.enabled": ["false", false],
   "binance.testnet.api_key": ["k", "k", { NEXUS_BINANCE_TESTNET_API_SECRET: "s" }],
   "binance.testnet.api_secret": ["s", "s", { NEXUS_BINANCE_TESTNET_API_KEY: "k" }],
+  "binance.testnet.private_key_file": ["keys/a.pem", "/work/keys/a.pem", { NEXUS_BINANCE_TESTNET_API_KEY: "k" }],
   "binance.testnet.base_url": ["http://127.0.0.1:9080/", "http://127.0.0.1:9080"],
   "binance.testnet.ws_api_url": ["wss://ws.testnet.binance.vision/other", "wss://ws.testnet.binance.vision/other"],
   "binance.testnet.recv_window_ms": ["4000", 4000],
@@ -521,6 +522,16 @@ describe("rules between keys", () => {
   const cases: ReadonlyArray<readonly [sentence: string, env: Record<string, string>, paths: ReadonlyArray<string>]> = [
     ["half a pair of keys is refused", { BINANCE_TESTNET_API_KEY: "k" }, ["binance.testnet.api_secret"]],
     ["the other half is refused too", { BINANCE_TESTNET_API_SECRET: "s" }, ["binance.testnet.api_key"]],
+    [
+      "a private key stands in the place of a secret",
+      { BINANCE_TESTNET_API_KEY: "k", NEXUS_BINANCE_TESTNET_PRIVATE_KEY_FILE: "key.pem" },
+      []
+    ],
+    [
+      "a private key without the key that the exchange knows it by is refused",
+      { NEXUS_BINANCE_TESTNET_PRIVATE_KEY_FILE: "key.pem" },
+      ["binance.testnet.api_key"]
+    ],
     [
       "half a pair does not matter to an embedded exchange",
       { BINANCE_TESTNET_API_KEY: "k", NEXUS_BINANCE_MODE: "embedded" },

@@ -12,6 +12,7 @@ import { inject } from "vitest"
 import { Verify, type VerifyReport } from "../src/audit/Verify.ts"
 import type { BinanceClient } from "../src/binance/BinanceClient.ts"
 import type { ServerTime } from "../src/binance/ServerTime.ts"
+import { hmacSigner } from "../src/binance/sign.ts"
 import type { UserStream } from "../src/binance/UserStream.ts"
 import type { Role } from "../src/config.ts"
 import { AppConfig, loadConfig } from "../src/config.ts"
@@ -96,8 +97,7 @@ const atSimulator = Layer.effect(
   Effect.map(Simulator, ({ url, wsApiUrl }) => ({
     baseUrl: url,
     wsApiUrl,
-    apiKey: Redacted.make(apiKey),
-    apiSecret: Redacted.make(apiSecret)
+    keys: { apiKey: Redacted.make(apiKey), signer: hmacSigner(Redacted.make(apiSecret)) }
   }))
 )
 

@@ -1,8 +1,9 @@
 /**
- * The one way to the exchange's REST API: circuit, rate budget and connection first, then one send.
+ * The one way to the exchange: circuit, rate budget and connection first, then one send.
  *
  * Split in two so that whoever must write an attempt down can hold all three before, and then send without
- * waiting for anything. A permit that is not sent is given back. What the answer means is classify.ts's.
+ * waiting for anything. A permit that is not sent is given back. What the answer means is classify.ts's. Which way a
+ * request takes, REST or the WebSocket API, is decided here and known to nobody above.
  */
 import { Context, Effect, Exit, Layer, Result } from "effect"
 import type { Reason } from "./BinanceError.ts"
@@ -12,21 +13,24 @@ import type { Answer } from "./classify.ts"
 import { classify } from "./classify.ts"
 import type { Allowance, Kind } from "./RateLimits.ts"
 import { RateLimits } from "./RateLimits.ts"
-import type { Connection, Request } from "./Transport.ts"
+import type { Keys, Parameters } from "./sign.ts"
+import type { Line } from "./Transport.ts"
 import { Transport } from "./Transport.ts"
 
 export interface Endpoint {
-  readonly method: Request["method"]
+  readonly method: "GET" | "POST" | "PUT" | "DELETE"
   readonly path: string
   readonly kind: Kind
   readonly weight: number
+  /** Its answer is a list, which may be long. */
+  readonly isList?: true
 }
 
 /** The right to send one request, now. Ends with `send` or `giveBack`; what comes after that does nothing. */
 export interface Permit {
   readonly endpoint: Endpoint
   readonly allowance: Allowance
-  readonly connection: Connection
+  readonly line: Line
   readonly reservedAt: number
 }
 
@@ -43,12 +47,8 @@ export class Gateway extends Context.Service<
   {
     /** Waits for budget and connection, without end unless interrupted; fails at once while the circuit is open. */
     readonly reserve: (endpoint: Endpoint) => Effect.Effect<Permit, BinanceError>
-    /** Sends once; succeeds with a 2XX answer. */
-    readonly send: (
-      permit: Permit,
-      query: string,
-      headers: Readonly<Record<string, string>>
-    ) => Effect.Effect<Answer, BinanceError>
+    /** Sends once, signed if there are keys; succeeds with a 2XX answer. */
+    readonly send: (permit: Permit, parameters?: Parameters, keys?: Keys | null) => Effect.Effect<Answer, BinanceError>
     readonly giveBack: (permit: Permit) => Effect.Effect<void>
   }
 >()("nexus/binance/Gateway") {
@@ -66,12 +66,12 @@ export class Gateway extends Context.Service<
           Effect.gen(function* () {
             // Only the waits within can be interrupted: what was granted is never lost on its way to here.
             const allowance = yield* limits.acquire(endpoint.kind, endpoint.weight, restore)
-            const connection = yield* transport.reserve(restore).pipe(
+            const line = yield* transport.reserve(restore).pipe(
               Effect.onError(() => limits.giveBack(allowance)),
               Effect.tapError(() => breaker.record("failed")),
               Effect.mapError((reason) => errorOf(endpoint, reason))
             )
-            const permit = { endpoint, allowance, connection, reservedAt: performance.now() }
+            const permit = { endpoint, allowance, line, reservedAt: performance.now() }
             held.add(permit)
             return permit
           })
@@ -91,23 +91,20 @@ export class Gateway extends Context.Service<
         if (admission === "refuse") return yield* paused(endpoint)
         if (admission === "probe") {
           if ((yield* breaker.admit(pingEndpoint.kind)) !== "pass") return yield* paused(endpoint)
-          yield* send(yield* open(pingEndpoint), "", {})
+          yield* send(yield* open(pingEndpoint))
         }
         return yield* open(endpoint)
       })
 
-      const send = (permit: Permit, query: string, headers: Readonly<Record<string, string>>) => {
-        const { allowance, connection, endpoint } = permit
-        const target = query === "" ? endpoint.path : `${endpoint.path}?${query}`
+      const send = (permit: Permit, parameters: Parameters = [], keys: Keys | null = null) => {
+        const { allowance, endpoint, line } = permit
         return Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
             if (!held.delete(permit)) {
               return yield* errorOf(endpoint, new NotSent({ cause: new Error("the permit has ended") }))
             }
-            const exit = yield* Effect.exit(
-              restore(Effect.result(transport.send(connection, { method: endpoint.method, target, headers })))
-            )
-            yield* transport.release(connection)
+            const exit = yield* Effect.exit(restore(Effect.result(line.send({ endpoint, parameters, keys }))))
+            yield* line.release
             if (Exit.isFailure(exit)) {
               yield* limits.observe(allowance, null)
               return yield* Effect.failCause(exit.cause)
@@ -134,9 +131,7 @@ export class Gateway extends Context.Service<
 
       const giveBack = (permit: Permit): Effect.Effect<void> =>
         Effect.suspend(() =>
-          held.delete(permit)
-            ? Effect.andThen(limits.giveBack(permit.allowance), transport.release(permit.connection))
-            : Effect.void
+          held.delete(permit) ? Effect.andThen(limits.giveBack(permit.allowance), permit.line.release) : Effect.void
         ).pipe(Effect.uninterruptible)
 
       return Gateway.of({ reserve, send, giveBack })

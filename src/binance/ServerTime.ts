@@ -60,7 +60,7 @@ export class ServerTime extends Context.Service<
       const sample = Effect.gen(function* () {
         const permit = yield* gateway.reserve(timeEndpoint)
         const sent = yield* monotonicMillis
-        const answer = yield* gateway.send(permit, "", {})
+        const answer = yield* gateway.send(permit)
         const received = yield* monotonicMillis
         const { serverTime } = yield* decodeAnswer(timeEndpoint, ServerTimeBody, answer)
         const half = (received - sent) / 2

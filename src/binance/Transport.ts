@@ -6,13 +6,15 @@
  * and a connection can be reserved before an attempt is written down. node:http over sockets connected here, since
  * it tells when a request got its socket; signing, sending and reading one order costs some 0.2 ms of CPU.
  */
-import { Context, Effect, Layer, Semaphore } from "effect"
+import { Context, Effect, Layer, Redacted, Semaphore } from "effect"
 import * as http from "node:http"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { NotSent, OutcomeUnknown } from "./BinanceError.ts"
 import type { Answer } from "./classify.ts"
+import type { Endpoint } from "./Gateway.ts"
 import type { Restore } from "./RateLimits.ts"
+import { type Keys, type Parameters, queryOf, signedQuery } from "./sign.ts"
 
 const connectTimeoutMillis = 5_000
 /**
@@ -21,17 +23,29 @@ const connectTimeoutMillis = 5_000
  */
 const maxIdleMillis = 4_000
 /** The list of 20,000 open orders is 12 MB, the exchange's full list of symbols is not more. */
-const maxAnswerLength = 64 * 1024 * 1024
+const maxListBytes = 64 * 1024 * 1024
+/** An order that was filled in 1,000 trades is 150 kB. */
+const maxAnswerBytes = 1024 * 1024
 
-export interface Request {
-  readonly method: "GET" | "POST" | "DELETE"
-  /** Path and query. */
-  readonly target: string
-  readonly headers: Readonly<Record<string, string>>
+/** One request in the words of the exchange; each way to it writes and signs it in its own form. */
+export interface Call {
+  readonly endpoint: Endpoint
+  readonly parameters: Parameters
+  /** Null: public. */
+  readonly keys: Keys | null
+}
+
+/** A place on a way to the exchange that nobody else uses until it is released. */
+export interface Line {
+  /** Sends once. Does not release. */
+  readonly send: (call: Call) => Effect.Effect<Answer, NotSent | OutcomeUnknown>
+  readonly release: Effect.Effect<void>
+  /** As far as is known now. */
+  readonly isOpen: () => boolean
 }
 
 /** A connection that nobody else uses until it is released. */
-export interface Connection {
+interface Connection {
   readonly agent: http.Agent
   /** Connected, and not yet given to a request. */
   warm: net.Socket | null
@@ -51,10 +65,7 @@ export class Transport extends Context.Service<
   Transport,
   {
     /** Waits for a free connection, or makes one. Called where nothing interrupts; only its waits are `interruptible`. */
-    readonly reserve: (interruptible: Restore) => Effect.Effect<Connection, NotSent>
-    /** Sends once. Does not release. */
-    readonly send: (connection: Connection, request: Request) => Effect.Effect<Answer, NotSent | OutcomeUnknown>
-    readonly release: (connection: Connection) => Effect.Effect<void>
+    readonly reserve: (interruptible: Restore) => Effect.Effect<Line, NotSent>
   }
 >()("nexus/binance/Transport") {
   static readonly layer = (options: TransportOptions): Layer.Layer<Transport> =>
@@ -118,12 +129,20 @@ export class Transport extends Context.Service<
           yield* takeSlot(interruptible)
           const connection = idle.pop() ?? make()
           if (performance.now() - connection.usedAt > maxIdleMillis) close(connection)
-          if (isConnected(connection)) return connection
-          return yield* Effect.onError(interruptible(connect(connection)), () => release(connection))
+          if (!isConnected(connection)) {
+            yield* Effect.onError(interruptible(connect(connection)), () => release(connection))
+          }
+          return {
+            send: (call: Call) => send(connection, call),
+            release: release(connection),
+            isOpen: () => isConnected(connection)
+          }
         })
 
-        const send = (connection: Connection, request: Request) =>
+        const send = (connection: Connection, call: Call) =>
           Effect.callback<Answer, NotSent | OutcomeUnknown>((resume) => {
+            const { endpoint } = call
+            const maxBytes = endpoint.isList === true ? maxListBytes : maxAnswerBytes
             // True once the request has a socket, just before its first byte is written.
             let handed = false
             const fail = (cause: unknown) => {
@@ -133,9 +152,9 @@ export class Transport extends Context.Service<
             const outgoing = http.request({
               agent: connection.agent,
               hostname,
-              method: request.method,
-              path: request.target,
-              headers: { ...request.headers, host }
+              method: endpoint.method,
+              path: targetOf(call),
+              headers: call.keys === null ? { host } : { "x-mbx-apikey": Redacted.value(call.keys.apiKey), host }
             })
             const timer = setTimeout(
               () => outgoing.destroy(new Error(`no answer within ${options.timeoutMillis} ms`)),
@@ -148,11 +167,12 @@ export class Transport extends Context.Service<
             outgoing.once("response", (incoming) => {
               // As text from the first chunk on: a list of megabytes joined as a buffer leaves holes in native memory.
               let body = ""
+              let bytes = 0
               incoming.setEncoding("utf8")
               incoming.on("data", (chunk: string) => {
-                body += chunk
-                if (body.length > maxAnswerLength)
-                  incoming.destroy(new Error(`the answer is longer than ${maxAnswerLength} characters`))
+                bytes += Buffer.byteLength(chunk)
+                if (bytes > maxBytes) incoming.destroy(new Error(`the answer is longer than ${maxBytes} bytes`))
+                else body += chunk
               })
               incoming.on("error", fail)
               // At its close the connection is back with its agent, ready for whoever reserves it next.
@@ -169,9 +189,14 @@ export class Transport extends Context.Service<
             })
           })
 
-        return Transport.of({ reserve, send, release })
+        return Transport.of({ reserve })
       })
     )
+}
+
+const targetOf = ({ endpoint, keys, parameters }: Call): string => {
+  const query = keys === null ? queryOf(parameters) : signedQuery(keys.signer, parameters)
+  return query === "" ? endpoint.path : `${endpoint.path}?${query}`
 }
 
 const isConnected = ({ agent, warm }: Connection): boolean =>

@@ -5,8 +5,8 @@
  * to a fresh connection before the exchange cuts the old one. There is no replay there, so `Connected` says that
  * a gap may lie before it. Frames wait in a bounded queue, beyond which the socket is not read: nothing is dropped.
  */
-import type { Redacted as Secret, Scope } from "effect"
-import { Cause, Context, Effect, Layer, Queue, Random, Redacted, Result, Schema } from "effect"
+import type { Scope } from "effect"
+import { Cause, Context, Effect, Layer, Queue, Random, Result, Schema } from "effect"
 import { type RawData, WebSocket } from "ws"
 import type { ExchangeReport } from "../domain/Command.ts"
 import type { BinanceError } from "./BinanceError.ts"
@@ -15,7 +15,7 @@ import { classify, isClockRefusal, isCredentialRefusal } from "./classify.ts"
 import { errorOf } from "./Gateway.ts"
 import { RateLimits } from "./RateLimits.ts"
 import { ServerTime } from "./ServerTime.ts"
-import { signedParams } from "./sign.ts"
+import { type Keys, signedParams } from "./sign.ts"
 import { streamReport } from "./translate.ts"
 import { clean, ExecutionReport, parseJson } from "./wire.ts"
 
@@ -54,8 +54,7 @@ const subscribe = "userDataStream.subscribe.signature"
 
 export interface UserStreamOptions {
   readonly wsApiUrl: string
-  readonly apiKey: Secret.Redacted
-  readonly apiSecret: Secret.Redacted
+  readonly keys: Keys
 }
 
 type Frame = { readonly _tag: "Text"; readonly text: string } | { readonly _tag: "Ping" }
@@ -88,10 +87,7 @@ export class UserStream extends Context.Service<
             )
           )
           const link = yield* connect(options.wsApiUrl)
-          const params = signedParams(Redacted.value(options.apiSecret), [
-            ["apiKey", Redacted.value(options.apiKey)],
-            ["timestamp", yield* serverTime.now]
-          ])
+          const params = signedParams(options.keys, [["timestamp", yield* serverTime.now]])
           yield* link.send(JSON.stringify({ id: subscriptionId, method: subscribe, params }))
           yield* awaitAnswer(link).pipe(
             Effect.timeoutOrElse({

@@ -9,7 +9,9 @@ import { BinanceClient } from "../../src/binance/BinanceClient.ts"
 import { Breaker } from "../../src/binance/Breaker.ts"
 import { Gateway } from "../../src/binance/Gateway.ts"
 import { RateLimits } from "../../src/binance/RateLimits.ts"
+import { Requests } from "../../src/binance/Requests.ts"
 import { ServerTime } from "../../src/binance/ServerTime.ts"
+import { hmacSigner, type Keys } from "../../src/binance/sign.ts"
 import { Transport } from "../../src/binance/Transport.ts"
 
 export interface Asked {
@@ -113,21 +115,17 @@ export const answeringServer = Effect.acquireRelease(
   (server) => server.stop
 )
 
+export const apiKey = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
+export const apiSecret = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
+
 export const credentials = {
-  apiKey: Redacted.make("vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"),
-  apiSecret: Redacted.make("NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j")
-}
+  keys: { apiKey: Redacted.make(apiKey), signer: hmacSigner(Redacted.make(apiSecret)) }
+} satisfies { readonly keys: Keys }
 
 /** The client as the program joins it, towards a given address. */
-export const clientLayer = (
-  baseUrl: string,
-  options: { readonly timeoutMillis?: number; readonly apiSecret?: string } = {}
-) =>
-  BinanceClient.layer({
-    ...credentials,
-    ...(options.apiSecret === undefined ? {} : { apiSecret: Redacted.make(options.apiSecret) }),
-    recvWindowMillis: 5_000
-  }).pipe(
+export const clientLayer = (baseUrl: string, options: { readonly timeoutMillis?: number; readonly keys?: Keys } = {}) =>
+  BinanceClient.layer.pipe(
+    Layer.provideMerge(Requests.layer({ keys: options.keys ?? credentials.keys, recvWindowMillis: 5_000 })),
     Layer.provideMerge(ServerTime.layer),
     Layer.provideMerge(Gateway.layer),
     Layer.provideMerge(

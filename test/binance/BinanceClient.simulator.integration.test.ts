@@ -1,6 +1,6 @@
 /** Client and user stream against the exchange simulator, over its sockets: two programs that share no code. */
 import { assert, describe, layer } from "@effect/vitest"
-import { Context, Effect, Layer, Queue, Redacted } from "effect"
+import { Context, Effect, Layer, Queue } from "effect"
 import { BinanceClient } from "../../src/binance/BinanceClient.ts"
 import type { BinanceError } from "../../src/binance/BinanceError.ts"
 import { ServerTime } from "../../src/binance/ServerTime.ts"
@@ -11,7 +11,7 @@ import type { OrderRequest } from "../../src/domain/Event.ts"
 import { clientOrderIdOf, OrderId, StoreId } from "../../src/domain/Ids.ts"
 import { checkStatic } from "../../src/domain/Instrument.ts"
 import { makeSimulator, type RunningSimulator } from "../../src/simulator/Server.ts"
-import { clientLayer, credentials } from "./AnsweringServer.ts"
+import { apiKey, apiSecret, clientLayer, credentials } from "./AnsweringServer.ts"
 
 class Simulator extends Context.Service<Simulator, RunningSimulator>()("test/Simulator") {
   static readonly layer = Layer.effect(
@@ -23,8 +23,8 @@ class Simulator extends Context.Service<Simulator, RunningSimulator>()("test/Sim
       latencyMs: 0,
       limits: "off",
       tickMs: 0,
-      apiKey: Redacted.value(credentials.apiKey),
-      apiSecret: Redacted.value(credentials.apiSecret)
+      apiKey,
+      apiSecret
     })
   )
 }

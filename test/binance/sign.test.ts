@@ -1,6 +1,16 @@
-/** The exchange's own examples of HMAC signatures, and some derived from them. */
+/** The exchange's own examples of signatures, and some derived from them, for each kind of key. */
 import { assert, describe, it } from "@effect/vitest"
-import { queryOf, signature, signedParams, signedQuery, webSocketPayload } from "../../src/binance/sign.ts"
+import { Redacted, Result } from "effect"
+import { createPublicKey, generateKeyPairSync, verify } from "node:crypto"
+import { signerOf } from "../../src/binance/PrivateKey.ts"
+import {
+  hmacSigner,
+  queryOf,
+  type Signer,
+  signedParams,
+  signedQuery,
+  webSocketPayload
+} from "../../src/binance/sign.ts"
 
 const key = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
 const secret = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
@@ -113,38 +123,131 @@ const vectors: ReadonlyArray<readonly [id: string, payload: string, signature: s
   ]
 ]
 
+const ed25519Pem =
+  "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIIJEYWtGBrhACmb9Dvy+qa8WEf0lQOl1s4CLIAB9m89u\n-----END PRIVATE KEY-----\n"
+const ed25519Key = "4yNzx3yWC5bS6YTwEkSRaC0nRmSQIIStAUOh1b6kqaBrTLIhjCpI5lJH8q8R8WNO"
+
+/** Of the private key that the exchange publishes for its FIX examples. Such signatures have one value only. */
+const ed25519Vectors: ReadonlyArray<readonly [id: string, payload: string, signature: string]> = [
+  [
+    "E1",
+    "A\u0001EXAMPLE\u0001SPOT\u00011\u000120240627-11:17:25.223",
+    "4MHXelVVcpkdwuLbl6n73HQUXUf1dse2PCgT1DYqW9w8AVZ1RACFGM+5UdlGPrQHrgtS3CvsRURC1oj73j8gCA=="
+  ],
+  [
+    "E2",
+    "symbol=BTCUSDT&side=SELL&type=LIMIT&timeInForce=GTC&quantity=1&price=0.2&timestamp=1668481559918&recvWindow=5000",
+    "inDT086KVIP8vgUfw5sV3VTkescWztiAGlf4x8FLKHM4NInsn0c1kYVLoGMO8cyjfR6vmTku2YQE0gtfVVlfCw=="
+  ],
+  [
+    "E3",
+    "symbol=%EF%BC%91%EF%BC%92%EF%BC%93%EF%BC%94%EF%BC%95%EF%BC%96&side=SELL&type=LIMIT&timeInForce=GTC&quantity=1&price=0.2&timestamp=1668481559918&recvWindow=5000",
+    "vECjNXSlVOz1DskXXQ866KhikKY8cxajBXKAU0COlYYemqEr45TXiRS/jNB3LyHHh48pu7z2S6pTFhmhWNRBBw=="
+  ],
+  [
+    "E4",
+    "apiKey=$E&price=52000.00&quantity=0.01000000&recvWindow=100&side=SELL&symbol=BTCUSDT&timeInForce=GTC&timestamp=1645423376532&type=LIMIT",
+    "82wlF5RobwT7JZehRQgOaupNEm5GrAqJj5tqZeCCE6ZxkhlUbWBThOx00q3FVnCKn882P+9p85phztjk4bOMAQ=="
+  ],
+  [
+    "E5",
+    "apiKey=$E&price=0.10000000&quantity=1.00000000&recvWindow=5000&side=BUY&symbol=１２３４５６&timeInForce=GTC&timestamp=1645423376532&type=LIMIT",
+    "c54NpyUZhXB0TQWxM60+OHcwRu50TfjPg5I3J3mPeFasLGjHZnuNGE6Ych+fRF6te6sr6URRF4lxUmYXbQ/rCA=="
+  ]
+]
+
+const hmac = hmacSigner(Redacted.make(secret))
+const ed25519 = Result.getOrThrow(signerOf(ed25519Pem))
+const rsaPair = generateKeyPairSync("rsa", {
+  modulusLength: 2_048,
+  privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  publicKeyEncoding: { type: "spki", format: "pem" }
+})
+const rsa = Result.getOrThrow(signerOf(rsaPair.privateKey))
+const isRsaSignature = (payload: string, signature: string) =>
+  verify("sha256", Buffer.from(payload), rsaPair.publicKey, Buffer.from(signature, "base64"))
+
+const ofHmac = vectors.map(([id, payload, expected]) => [id, payload.replaceAll("$K", key), expected] as const)
+const ofEd25519 = ed25519Vectors.map(
+  ([id, payload, expected]) => [id, payload.replaceAll("$E", ed25519Key), expected] as const
+)
+
 describe("signing", () => {
-  for (const [id, payload, expected] of vectors) {
-    it(`gives the exchange's own signature of example ${id}`, () => {
-      assert.strictEqual(signature(secret, payload.replaceAll("$K", key)), expected)
+  for (const [id, payload, expected] of ofHmac) {
+    it(`gives the exchange's own HMAC of example ${id}`, () => {
+      assert.strictEqual(hmac.sign(payload), expected)
     })
   }
 
-  it("has all 24 examples", () => {
-    assert.strictEqual(vectors.length, 24)
+  for (const [id, payload, expected] of ofEd25519) {
+    it(`gives the one Ed25519 signature of example ${id}`, () => {
+      assert.strictEqual(ed25519.sign(payload), expected)
+    })
+  }
+
+  it("has all 29 examples, and knows their keys by their files", () => {
+    assert.strictEqual(vectors.length + ed25519Vectors.length, 29)
+    assert.deepStrictEqual([hmac.kind, ed25519.kind, rsa.kind], ["HMAC", "ED25519", "RSA"])
+  })
+
+  it("of an RSA key is PKCS #1 v1.5 over SHA-256, which its public half confirms for every example", () => {
+    for (const [id, payload] of [...ofHmac, ...ofEd25519]) {
+      const signature = rsa.sign(payload)
+      assert.isTrue(isRsaSignature(payload, signature), id)
+      assert.isFalse(isRsaSignature(`${payload}0`, signature), id)
+    }
+  })
+
+  it("never signs REST's encoded text as if it were the raw one", () => {
+    const [, raw, wrong] = ofHmac.find(([id]) => id === "D3")!
+
+    assert.notInclude(signedQuery(hmac, parametersOf(raw)), wrong)
   })
 })
 
 const parametersOf = (payload: string) => payload.split("&").map((pair) => pair.split("=") as [string, string])
 
+const publicEd25519 = createPublicKey({
+  key: Buffer.from("MCowBQYDK2VwAyEAGUIKv9dSpWXBViXp2m6vAIb8QMFJYBgyFEQsFJlqgA0=", "base64"),
+  format: "der",
+  type: "spki"
+})
+const confirms: ReadonlyArray<readonly [Signer, (payload: string, signature: string) => boolean]> = [
+  [hmac, (payload, signature) => hmac.sign(payload) === signature],
+  [
+    ed25519,
+    (payload, signature) => verify(null, Buffer.from(payload), publicEd25519, Buffer.from(signature, "base64"))
+  ],
+  [rsa, isRsaSignature]
+]
+
 describe("the string that is signed and sent", () => {
-  it("encodes before it signs on REST, so that a symbol in any script is accepted", () => {
-    const [, payload, expected] = vectors.find(([id]) => id === "R2")!
+  for (const [signer, isConfirmed] of confirms) {
+    it(`encodes before it signs on REST, so that a symbol in any script is accepted: ${signer.kind}`, () => {
+      const [, payload] = ofHmac.find(([id]) => id === "R2")!
 
-    const query = signedQuery(secret, parametersOf(decodeURIComponent(payload)))
+      const query = signedQuery(signer, parametersOf(decodeURIComponent(payload)))
 
-    assert.strictEqual(query, `${payload}&signature=${expected}`)
-  })
+      const [signed, signature] = query.split("&signature=")
+      assert.strictEqual(signed, payload)
+      assert.match(signature!, /^[A-Za-z0-9%]+$/)
+      assert.isTrue(isConfirmed(payload, decodeURIComponent(signature!)))
+    })
+
+    it(`is sorted and not encoded on the WebSocket API: ${signer.kind}`, () => {
+      const [, payload] = ofHmac.find(([id]) => id === "W2")!
+      const shuffled = parametersOf(payload).toReversed()
+      const withoutKey = shuffled.filter(([name]) => name !== "apiKey")
+
+      const params = signedParams({ apiKey: Redacted.make(key), signer }, withoutKey)
+
+      assert.strictEqual(webSocketPayload(shuffled), payload)
+      assert.isTrue(isConfirmed(payload, `${params["signature"]}`))
+      assert.strictEqual(params["apiKey"], key)
+    })
+  }
 
   it("writes a space as %20 and leaves no character that a server reads in two ways", () => {
     assert.strictEqual(queryOf([["text", "a b+c&d=e"]]), "text=a%20b%2Bc%26d%3De")
-  })
-
-  it("is sorted and not encoded on the WebSocket API", () => {
-    const [, payload, expected] = vectors.find(([id]) => id === "W2")!
-    const shuffled = parametersOf(payload.replaceAll("$K", key)).toReversed()
-
-    assert.strictEqual(webSocketPayload(shuffled), payload.replaceAll("$K", key))
-    assert.strictEqual(signedParams(secret, shuffled)["signature"], expected)
   })
 })

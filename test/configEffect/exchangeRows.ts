@@ -1,10 +1,11 @@
 /** The keys of the exchange at an address: what is sent to it, where, and how long its answer is waited for. */
-import { createHmac } from "node:crypto"
+import { createHmac, generateKeyPairSync, verify } from "node:crypto"
+import { writeFileSync } from "node:fs"
 import { assert } from "vitest"
 import { simulatorKeys } from "../cli/exchange.ts"
 import { ends, place } from "../cli/orders.ts"
-import { until } from "../cli/Program.ts"
-import { trading } from "./programs.ts"
+import { newFolder, serve, until } from "../cli/Program.ts"
+import { newDatabase, trading } from "./programs.ts"
 import { row, type Rows } from "./Row.ts"
 
 /** What was sent for an order that has ended. */
@@ -15,6 +16,28 @@ const submission = async () => {
   const sent = rest.asked.find(({ method, target }) => method === "POST" && target.includes(order.client_order_id))
   assert.isDefined(sent)
   return { sent, query: new URLSearchParams(sent.target.split("?")[1]) }
+}
+
+/** The first signed request of a program whose key is in a file; that its exchange takes no such key does not matter. */
+const signedByFile = async () => {
+  const { rest } = await trading()
+  const folder = newFolder()
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519")
+  writeFileSync(`${folder}/key.pem`, privateKey.export({ type: "pkcs8", format: "pem" }))
+  const program = await serve(folder, {
+    DATABASE_URL: await newDatabase(),
+    BINANCE_TESTNET_API_KEY: "key-of-the-file",
+    NEXUS_BINANCE_TESTNET_PRIVATE_KEY_FILE: "key.pem",
+    NEXUS_BINANCE_TESTNET_BASE_URL: rest.address
+  })
+  const find = () =>
+    rest.asked.find(
+      ({ headers, target }) => headers["x-mbx-apikey"] === "key-of-the-file" && target.includes("&signature=")
+    )
+  await until("a signed request", () => find() !== undefined)
+  await program.end("SIGTERM")
+  const sent = find()!
+  return { publicKey, sent, query: new URLSearchParams(sent.target.split("?")[1]) }
 }
 
 export const exchangeRows: Rows = {
@@ -28,6 +51,10 @@ export const exchangeRows: Rows = {
     await until("the stream", () => sockets.sockets.includes("/ws-api/v3"))
     assert.deepStrictEqual(sockets.asked, [])
   }),
+  "binance.stream_silence_ms": row("when a stream without a sign of life is opened anew", async () => {
+    const { sockets } = await trading()
+    await until("a second stream", () => sockets.sockets.length >= 2)
+  }),
   "binance.testnet.api_key": row("the header of a signed request", async () => {
     const { sent } = await submission()
     assert.strictEqual(sent.headers["x-mbx-apikey"], simulatorKeys.BINANCE_TESTNET_API_KEY)
@@ -37,6 +64,12 @@ export const exchangeRows: Rows = {
     const payload = sent.target.split("?")[1]!.replace(/&signature=.*/, "")
     const secret = simulatorKeys.BINANCE_TESTNET_API_SECRET
     assert.strictEqual(query.get("signature"), createHmac("sha256", secret).update(payload).digest("hex"))
+  }),
+  "binance.testnet.private_key_file": row("whose signature a request has", async () => {
+    const { publicKey, query, sent } = await signedByFile()
+    const payload = sent.target.split("?")[1]!.replace(/&signature=.*/, "")
+    const signature = Buffer.from(query.get("signature") ?? "", "base64")
+    assert.isTrue(verify(null, Buffer.from(payload), publicKey, signature))
   }),
   "binance.testnet.recv_window_ms": row("the window that is sent", async () => {
     assert.strictEqual((await submission()).query.get("recvWindow"), "4321")
