@@ -100,9 +100,15 @@ export class Counterparties {
     this.replenish(market)
   }
 
-  /** Takes all that is open down (or up) to one order's price, and that order whole. */
-  fill(market: Market, order: Order): void {
-    const quantity = this.#matching.available(market, opposite(order.side), order.price)
+  /** Takes all that stands before one order, and that order whole or half. */
+  fill(market: Market, order: Order, share: "whole" | "part" = "whole"): void {
+    let quantity = 0n
+    for (const resting of market.book.queue(order.side)) {
+      if (resting === order) break
+      quantity += remaining(resting)
+    }
+    const half = floorTo(remaining(order) / 2n, market.info.stepSize)
+    quantity += share === "part" && half > 0n ? half : remaining(order)
     this.#send(market, taker, opposite(order.side), order.price, quantity, "IOC")
     this.replenish(market)
   }

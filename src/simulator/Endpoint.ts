@@ -20,7 +20,7 @@ export interface Desk {
 /** What a fault asks of the request that it strikes. */
 export interface Twist {
   /** Fill the order of a cancel just before it. */
-  readonly fillsFirst: boolean
+  readonly fillsFirst: "whole" | "part" | undefined
 }
 
 export type Run = (desk: Desk, twist: Twist) => unknown

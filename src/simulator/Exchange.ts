@@ -269,10 +269,10 @@ export class Exchange {
     this.#settled([market])
   }
 
-  /** Trades one open order whole before anybody else is asked. */
-  fill(market: Market, order: Order): void {
+  /** Trades one open order, whole or half of it, before anybody else is asked. */
+  fill(market: Market, order: Order, share: "whole" | "part" = "whole"): void {
     this.matching.beginCommand()
-    this.counterparties.fill(market, order)
+    this.counterparties.fill(market, order, share)
     this.#settled([market])
   }
 

@@ -1,72 +1,125 @@
 /**
- * What goes wrong on purpose, and when: single faults for the next requests, and rates drawn from a seed.
+ * What can go wrong on purpose with one request, as data: the same words in a test's program and on the control port.
  *
- * A fault names the request it is for as `POST /api/v3/order`. Single faults come first, in the order they were given.
+ * A fault says which request it strikes, what the client gets to see, and, apart from that, when the request is done.
  */
-import { makeRandom, type Random } from "./Random.ts"
+import { Schema, Tuple } from "effect"
+import type { Random } from "./Random.ts"
 
-export type FaultKind =
-  /** Done, but the connection is cut instead of an answer. */
-  | { readonly kind: "answerLost" }
-  /** Done at once, answered after so long. */
-  | { readonly kind: "answerLate"; readonly millis: number }
-  /** Done, and the answer is cut in the middle. */
-  | { readonly kind: "answerCut" }
+const longestMillis = 86_400_000
+const greatestTimes = 1_000_000
+
+const Millis = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: longestMillis }))
+/** May lie before the deadline too. */
+const Offset = Schema.Finite.check(Schema.isBetween({ minimum: -60_000, maximum: longestMillis }))
+/** A number, or two of them: then drawn from the seed, evenly between the two. */
+const Span = Schema.Union([Millis, Schema.Tuple([Millis, Millis])])
+const OffsetSpan = Schema.Union([Offset, Schema.Tuple([Offset, Offset])])
+
+/** When the engine does the request. The deadline is its timestamp + recvWindow, on the exchange's clock. */
+export const Done = Schema.Union([
+  Schema.Literals(["now", "never"]),
+  Schema.Struct({ afterMillis: Span }),
+  Schema.Struct({ afterDeadlineMillis: OffsetSpan })
+])
+
+const whenDone = { done: Schema.optionalKey(Done) }
+
+const FaultKinds = Schema.Union([
+  /** The connection is cut instead of an answer; with `reset` by a TCP reset. */
+  Schema.Struct({ kind: Schema.Literal("answerLost"), reset: Schema.optionalKey(Schema.Boolean), ...whenDone }),
   /** Cut before anything is done. */
-  | { readonly kind: "neverArrives" }
-  /** Waits so long before it is looked at; its timestamp may be too old by then. */
-  | { readonly kind: "held"; readonly millis: number }
-  /** 503 with a page of HTML, done or not. */
-  | { readonly kind: "unavailable"; readonly isDone: boolean }
-  /** -1007; the request is done after so long, or never. */
-  | { readonly kind: "timeout"; readonly doneAfterMillis: number | "never" }
+  Schema.Struct({ kind: Schema.Literal("neverArrives") }),
+  /** No answer, and the connection stays open. */
+  Schema.Struct({ kind: Schema.Literal("hangs"), ...whenDone }),
+  /** Done at once, answered after so long. */
+  Schema.Struct({ kind: Schema.Literal("answerLate"), millis: Span }),
+  /** The answer is cut in the middle. */
+  Schema.Struct({ kind: Schema.Literal("answerCut"), ...whenDone }),
+  /** A whole answer of status 200 that is no answer: half of the JSON, a page of HTML, nothing; or another Content-Type. */
+  Schema.Struct({
+    kind: Schema.Literal("answerGarbled"),
+    how: Schema.Literals(["short", "html", "empty", "wrongType"]),
+    ...whenDone
+  }),
+  /** Waits before a later check of its time: so long, or until so long after its deadline. */
+  Schema.Struct({
+    kind: Schema.Literal("held"),
+    millis: Schema.optionalKey(Span),
+    beyondDeadlineMillis: Schema.optionalKey(OffsetSpan),
+    check: Schema.optionalKey(Schema.Literals(["second", "third"]))
+  }),
+  /** A page of HTML from a front end, 503 unless said otherwise. */
+  Schema.Struct({
+    kind: Schema.Literal("unavailable"),
+    status: Schema.optionalKey(Schema.Literals([500, 502, 503, 504])),
+    ...whenDone
+  }),
+  /** A code that says nothing of the outcome, -1007 unless said otherwise. */
+  Schema.Struct({
+    kind: Schema.Literal("timeout"),
+    code: Schema.optionalKey(Schema.Literals([-1000, -1001, -1006, -1007, -1008, -1016])),
+    ...whenDone
+  }),
+  /** 410 with a page of HTML, not done. */
+  Schema.Struct({ kind: Schema.Literal("gone") }),
+  /** 403 with a page of HTML, as a firewall answers; not done. */
+  Schema.Struct({ kind: Schema.Literal("blocked") }),
   /** Not done, and refused with this answer. */
-  | {
-      readonly kind: "refused"
-      readonly status: number
-      readonly code: number
-      readonly message: string
-      readonly retryAfterSeconds?: number
-    }
-  /** A cancel whose order is filled just before it. */
-  | { readonly kind: "filledFirst" }
+  Schema.Struct({
+    kind: Schema.Literal("refused"),
+    status: Schema.Int.check(Schema.isBetween({ minimum: 400, maximum: 599 })),
+    code: Schema.Int,
+    message: Schema.String,
+    retryAfterSeconds: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 300_000 })))
+  }),
+  /** A cancel whose order is filled just before it, wholly or in part. */
+  Schema.Struct({
+    kind: Schema.Literal("filledFirst"),
+    share: Schema.optionalKey(Schema.Literals(["whole", "part"]))
+  }),
+  /** The exchange's process is killed: before the request is done, or after it is written and before its answer. */
+  Schema.Struct({ kind: Schema.Literal("crash"), when: Schema.Literals(["arrived", "written"]) })
+])
 
-export type Fault = FaultKind & { readonly on: string }
-export type Rate = Fault & { readonly probability: number }
-
-export class FaultTable {
-  readonly #random: Random
-  #next: Array<Fault> = []
-  #rates: ReadonlyArray<Rate> = []
-
-  constructor(seed: number) {
-    this.#random = makeRandom(seed)
-  }
-
-  next(fault: Fault): void {
-    this.#next.push(fault)
-  }
-
-  /** Replaces the rates. For each request they are tried in order; at most one strikes. */
-  rates(rates: ReadonlyArray<Rate>): void {
-    this.#rates = rates
-  }
-
-  clear(): void {
-    this.#next = []
-    this.#rates = []
-  }
-
-  /** Single faults that have not struck yet. */
-  get waiting(): number {
-    return this.#next.length
-  }
-
-  take(on: string): FaultKind | undefined {
-    if (this.#next.length > 0) {
-      const at = this.#next.findIndex((fault) => fault.on === on)
-      if (at >= 0) return this.#next.splice(at, 1)[0]
-    }
-    return this.#rates.find((rate) => rate.on === on && this.#random.next() < rate.probability)
-  }
+/** Which request: `POST /api/v3/order` over REST, or `order.place` over the WebSocket API. */
+const target = {
+  on: Schema.String,
+  /** Only requests that name this order, by its own id or as the one to be cancelled or read. */
+  clientOrderId: Schema.optionalKey(Schema.String)
 }
+
+const bounds = {
+  /** How often it strikes; once unless said otherwise. */
+  times: Schema.optionalKey(
+    Schema.Union([Schema.Literal("always"), Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: greatestTimes }))])
+  ),
+  /** How many matching requests pass before it does. */
+  skip: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: greatestTimes })))
+}
+
+export const Fault = FaultKinds.mapMembers(Tuple.map(Schema.fieldsAssign({ ...target, ...bounds })))
+/** Drawn from the seed for each matching request. */
+export const Rate = FaultKinds.mapMembers(
+  Tuple.map(
+    Schema.fieldsAssign({
+      ...target,
+      probability: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+    })
+  )
+)
+
+export type FaultKind = typeof FaultKinds.Type
+export type Fault = typeof Fault.Type
+export type Rate = typeof Rate.Type
+export type Done = typeof Done.Type
+export type Span = typeof Span.Type
+
+/** A fault that strikes now, with the chance that belongs to this one time. */
+export interface Strike {
+  readonly fault: FaultKind
+  readonly random: Random
+}
+
+export const drawn = (span: Span, random: Random): number =>
+  typeof span === "number" ? span : span[0] + random.next() * (span[1] - span[0])

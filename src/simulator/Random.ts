@@ -25,3 +25,13 @@ export const makeRandom = (seed: number): Random => {
     logUniform: (low, high) => low * (high / low) ** next()
   }
 }
+
+/**
+ * Chance for one named thing: what it draws depends on the seed and the name alone, not on what else draws meanwhile.
+ * So requests that arrive in another order next time meet the same fate.
+ */
+export const randomOf = (seed: number, name: string): Random => {
+  let hash = 0x811c9dc5 ^ seed
+  for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193)
+  return makeRandom(hash)
+}

@@ -88,11 +88,17 @@ export const banned = (untilMillis: number) =>
 export const tooManyOrders = (limit: number, interval: string) =>
   new Refusal(429, -1015, `Too many new orders; current limit is ${limit} orders per ${interval}.`)
 export const shuttingDown = new Refusal(503, -1016, "This service is no longer available.")
-export const timedOut = new Refusal(
-  504,
-  -1007,
-  "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
-)
+/** The codes that say nothing of the outcome. The documentation names no HTTP status for them. */
+export const inDoubt = (code: -1000 | -1001 | -1006 | -1007 | -1008 | -1016): Refusal =>
+  new Refusal(code === -1007 ? 504 : code === -1000 ? 500 : 503, code, doubts[code])
+const doubts = {
+  [-1000]: "An unknown error occurred while processing the request.",
+  [-1001]: "Internal error; unable to process your request. Please try again.",
+  [-1006]: "An unexpected response was received from the message bus. Execution status unknown.",
+  [-1007]: "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+  [-1008]: "Server is currently overloaded with other requests. Please try again in a few minutes.",
+  [-1016]: "This service is no longer available."
+} as const
 export const noSuchEndpoint = new Refusal(404, -1000, "Path not found.")
 export const malformedRequest = refuse(-1000, "An unknown error occurred while processing the request.")
 

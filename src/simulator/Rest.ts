@@ -4,23 +4,21 @@
  * Faults strike here, at the edge, where networks and front ends fail.
  */
 import http from "node:http"
+import net from "node:net"
 import type { Duplex } from "node:stream"
 import type { Endpoint, Run, Twist } from "./Endpoint.ts"
 import { endpoints } from "./endpoints.ts"
-import type { FaultKind } from "./Faults.ts"
 import type { Arrival } from "./Gate.ts"
 import { parseForms } from "./Parameters.ts"
-import { isRefusal, malformedRequest, noSuchEndpoint, Refusal, timedOut } from "./Refusal.ts"
+import { isRefusal, malformedRequest, noSuchEndpoint, type Refusal } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
 import { withoutSignature } from "./signing.ts"
+import { gonePage, type Page, strike, type Struck } from "./strike.ts"
 
 const byName = new Map(endpoints.map((endpoint) => [endpoint.rest, endpoint]))
 /** Far more than any documented request needs. */
 const greatestBody = 64 * 1024
 const json = "application/json;charset=UTF-8"
-const html = "text/html"
-const unavailablePage = "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>\n"
-const gonePage = "<html><body><h1>410 Gone</h1></body></html>\n"
 /** Endpoints that the exchange has removed: listen keys, and the first version of the API. */
 const gone = /^\/api\/(v3\/userDataStream$|v1\/)/
 
@@ -70,7 +68,7 @@ const arrive = (service: Service, req: http.IncomingMessage, res: http.ServerRes
   const query = cut < 0 ? "" : url.slice(cut + 1)
   const endpoint = byName.get(`${req.method} ${path}`)
   if (endpoint === undefined) {
-    if (gone.test(path)) send(res, 410, html, gonePage, {})
+    if (gone.test(path)) sendPage(res, gonePage)
     else send(res, noSuchEndpoint.status, json, errorText(noSuchEndpoint), {})
     return
   }
@@ -79,9 +77,9 @@ const arrive = (service: Service, req: http.IncomingMessage, res: http.ServerRes
   const exchanged: Exchanged = isRefusal(values)
     ? { req, res, endpoint, address, arrival: values, values: noValues }
     : { req, res, endpoint, address, arrival: arrivalOf(req, values, query, body), values }
-  const fault = service.faults.take(endpoint.rest)
+  const fault = service.strikeOf(endpoint.rest, exchanged.values)
   if (fault === undefined) service.arrives(() => serve(service, exchanged))
-  else service.arrives(() => strike(service, exchanged, fault))
+  else service.arrives(() => strike(service, struckBy(service, exchanged), fault))
 }
 
 const arrivalOf = (req: http.IncomingMessage, values: Map<string, string>, query: string, body: string): Arrival => {
@@ -116,62 +114,22 @@ const finish = (service: Service, exchanged: Exchanged, run: Run | Refusal, twis
     : { status: refusal.status, text: errorText(refusal), refusal }
 }
 
-const serve = (service: Service, exchanged: Exchanged, twist?: Twist): void => {
-  const outcome = finish(service, exchanged, prepare(service, exchanged), twist)
+const serve = (service: Service, exchanged: Exchanged): void => {
+  const outcome = finish(service, exchanged, prepare(service, exchanged))
   service.settled(() => answer(service, exchanged, outcome))
 }
 
-const strike = (service: Service, exchanged: Exchanged, fault: FaultKind): void => {
-  const { res } = exchanged
-  const done = (): Outcome => finish(service, exchanged, prepare(service, exchanged))
-  switch (fault.kind) {
-    case "neverArrives":
-      return cutOff(res)
-    case "answerLost":
-      done()
-      return service.settled(() => cutOff(res))
-    case "answerCut": {
-      const { status, text } = done()
-      return service.settled(() => {
-        res.writeHead(status, { "Content-Type": json, "Content-Length": Buffer.byteLength(text) })
-        res.write(text.slice(0, text.length / 2), () => cutOff(res))
-      })
-    }
-    case "answerLate": {
-      const outcome = done()
-      return service.settled(() => service.timers.after(fault.millis, () => answer(service, exchanged, outcome)))
-    }
-    case "held":
-      return service.timers.after(fault.millis, () => {
-        const run = prepare(service, exchanged)
-        if (isRefusal(run)) service.chargeLate(exchanged.endpoint, run)
-        const outcome = finish(service, exchanged, run)
-        service.settled(() => answer(service, exchanged, outcome))
-      })
-    case "unavailable":
-      if (fault.isDone) done()
-      return service.settled(() => send(res, 503, html, unavailablePage, {}))
-    case "timeout":
-      return timeOut(service, exchanged, fault.doneAfterMillis)
-    case "refused": {
-      const refusal = new Refusal(fault.status, fault.code, fault.message)
-      const headers = fault.retryAfterSeconds === undefined ? {} : { "Retry-After": fault.retryAfterSeconds }
-      return send(res, refusal.status, json, errorText(refusal), headers)
-    }
-    case "filledFirst":
-      return serve(service, exchanged, { fillsFirst: true })
-  }
-}
-
-// Admitted in time, done whenever the engine gets to it: the timestamp is not looked at again.
-const timeOut = (service: Service, exchanged: Exchanged, doneAfter: number | "never"): void => {
-  const run = prepare(service, exchanged)
-  const outcome = { status: timedOut.status, text: errorText(timedOut), refusal: timedOut }
-  if (doneAfter === 0) finish(service, exchanged, run)
-  service.settled(() => answer(service, exchanged, outcome))
-  if (doneAfter === "never" || doneAfter === 0) return
-  service.timers.after(doneAfter, () => service.outside(() => finish(service, exchanged, run)))
-}
+const struckBy = (service: Service, exchanged: Exchanged): Struck<Outcome> => ({
+  values: exchanged.values,
+  prepare: () => prepare(service, exchanged),
+  finish: (run, twist) => finish(service, exchanged, run, twist),
+  refuse: (refusal) => ({ status: refusal.status, text: errorText(refusal), refusal }),
+  textOf: ({ text }) => text,
+  answer: (outcome) => answer(service, exchanged, outcome),
+  page: (page) => sendPage(exchanged.res, page),
+  cut: (withReset) => cutOff(exchanged.res, withReset),
+  chargeLate: (refusal) => service.chargeLate(exchanged.endpoint, refusal)
+})
 
 const answer = (service: Service, { address, endpoint, res }: Exchanged, { refusal, status, text }: Outcome): void => {
   const now = service.now()
@@ -201,8 +159,17 @@ const send = (
   res.end(text)
 }
 
-const cutOff = (res: http.ServerResponse): void => {
-  res.socket?.destroy()
+const sendPage = (res: http.ServerResponse, page: Page): void => {
+  const headers: http.OutgoingHttpHeaders = {}
+  if (page.retryAfterSeconds !== undefined) headers["Retry-After"] = page.retryAfterSeconds
+  if (page.isCut !== true) return send(res, page.status, page.type, page.text, headers)
+  res.writeHead(page.status, { "Content-Type": page.type, "Content-Length": 2 * Buffer.byteLength(page.text) + 1 })
+  res.write(page.text, () => cutOff(res, false))
+}
+
+const cutOff = (res: http.ServerResponse, withReset: boolean): void => {
+  if (withReset && res.socket instanceof net.Socket) res.socket.resetAndDestroy()
+  else res.socket?.destroy()
 }
 
 const errorText = ({ code, message }: Refusal): string => JSON.stringify({ code, msg: message })

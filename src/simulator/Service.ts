@@ -6,7 +6,8 @@
 import { type Arrival, admit, type Credentials } from "./Gate.ts"
 import type { Desk, Endpoint, Run, Twist } from "./Endpoint.ts"
 import type { Exchange } from "./Exchange.ts"
-import { FaultTable } from "./Faults.ts"
+import type { Strike } from "./Faults.ts"
+import { FaultTable } from "./FaultTable.ts"
 import type { Journal } from "./Journal.ts"
 import type { Limits } from "./Market.ts"
 import { News } from "./News.ts"
@@ -23,9 +24,11 @@ export interface ServiceOptions {
   readonly latencyMillis: number
   readonly seed: number
   readonly journal: Journal | undefined
+  /** Kills the process that the exchange has to itself; undefined where it shares one. */
+  readonly kill?: (() => void) | undefined
 }
 
-const straight: Twist = { fillsFirst: false }
+const straight: Twist = { fillsFirst: undefined }
 
 export class Service {
   readonly desk: Desk
@@ -38,6 +41,7 @@ export class Service {
   readonly #wayThere: number
   readonly #wayBack: number
   readonly #journal: Journal | undefined
+  readonly #kill: (() => void) | undefined
 
   constructor(options: ServiceOptions) {
     const { exchange, now } = options
@@ -45,6 +49,7 @@ export class Service {
     this.faults = new FaultTable(options.seed)
     this.credentials = options.credentials
     this.#journal = options.journal
+    this.#kill = options.kill
     this.#wayThere = Math.ceil(options.latencyMillis / 2)
     this.#wayBack = options.latencyMillis - this.#wayThere
     this.desk = { exchange, limits: this.limits, accountUid: options.accountUid, now }
@@ -94,6 +99,19 @@ export class Service {
     if (endpoint.isOrder === true && refusal.code === tooOld.code) this.limits.addOrder(this.now())
   }
 
+  /** The fault that strikes this request, known by its name over REST or over the WebSocket API. */
+  strikeOf(name: string, values: ReadonlyMap<string, string>): Strike | undefined {
+    return this.faults.isQuiet ? undefined : this.faults.take(name, idsOf(this.desk.exchange, values))
+  }
+
+  crash(): void {
+    this.#kill?.()
+  }
+
+  get canCrash(): boolean {
+    return this.#kill !== undefined
+  }
+
   /** Something outside a request changes the exchange: a tick, a move of the market, a reset. */
   outside(change: () => void): void {
     change()
@@ -116,4 +134,18 @@ export class Service {
     if (this.#wayThere === 0) then()
     else this.timers.after(this.#wayThere, then)
   }
+}
+
+const idParameters = ["newClientOrderId", "origClientOrderId", "cancelOrigClientOrderId", "listClientOrderId"]
+const orderIdParameters = ["orderId", "cancelOrderId"]
+
+/** The client order ids that a request names, also where it names the order by the exchange's id. */
+const idsOf = (exchange: Exchange, values: ReadonlyMap<string, string>): ReadonlyArray<string> => {
+  const ids = idParameters.map((name) => values.get(name)).filter((id) => id !== undefined)
+  const market = exchange.matching.market(values.get("symbol") ?? "")
+  for (const name of orderIdParameters) {
+    const order = market?.orders.byId(Number(values.get(name)))
+    if (order !== undefined) ids.push(order.clientOrderId)
+  }
+  return ids
 }

@@ -112,7 +112,9 @@ const cancelOrder: Endpoint = {
         return invalidRestrictions
       }
       const aimed = exchange.lookUp(market, target)
-      if (twist.fillsFirst && aimed !== undefined && market.orders.open.has(aimed.id)) exchange.fill(market, aimed)
+      if (twist.fillsFirst !== undefined && aimed !== undefined && market.orders.open.has(aimed.id)) {
+        exchange.fill(market, aimed, twist.fillsFirst)
+      }
       const cancelId = newId ?? exchange.drawId(aimed?.id ?? 0)
       const order = exchange.cancel(market, target, cancelId, restriction)
       return isRefusal(order) ? order : cancelView(order, cancelId)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { FaultTable } from "../../src/simulator/Faults.ts"
+import { FaultTable } from "../../src/simulator/FaultTable.ts"
 import { limit, market, openStream, signed, signedParams, startSimulator, until } from "./client.ts"
 
 const place = "POST /api/v3/order"
@@ -30,8 +30,8 @@ describe("faults", () => {
   it.live("503 comes as a page, done or not", () =>
     Effect.gen(function* () {
       const simulator = yield* startSimulator()
-      simulator.faults.next({ on: place, kind: "unavailable", isDone: true })
-      simulator.faults.next({ on: place, kind: "unavailable", isDone: false })
+      simulator.faults.next({ on: place, kind: "unavailable", done: "now" })
+      simulator.faults.next({ on: place, kind: "unavailable", done: "never" })
 
       const done = yield* signed(simulator, place, market("0.01", { newClientOrderId: "done" }))
       const notDone = yield* signed(simulator, place, market("0.01", { newClientOrderId: "not" }))
@@ -48,8 +48,8 @@ describe("faults", () => {
   it.live("-1007 says nothing of the outcome: done now, later, or never", () =>
     Effect.gen(function* () {
       const simulator = yield* startSimulator()
-      for (const doneAfterMillis of [0, 30, "never"] as const) {
-        simulator.faults.next({ on: place, kind: "timeout", doneAfterMillis })
+      for (const done of ["now", { afterMillis: 30 }, "never"] as const) {
+        simulator.faults.next({ on: place, kind: "timeout", done })
       }
 
       const answers = yield* Effect.forEach(["now", "later", "never"], (id) =>
