@@ -2,36 +2,46 @@
  * The exchange's request budget, spent before the exchange has to say no.
  *
  * Windows are aligned to the exchange's clock. What is used comes from the headers of each answer; what is in
- * flight is counted here. Cancels may use all of a window, new orders and refreshes leave some to those above
- * them. Retry-After is obeyed: by new orders alone when only they are too many, else by all traffic.
- * Limits are learnt from the exchange; until then the smallest documented ones hold.
+ * flight is counted here. Who waits is served in order of precedence, then of arrival; a fifth of each window is kept
+ * for cancels and reconciliation. Retry-After is obeyed: by new orders alone when only they are too many, else by all
+ * traffic. Limits are learnt from the exchange; until then the smallest documented ones hold.
+ *
+ * Alone, a process spends the whole budget. Sharing it, it spends shares that it takes in advance through the port
+ * `BudgetShares`, so that no request waits for a database, and stops while the port has not answered for long.
  */
-import { Clock, Context, Effect, identity, Layer } from "effect"
+import { Cause, Clock, Context, Deferred, Effect, identity, Latch, Layer } from "effect"
 import type { RateLimited } from "./BinanceError.ts"
+import type { Ask } from "./BudgetShares.ts"
+import { BudgetShares } from "./BudgetShares.ts"
 import type { Answer } from "./classify.ts"
 import { stopsOrdersOnly } from "./classify.ts"
+import type { Kind, Outcome, Verdict, Waiting, Window } from "./Window.ts"
+import * as Budget from "./Window.ts"
+import { kinds } from "./Window.ts"
 import type { RateLimit } from "./wire.ts"
 
-/** In order of precedence. */
-export type Kind = "cancel" | "query" | "submit" | "refresh"
+export type { Kind } from "./Window.ts"
 
-/** How much of a weight window each kind may fill. */
-const shareOf: Readonly<Record<Kind, number>> = { cancel: 1, query: 0.95, submit: 0.8, refresh: 0.6 }
+/** A waiter is woken as soon as something changes; this long it waits at most before it looks again by itself. */
+const lookAgainMillis = 250
+/** A window of ours begins this much later than the exchange's until its clock was measured, then by the error bound. */
+const unmeasuredMarginMillis = 100
+/** An error bound beyond this says that the clock was not measured for long: a window is not moved further. */
+const maxMarginMillis = 1_000
 
-/** How often a waiter looks again; those who look oftener come first when a window opens. */
-const lookAgainMillis: Readonly<Record<Kind, number>> = { cancel: 20, query: 50, submit: 100, refresh: 250 }
-
-/** A window of ours begins this much later than the exchange's, for the error of the clock estimate. */
-const windowMarginMillis = 100
-/** This long into a window an answer may still tell of the one before. */
-const oldAnswersMillis = 2_000
-
-const intervalMillis: Readonly<Record<string, number>> = {
-  SECOND: 1_000,
-  MINUTE: 60_000,
-  HOUR: 3_600_000,
-  DAY: 86_400_000
-}
+/** A share is asked for, and stops of others are heard of, at least so often. */
+const exchangeMillis = 250
+/** Who lacks a share asks at once, but not oftener than this. */
+const hungryMillis = 20
+/** When all is handed out, shares given back by others are looked for so often. */
+const exhaustedMillis = 100
+/** Nothing has changed: no report, but for this sign of life. */
+const idleMillis = 2_000
+/** The share of the window to come is taken so long before it begins. */
+const aheadMillis = 500
+/** No answer of the port for so long: nothing of the share is spent any more, as it may have been handed to others. */
+const trustMillis = 5_000
+const portTimeoutMillis = 2_000
 
 const documented: ReadonlyArray<RateLimit> = [
   { rateLimitType: "REQUEST_WEIGHT", interval: "MINUTE", intervalNum: 1, limit: 6_000 },
@@ -44,22 +54,41 @@ const documented: ReadonlyArray<RateLimit> = [
 export interface Allowance {
   readonly kind: Kind
   readonly weight: number
+  /** On the exchange's clock. */
+  readonly permittedAt: number
   ended: boolean
 }
 
 /** What `Effect.uninterruptibleMask` gives. */
 export type Restore = <A, E, R>(wait: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-interface Window {
-  readonly type: string
-  readonly header: string
-  readonly lengthMillis: number
+interface Waiter {
+  readonly kind: Kind
+  readonly weight: number
+  readonly granted: Deferred.Deferred<Allowance>
+  allowance: Allowance | null
+}
+
+/** One limit of the exchange, as it stands. */
+export interface LimitState {
+  /** Such as "ORDERS/10000": what is limited, and the window's length in milliseconds. */
+  readonly name: string
   readonly limit: number
-  /** Number of the window since 1970. */
-  id: number
-  used: number
-  /** Granted and not yet answered. */
-  pending: number
+  /** Used, in flight, or held by other replicas. */
+  readonly taken: number
+  readonly endsInMillis: number
+}
+
+export interface Forecast {
+  /** How long the next request of each kind, of weight 1, would wait. */
+  readonly waitMillis: Readonly<Record<Kind, number>>
+  /** The exchange wants to hear nothing of us for so long. */
+  readonly stoppedMillis: number
+  /** The same for new orders alone. */
+  readonly ordersStoppedMillis: number
+  readonly limits: ReadonlyArray<LimitState>
+  /** Since a share was had last; null: this process has the budget for itself. */
+  readonly shareAgeMillis: number | null
 }
 
 export class RateLimits extends Context.Service<
@@ -74,149 +103,365 @@ export class RateLimits extends Context.Service<
     readonly giveBack: (allowance: Allowance) => Effect.Effect<void>
     /** For a request that may have been sent; null: without an answer. */
     readonly observe: (allowance: Allowance, answer: Answer | null) => Effect.Effect<void>
-    /** The exchange, or another replica that shares its address, said to stop. */
+    /** The exchange said to stop. Told to the other replicas at once. */
     readonly obey: (limit: RateLimited) => Effect.Effect<void>
-    /** How long a request of this kind and weight would wait now. */
+    /** How long a request of this kind and weight would wait now, behind those who wait already. */
     readonly waitMillis: (kind: Kind, weight: number) => Effect.Effect<number>
+    readonly forecast: Effect.Effect<Forecast>
     readonly learn: (limits: ReadonlyArray<RateLimit>) => Effect.Effect<void>
     readonly isLearnt: Effect.Effect<boolean>
-    /** The exchange's clock less ours, as ServerTime measured it. */
-    readonly align: (offsetMillis: number) => Effect.Effect<void>
+    /** The exchange's clock now, how wrong that may be, and how fast it becomes wronger, as ServerTime measured it. */
+    readonly align: (measured: {
+      readonly now: number
+      readonly errorMillis: number
+      readonly driftPerMilli: number
+    }) => Effect.Effect<void>
   }
 >()("nexus/binance/RateLimits") {
+  /** The whole budget is this process's own. */
   static readonly layer = Layer.effect(
     RateLimits,
-    Effect.sync(() => {
-      let windows = documented.flatMap(windowOf)
-      let learnt = false
-      let offset = 0
-      let blockedUntil = 0
-      let ordersBlockedUntil = 0
+    Effect.map(make(false), ({ service }) => service)
+  )
 
-      /** Milliseconds; 0: the request fits now. */
-      const waitAt = (kind: Kind, weight: number, now: number): number => {
-        const blocked = kind === "submit" ? Math.max(blockedUntil, ordersBlockedUntil) : blockedUntil
-        let wait = Math.max(0, blocked - now)
-        const there = now + offset - windowMarginMillis
-        for (const window of windows) {
-          const cost = costIn(window, kind, weight)
-          if (cost === 0) continue
-          roll(window, there)
-          const taken = window.used + window.pending
-          const share = window.type === "REQUEST_WEIGHT" ? shareOf[kind] : 1
-          // A window that nobody uses takes any request: else one heavier than its share could never go.
-          if (taken + cost <= window.limit * share || taken === 0) continue
-          wait = Math.max(wait, (window.id + 1) * window.lengthMillis - there)
-        }
-        return wait
-      }
-
-      const tryAcquire = (kind: Kind, weight: number, now: number): Allowance | null => {
-        if (waitAt(kind, weight, now) > 0) return null
-        for (const window of windows) window.pending += costIn(window, kind, weight)
-        return { kind, weight, ended: false }
-      }
-
-      const acquire = Effect.fnUntraced(function* (kind: Kind, weight: number, interruptible: Restore = identity) {
-        for (;;) {
-          const now = yield* Clock.currentTimeMillis
-          const allowance = tryAcquire(kind, weight, now)
-          if (allowance !== null) return allowance
-          yield* interruptible(Effect.sleep(Math.min(waitAt(kind, weight, now), lookAgainMillis[kind])))
-        }
-      })
-
-      const end = (allowance: Allowance): boolean => {
-        if (allowance.ended) return false
-        allowance.ended = true
-        for (const window of windows) {
-          window.pending = Math.max(0, window.pending - costIn(window, allowance.kind, allowance.weight))
-        }
-        return true
-      }
-
-      const observe = (allowance: Allowance, answer: Answer | null) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          if (!end(allowance)) return
-          const there = now + offset - windowMarginMillis
-          for (const window of windows) {
-            roll(window, there)
-            const header = answer?.headers[window.header]
-            if (typeof header === "string" && /^\d{1,12}$/.test(header)) told(window, Number(header), there)
-            // Orders are counted only where the exchange took them, and it says so in the header.
-            else if (window.type !== "ORDERS" || answer === null) {
-              window.used += costIn(window, allowance.kind, allowance.weight)
-            }
-          }
-        })
-
-      return RateLimits.of({
-        acquire,
-        giveBack: (allowance) => Effect.sync(() => void end(allowance)),
-        observe,
-        obey: (limit) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
-            const until = now + limit.retryAfterMillis
-            if (stopsOrdersOnly(limit)) ordersBlockedUntil = Math.max(ordersBlockedUntil, until)
-            else blockedUntil = Math.max(blockedUntil, until)
-          }),
-        waitMillis: (kind, weight) => Effect.map(Clock.currentTimeMillis, (now) => waitAt(kind, weight, now)),
-        learn: (limits) =>
-          Effect.sync(() => {
-            const fresh = limits.flatMap(windowOf)
-            // A limit that stays keeps its count.
-            windows = fresh.map((window) => {
-              const known = windows.find((one) => one.type === window.type && one.lengthMillis === window.lengthMillis)
-              return known === undefined ? window : { ...known, limit: window.limit }
-            })
-            learnt = true
-          }),
-        isLearnt: Effect.sync(() => learnt),
-        align: (offsetMillis) =>
-          Effect.sync(() => {
-            offset = offsetMillis
-          })
-      })
+  /** The budget is shared through the port; at the end the share is given back. */
+  static readonly sharedLayer = Layer.effect(
+    RateLimits,
+    Effect.gen(function* () {
+      const { keepShares, service } = yield* make(true)
+      yield* keepShares(yield* BudgetShares)
+      return service
     })
   )
 }
 
-const windowOf = (limit: RateLimit): ReadonlyArray<Window> => {
-  const unit = intervalMillis[limit.interval]
-  if (unit === undefined) return []
-  const suffix = `${limit.intervalNum}${limit.interval[0]!.toLowerCase()}`
-  const header =
-    limit.rateLimitType === "REQUEST_WEIGHT"
-      ? `x-mbx-used-weight-${suffix}`
-      : limit.rateLimitType === "ORDERS"
-        ? `x-mbx-order-count-${suffix}`
-        : ""
-  const lengthMillis = unit * limit.intervalNum
-  return [{ type: limit.rateLimitType, header, lengthMillis, limit: limit.limit, id: 0, used: 0, pending: 0 }]
+function make(isShared: boolean) {
+  return Effect.sync(() => {
+    // All of this is owned here; no step below is interrupted between its reads and writes.
+    let windows = documented.flatMap((limit) => Budget.windowOf(limit, isShared))
+    let learnt = false
+    // Null: not measured, our own clock counts.
+    let clock: Aligned | null = null
+    let stoppedUntil = 0
+    let ordersStoppedUntil = 0
+    // Not yet told to the other replicas.
+    let news = false
+    let sharedAt = Number.NEGATIVE_INFINITY
+    const hungry = Latch.makeUnsafe()
+    const queues: Readonly<Record<Kind, Set<Waiter>>> = {
+      cancel: new Set(),
+      query: new Set(),
+      submit: new Set(),
+      refresh: new Set()
+    }
+
+    const moment = Effect.clockWith((own) =>
+      Effect.sync((): Moment => {
+        const here = Number(own.monotonicTimeNanosUnsafe()) / 1e6
+        if (clock === null) return { here, there: own.currentTimeMillisUnsafe() - unmeasuredMarginMillis }
+        const margin = Math.min(clock.errorMillis + (here - clock.at) * clock.driftPerMilli, maxMarginMillis)
+        return { here, there: here + clock.ahead - margin }
+      })
+    )
+
+    const stopFor = (kind: Kind, here: number): number =>
+      Math.max(0, (kind === "submit" ? Math.max(stoppedUntil, ordersStoppedUntil) : stoppedUntil) - here)
+
+    const rollAll = (there: number) => {
+      for (const window of windows) Budget.roll(window, there)
+    }
+
+    /** What holds a request back that is next in line. Windows have been rolled. */
+    const obstacleFor = (kind: Kind, weight: number, { here }: Moment): Obstacle | null => {
+      let found: Obstacle | null = null
+      if (stopFor(kind, here) > 0) found = { verdict: "full", ordersOnly: here >= stoppedUntil }
+      const isStale = isShared && here - sharedAt > trustMillis
+      for (const window of windows) {
+        const cost = Budget.costIn(window, kind, weight)
+        if (cost === 0) continue
+        const verdict: Verdict = isStale ? "share" : Budget.verdict(window, kind, cost)
+        if (verdict === "fits") continue
+        const ordersOnly = window.type === "ORDERS" && !isStale && (found?.ordersOnly ?? true)
+        found = { verdict: found?.verdict === "full" ? "full" : verdict, ordersOnly }
+      }
+      if (found?.verdict === "share") hungry.openUnsafe()
+      return found
+    }
+
+    const permit = (kind: Kind, weight: number, { there }: Moment): Allowance => {
+      for (const window of windows) Budget.permit(window, kind, Budget.costIn(window, kind, weight))
+      return { kind, weight, permittedAt: there, ended: false }
+    }
+
+    /** Serves whoever can be served, by precedence: whoever is held back holds back all below, but for orders' own limit. */
+    const dispatch = (now: Moment): void => {
+      rollAll(now.there)
+      for (const kind of kinds) {
+        for (const waiter of queues[kind]) {
+          const obstacle = obstacleFor(kind, waiter.weight, now)
+          if (obstacle !== null) {
+            if (!obstacle.ordersOnly) return
+            break
+          }
+          queues[kind].delete(waiter)
+          waiter.allowance = permit(kind, waiter.weight, now)
+          Deferred.doneUnsafe(waiter.granted, Effect.succeed(waiter.allowance))
+        }
+      }
+    }
+
+    const isFirst = (kind: Kind): boolean => {
+      for (const above of kinds) {
+        if (queues[above].size > 0) return false
+        if (above === kind) return true
+      }
+      return true
+    }
+
+    const waitFor = Effect.fnUntraced(function* (waiter: Waiter) {
+      for (;;) {
+        const now = yield* moment
+        dispatch(now)
+        if (waiter.allowance !== null) return waiter.allowance
+        const pause = Math.max(1, Math.min(waitAt(waiter.kind, waiter.weight, now), lookAgainMillis))
+        yield* Effect.timeoutOption(Deferred.await(waiter.granted), pause)
+      }
+    })
+
+    const acquire = Effect.fnUntraced(function* (kind: Kind, weight: number, interruptible: Restore = identity) {
+      const now = yield* moment
+      rollAll(now.there)
+      if (isFirst(kind) && obstacleFor(kind, weight, now) === null) return permit(kind, weight, now)
+      const waiter: Waiter = { kind, weight, allowance: null, granted: Deferred.makeUnsafe() }
+      queues[kind].add(waiter)
+      return yield* Effect.onInterrupt(interruptible(waitFor(waiter)), () =>
+        Effect.suspend(() => {
+          queues[kind].delete(waiter)
+          return waiter.allowance === null ? Effect.void : giveBack(waiter.allowance)
+        })
+      )
+    })
+
+    const end = Effect.fnUntraced(function* (allowance: Allowance, outcomeIn: (window: Window) => Outcome) {
+      if (allowance.ended) return
+      allowance.ended = true
+      const now = yield* moment
+      rollAll(now.there)
+      for (const window of windows) {
+        const cost = Budget.costIn(window, allowance.kind, allowance.weight)
+        if (cost > 0) Budget.settle(window, cost, allowance.permittedAt, now.there, outcomeIn(window))
+      }
+      if (kinds.some((kind) => queues[kind].size > 0)) dispatch(now)
+    })
+
+    const giveBack = (allowance: Allowance) => end(allowance, () => notSent)
+
+    const observe = (allowance: Allowance, answer: Answer | null) =>
+      end(allowance, (window) => {
+        if (answer === null) return lost
+        const header = window.header === "" ? undefined : answer.headers[window.header]
+        return typeof header === "string" && /^\d{1,12}$/.test(header)
+          ? { _tag: "Told", count: Number(header) }
+          : answered
+      })
+
+    /** Costs of all who come before a new request of this kind. */
+    const aheadOf = (window: Window, kind: Kind): number => {
+      let sum = 0
+      for (const above of kinds) {
+        for (const waiter of queues[above]) sum += Budget.costIn(window, above, waiter.weight)
+        if (above === kind) break
+      }
+      return sum
+    }
+
+    const waitAt = (kind: Kind, weight: number, { here, there }: Moment): number => {
+      let wait = stopFor(kind, here)
+      for (const window of windows) {
+        const cost = Budget.costIn(window, kind, weight)
+        if (cost === 0) continue
+        const most = Budget.ceiling(window, kind, cost)
+        // What does not fit into this window; those who wait fill whole windows after it.
+        const over = aheadOf(window, kind) + cost - Math.max(0, most - Budget.taken(window))
+        if (over <= 0) continue
+        wait = Math.max(wait, (window.id + Math.ceil(over / most)) * window.lengthMillis - there)
+      }
+      return wait
+    }
+
+    const stop = (kind: "all" | "orders", until: number) => {
+      if (kind === "all") stoppedUntil = Math.max(stoppedUntil, until)
+      else ordersStoppedUntil = Math.max(ordersStoppedUntil, until)
+    }
+
+    const waiting = (window: Window): Waiting => {
+      const cost = { cancel: 0, query: 0, submit: 0, refresh: 0 }
+      const heaviest = { cancel: 0, query: 0, submit: 0, refresh: 0 }
+      for (const kind of kinds) {
+        for (const waiter of queues[kind]) {
+          const one = Budget.costIn(window, kind, waiter.weight)
+          cost[kind] += one
+          heaviest[kind] = Math.max(heaviest[kind], one)
+        }
+      }
+      return { cost, heaviest }
+    }
+
+    let reportedAt = Number.NEGATIVE_INFINITY
+    let reported = ""
+
+    /** What to ask the port for; nothing when nothing has changed since the last report. */
+    const asksAt = ({ here, there }: Moment): ReadonlyArray<Ask> => {
+      rollAll(there)
+      const isDue = (window: Window) => (window.id + 1) * window.lengthMillis - there < aheadMillis
+      const state = windows.map((window) => `${window.id}${isDue(window) ? "+" : ""}`).join(" ")
+      const isIdle =
+        kinds.every((kind) => queues[kind].size === 0) &&
+        windows.every(({ pending, share }) => pending === 0 && (share?.spent ?? 0) === 0)
+      if (isIdle && state === reported && here - reportedAt < idleMillis) return []
+      const elapsed = here - reportedAt
+      reported = state
+      reportedAt = here
+      return windows.flatMap((window) => {
+        Budget.measure(window, Math.min(elapsed, idleMillis))
+        const wanted = waiting(window)
+        const asks = [Budget.ask(window, wanted), isDue(window) ? Budget.askNext(window, wanted) : null]
+        return asks.filter((ask) => ask !== null)
+      })
+    }
+
+    /** One exchange with the port; true when somebody waits for a share that is to be had. */
+    const exchangeShares = Effect.fnUntraced(function* (port: BudgetShares["Service"]) {
+      const before = yield* moment
+      hungry.closeUnsafe()
+      const asks = asksAt(before)
+      const told = news
+      const stops = {
+        allMillis: told ? Math.max(0, stoppedUntil - before.here) : 0,
+        ordersMillis: told ? Math.max(0, ordersStoppedUntil - before.here) : 0
+      }
+      if (told) news = false
+      const answer = yield* port.exchange(asks, stops).pipe(
+        Effect.timeout(portTimeoutMillis),
+        Effect.tapError(() => Effect.sync(() => (news = news || told)))
+      )
+      const after = yield* moment
+      if (answer.stops.allMillis > 0) stop("all", after.here + answer.stops.allMillis)
+      if (answer.stops.ordersMillis > 0) stop("orders", after.here + answer.stops.ordersMillis)
+      rollAll(after.there)
+      for (const granted of answer.granted) {
+        const window = windows.find(({ name }) => name === granted.name)
+        if (window !== undefined) Budget.receive(window, granted)
+      }
+      // Counted from before the question: others may be handed our share only so long after it.
+      sharedAt = before.here
+      dispatch(after)
+      const wanted = asks.reduce((sum, { wants }) => sum + wants.reduce((all, { amount }) => all + amount, 0), 0)
+      return wanted <= answer.granted.reduce((sum, { granted }) => sum + granted, 0)
+    })
+
+    const keepShares = Effect.fnUntraced(function* (port: BudgetShares["Service"]) {
+      const loop = Effect.gen(function* () {
+        for (;;) {
+          const isEnough = yield* exchangeShares(port).pipe(
+            Effect.catch((error) => Effect.as(Effect.logDebug("no share of the exchange's budget", error), false)),
+            Effect.catchCause((cause) =>
+              Cause.hasDies(cause)
+                ? Effect.as(Effect.logError("sharing the exchange's budget failed with a defect", cause), false)
+                : Effect.failCause(cause)
+            )
+          )
+          yield* Effect.sleep(isEnough ? hungryMillis : exhaustedMillis)
+          yield* Effect.timeoutOption(hungry.await, exchangeMillis)
+        }
+      })
+      yield* Effect.addFinalizer(() =>
+        Effect.catch(Effect.timeout(port.leave, portTimeoutMillis), (error) =>
+          Effect.logDebug("the share of the exchange's budget is left to its window's end", error)
+        )
+      )
+      yield* Effect.forkScoped(loop)
+    })
+
+    const service = RateLimits.of({
+      acquire,
+      giveBack,
+      observe,
+      obey: (limit) =>
+        Effect.map(moment, ({ here }) => {
+          stop(stopsOrdersOnly(limit) ? "orders" : "all", here + limit.retryAfterMillis)
+          news = true
+          hungry.openUnsafe()
+        }),
+      waitMillis: (kind, weight) =>
+        Effect.map(moment, (now) => {
+          rollAll(now.there)
+          return waitAt(kind, weight, now)
+        }),
+      forecast: Effect.map(moment, (now) => {
+        rollAll(now.there)
+        const wait = (kind: Kind) => waitAt(kind, 1, now)
+        return {
+          waitMillis: {
+            cancel: wait("cancel"),
+            query: wait("query"),
+            submit: wait("submit"),
+            refresh: wait("refresh")
+          },
+          stoppedMillis: Math.max(0, stoppedUntil - now.here),
+          ordersStoppedMillis: Math.max(0, ordersStoppedUntil - now.here),
+          limits: windows.map((window) => ({
+            name: window.name,
+            limit: window.limit,
+            taken: Budget.taken(window),
+            endsInMillis: (window.id + 1) * window.lengthMillis - now.there
+          })),
+          shareAgeMillis: isShared ? now.here - sharedAt : null
+        }
+      }),
+      learn: (limits) =>
+        Effect.sync(() => {
+          // A limit that stays keeps its count.
+          windows = limits
+            .flatMap((limit) => Budget.windowOf(limit, isShared))
+            .map((window) => {
+              const known = windows.find(({ name }) => name === window.name)
+              return known === undefined ? window : { ...known, limit: window.limit }
+            })
+          learnt = true
+        }),
+      isLearnt: Effect.sync(() => learnt),
+      align: ({ driftPerMilli, errorMillis, now }) =>
+        Effect.map(Clock.monotonicTimeNanos, (nanos) => {
+          const at = Number(nanos) / 1e6
+          clock = { at, ahead: now - at, errorMillis, driftPerMilli }
+        })
+    })
+    return { service, keepShares }
+  })
 }
 
-const costIn = (window: Window, kind: Kind, weight: number): number => {
-  switch (window.type) {
-    case "REQUEST_WEIGHT":
-      return weight
-    case "ORDERS":
-      return kind === "submit" ? 1 : 0
-    case "RAW_REQUESTS":
-      return 1
-    default:
-      return 0
-  }
+/** `here` on our monotonic clock; `there` on the exchange's, as it is at the latest. */
+interface Moment {
+  readonly here: number
+  readonly there: number
 }
 
-const roll = (window: Window, there: number): void => {
-  const id = Math.floor(there / window.lengthMillis)
-  if (id === window.id) return
-  window.id = id
-  window.used = 0
+interface Aligned {
+  /** On our monotonic clock. */
+  readonly at: number
+  /** The exchange's clock less our monotonic one. */
+  readonly ahead: number
+  readonly errorMillis: number
+  readonly driftPerMilli: number
 }
 
-/** Weight only grows within a window, and answers overtake each other; the count of unfilled orders also falls. */
-const told = (window: Window, count: number, there: number): void => {
-  const isNew = there - window.id * window.lengthMillis < oldAnswersMillis
-  window.used = window.type === "ORDERS" || isNew ? count : Math.max(window.used, count)
+interface Obstacle {
+  readonly verdict: "share" | "full"
+  /** Only new orders are held back by it. */
+  readonly ordersOnly: boolean
 }
+
+const notSent: Outcome = { _tag: "NotSent" }
+const lost: Outcome = { _tag: "Lost" }
+const answered: Outcome = { _tag: "Answered" }

@@ -1,9 +1,10 @@
 /**
  * Our estimate of the exchange's clock, and how wrong it may be.
  *
- * Several samples of /time; the one with the shortest round trip wins, and half of that trip is the error. Time
- * goes on with the monotonic clock, so a step of the host's clock moves nothing. Before the first measurement
- * nothing is conclusive: `pessimisticNow` is 1970. Measure again on -1021, and now and then, for clocks drift.
+ * Several samples of /time; the one with the shortest round trip wins, and half of that trip is the error, which
+ * grows with age by what clocks drift at most. Older measurements are not mixed in: a clock may have been set by less
+ * than their error. Time goes on with the monotonic clock, so a step of the host's clock moves nothing. Before the
+ * first measurement nothing is conclusive: `pessimisticNow` is 1970. Measure again on -1021, and now and then.
  */
 import { Clock, Context, Effect, Layer, Semaphore } from "effect"
 import type { EpochMillis } from "../domain/Ids.ts"
@@ -17,8 +18,8 @@ import { ServerTimeBody } from "./wire.ts"
 const samples = 5
 /** /time is in whole milliseconds, and so is our clock. */
 const roundingMillis = 1
-/** Clocks of hosts drift by 50 ppm at most; both sides do. */
-const driftPerMilli = 1e-4
+/** A host that is slewed into place by its time daemon drifts by up to 500 ppm; one left alone by a tenth of that. */
+const driftPerMilli = 5e-4
 /** What the error is said to be before anything was measured: a day. */
 const unmeasuredMillis = 86_400_000
 
@@ -71,11 +72,13 @@ export class ServerTime extends Context.Service<
         let best = yield* sample
         for (let count = 1; count < samples; count++) {
           const next = yield* sample
-          if (next.error < best.error) best = next
+          // Samples that cannot both be true: the clock was set between them, and the older one tells of the past.
+          if (next.error < best.error || !agree(best, next)) best = next
         }
         measured = best
         finished += 1
-        yield* limits.align(yield* offset)
+        const { error, now } = yield* estimate
+        yield* limits.align({ now, errorMillis: error, driftPerMilli })
       })
 
       const sync = Effect.suspend(() => {
@@ -104,5 +107,8 @@ export class ServerTime extends Context.Service<
     })
   )
 }
+
+const agree = (one: Measured, other: Measured): boolean =>
+  Math.abs(one.serverTime - one.at - (other.serverTime - other.at)) <= one.error + other.error
 
 const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)

@@ -59,7 +59,7 @@ describe("a window of weight", () => {
   it.effect("follows the exchange's clock where ours differs", () =>
     withLimits((limits) =>
       Effect.gen(function* () {
-        yield* limits.align(30_000)
+        yield* limits.align({ now: 60_030_500, errorMillis: 100, driftPerMilli: 0 })
         const spend = yield* limits.acquire("query", 5)
         yield* limits.observe(spend, answered({ "x-mbx-used-weight-1m": "100" }))
 
@@ -111,8 +111,9 @@ describe("the count of unfilled orders", () => {
     withLimits((limits) =>
       Effect.gen(function* () {
         const order = yield* limits.acquire("submit", 1)
+        yield* limits.observe(order, answered({ "x-mbx-order-count-10s": "4" }))
+        yield* TestClock.adjust("10 millis")
         const next = yield* limits.acquire("submit", 1)
-        yield* limits.observe(order, answered({ "x-mbx-order-count-10s": "5" }))
         assert.isAbove(yield* limits.waitMillis("submit", 1), 0)
         assert.strictEqual(yield* limits.waitMillis("query", 1), 0)
 

@@ -1,0 +1,279 @@
+/**
+ * One window of one of the exchange's limits, as this process sees it: pure accounting, owned by RateLimits.
+ *
+ * The exchange's own count, told by the headers of its answers, is the truth. Added to it are the requests that it
+ * cannot have told of yet, and, where replicas share one budget, what the others hold. With a share, this process
+ * spends only what was handed to it: what it is in doubt about belongs to its share until the window ends.
+ */
+import type { Ask, Granted } from "./BudgetShares.ts"
+import type { RateLimit } from "./wire.ts"
+
+/** In order of precedence. */
+export const kinds = ["cancel", "query", "submit", "refresh"] as const
+export type Kind = (typeof kinds)[number]
+
+/** How much of a weight window each kind may fill: a fifth is kept for cancels and for what reconciliation asks. */
+const ceilingOf: Readonly<Record<Kind, number>> = { cancel: 1, query: 0.95, submit: 0.8, refresh: 0.6 }
+
+/** One replica takes no more than this part of a limit at a time, so that several take turns. */
+const biteShare = 0.1
+/** Kept in hand while little happens, as a part of the limit: so that the first request waits for nobody. */
+const standingShare = 0.02
+/** Taken in advance: what this many seconds like the last ones need. */
+const horizonSeconds = 1
+
+const intervalMillis: Readonly<Record<string, number>> = {
+  SECOND: 1_000,
+  MINUTE: 60_000,
+  HOUR: 3_600_000,
+  DAY: 86_400_000
+}
+
+export interface Window {
+  /** Such as "REQUEST_WEIGHT/60000". */
+  readonly name: string
+  readonly type: string
+  /** Of the answers' header that tells the count; "": none does. */
+  readonly header: string
+  readonly lengthMillis: number
+  readonly limit: number
+  /** Number of the window since 1970, on the exchange's clock. */
+  id: number
+  /** The exchange's own count as told last, and when that answer came. */
+  counted: number
+  countedAt: number
+  /** Permitted and not yet answered. */
+  pending: number
+  /** Sent, and in no count that we were told: the answer was lost, or the exchange tells none. */
+  untold: number
+  readonly share: Share | null
+}
+
+export interface Share {
+  /** Handed to this process for this window, in doubt or not yet reported as spent included. */
+  own: number
+  /** Of it: answered since the last report, so that the exchange's count has it. */
+  spent: number
+  /** What the other replicas hold. */
+  others: number
+  /** Handed to this process for the window after this one. */
+  next: number
+  /** The header of the newest answer since the last report. */
+  told: Told | null
+  /** Cost granted since the last report, and the smoothed demand per second, by kind. */
+  readonly granted: Record<Kind, number>
+  readonly demand: Record<Kind, number>
+}
+
+/** A count of the exchange; `from` and `at`: when its request was permitted, and when it came. Exchange's clock. */
+export interface Told {
+  readonly count: number
+  readonly from: number
+  readonly at: number
+}
+
+export type Verdict =
+  | "fits"
+  /** The share is too small; more may be had at once. */
+  | "share"
+  /** Nothing is left for this kind until the window ends. */
+  | "full"
+
+const perKind = (): Record<Kind, number> => ({ cancel: 0, query: 0, submit: 0, refresh: 0 })
+
+export const windowOf = (limit: RateLimit, isShared: boolean): ReadonlyArray<Window> => {
+  const unit = intervalMillis[limit.interval]
+  if (unit === undefined || limit.limit <= 0) return []
+  const suffix = `${limit.intervalNum}${limit.interval[0]!.toLowerCase()}`
+  const header =
+    limit.rateLimitType === "REQUEST_WEIGHT"
+      ? `x-mbx-used-weight-${suffix}`
+      : limit.rateLimitType === "ORDERS"
+        ? `x-mbx-order-count-${suffix}`
+        : ""
+  const lengthMillis = unit * limit.intervalNum
+  return [
+    {
+      name: `${limit.rateLimitType}/${lengthMillis}`,
+      type: limit.rateLimitType,
+      header,
+      lengthMillis,
+      limit: limit.limit,
+      id: 0,
+      counted: 0,
+      countedAt: Number.NEGATIVE_INFINITY,
+      pending: 0,
+      untold: 0,
+      share: isShared
+        ? { own: 0, spent: 0, others: 0, next: 0, told: null, granted: perKind(), demand: perKind() }
+        : null
+    }
+  ]
+}
+
+export const costIn = (window: Window, kind: Kind, weight: number): number => {
+  switch (window.type) {
+    case "REQUEST_WEIGHT":
+      return weight
+    case "ORDERS":
+      return kind === "submit" ? 1 : 0
+    case "RAW_REQUESTS":
+      return 1
+    default:
+      return 0
+  }
+}
+
+/** Moves on to the window of this moment of the exchange's clock. What is in flight then may count in the new one. */
+export const roll = (window: Window, there: number): void => {
+  const id = Math.floor(there / window.lengthMillis)
+  if (id === window.id) return
+  const { share } = window
+  if (share !== null) {
+    share.own = id === window.id + 1 ? share.next : 0
+    share.next = 0
+    share.spent = 0
+    share.others = 0
+    share.told = null
+  }
+  window.id = id
+  window.counted = 0
+  window.countedAt = Number.NEGATIVE_INFINITY
+  window.untold = 0
+}
+
+/** What is used or may be, this process's own included; without what it holds and has not spent. */
+export const taken = (window: Window): number =>
+  window.counted + (window.share?.others ?? 0) + window.pending + window.untold
+
+/** Of the share, what may still be spent. */
+const unspent = ({ pending, share, untold }: Window): number =>
+  share === null ? Number.POSITIVE_INFINITY : share.own - share.spent - pending - untold
+
+/** A request that is heavier than what its kind may fill would never go: it may use the whole window. */
+export const ceiling = (window: Window, kind: Kind, cost: number): number => {
+  const most = window.type === "REQUEST_WEIGHT" ? Math.floor(window.limit * ceilingOf[kind]) : window.limit
+  return cost > most ? Math.max(window.limit, cost) : most
+}
+
+export const verdict = (window: Window, kind: Kind, cost: number): Verdict => {
+  if (taken(window) + cost > ceiling(window, kind, cost)) return "full"
+  return unspent(window) < cost ? "share" : "fits"
+}
+
+export const permit = (window: Window, kind: Kind, cost: number): void => {
+  window.pending += cost
+  if (window.share !== null) window.share.granted[kind] += cost
+}
+
+/** `from`: when the request was permitted; `answer`: the count in its header, null without one. */
+export const settle = (window: Window, cost: number, from: number, there: number, outcome: Outcome): void => {
+  window.pending = Math.max(0, window.pending - cost)
+  // Of the window before this one: its header may tell that one's count, and a later answer tells this one's.
+  if (outcome._tag === "NotSent" || Math.floor(from / window.lengthMillis) !== window.id) return
+  if (outcome._tag === "Told") {
+    const heard = { count: outcome.count, from, at: there }
+    told(window, heard)
+    if (window.share === null) return
+    window.share.spent += cost
+    window.share.told = newer(window.share.told, heard)
+  } else if (outcome._tag === "Lost" || window.type !== "ORDERS") {
+    // Orders are counted only where the exchange took them, and then it says so in the header.
+    window.untold += cost
+  }
+}
+
+export type Outcome =
+  | { readonly _tag: "Told"; readonly count: number }
+  | { readonly _tag: "Answered" }
+  | { readonly _tag: "Lost" }
+  | { readonly _tag: "NotSent" }
+
+/**
+ * Answers overtake each other, and the count of unfilled orders also falls. So a count replaces another only when its
+ * request was made after that one's answer; of two that were under way together the greater holds.
+ */
+const newer = (known: Told | null, heard: Told): Told =>
+  known === null || heard.from > known.at || heard.count > known.count ? heard : known
+
+const told = (window: Window, heard: Told): void => {
+  const best = newer({ count: window.counted, from: 0, at: window.countedAt }, heard)
+  window.counted = best.count
+  window.countedAt = best.at
+}
+
+/** What those who wait need in a window, by kind: all together, and the most that one of them needs. */
+export interface Waiting {
+  readonly cost: Readonly<Record<Kind, number>>
+  readonly heaviest: Readonly<Record<Kind, number>>
+}
+
+/** Smooths the demand over about the horizon; called once per report, before `ask`. */
+export const measure = ({ share }: Window, elapsedMillis: number): void => {
+  if (share === null) return
+  const seconds = Math.max(elapsedMillis, 1) / 1_000
+  const weight = 1 - Math.exp(-seconds / horizonSeconds)
+  for (const kind of kinds) {
+    share.demand[kind] += (share.granted[kind] / seconds - share.demand[kind]) * weight
+    share.granted[kind] = 0
+  }
+}
+
+/** Asks for the share of this window, and gives back what is not needed: from here on it is not spent. */
+export const ask = (window: Window, waiting: Waiting): Ask | null => {
+  const { share } = window
+  if (share === null) return null
+  const wants = wantsOf(window, share, waiting)
+  const needed = wants.reduce((sum, { amount }) => sum + amount, 0)
+  const free = Math.max(0, unspent(window))
+  const keep = Math.max(0, Math.min(share.own - share.spent, window.pending + window.untold + Math.min(free, needed)))
+  share.own = keep
+  share.spent = 0
+  const heard = share.told
+  share.told = null
+  return { name: window.name, window: window.id, told: heard, keep, wants: beyond(wants, free) }
+}
+
+/** The same for the window after this one, whose share is untouched so far. */
+export const askNext = (window: Window, waiting: Waiting): Ask | null => {
+  const { share } = window
+  if (share === null) return null
+  const wants = wantsOf(window, share, waiting)
+  const needed = wants.reduce((sum, { amount }) => sum + amount, 0)
+  share.next = Math.min(share.next, needed)
+  return { name: window.name, window: window.id + 1, told: null, keep: share.next, wants: beyond(wants, share.next) }
+}
+
+/** The highest precedence first; together no more than one bite, unless one request alone is greater. */
+const wantsOf = (window: Window, share: Share, waiting: Waiting): ReadonlyArray<Want> => {
+  const least = (kind: Kind) => (kind === "submit" ? Math.ceil(window.limit * standingShare) : 0)
+  let left = Math.max(Math.ceil(window.limit * biteShare), ...kinds.map((kind) => waiting.heaviest[kind]))
+  return kinds.map((kind) => {
+    const wanted = Math.max(waiting.cost[kind] + Math.ceil(share.demand[kind] * horizonSeconds), least(kind))
+    const amount = Math.min(left, wanted)
+    left -= amount
+    return { ceiling: ceiling(window, kind, waiting.heaviest[kind]), amount }
+  })
+}
+
+type Want = Ask["wants"][number]
+
+const beyond = (wants: ReadonlyArray<Want>, have: number): ReadonlyArray<Want> => {
+  let left = have
+  return wants.map(({ amount, ceiling }) => {
+    const covered = Math.min(left, amount)
+    left -= covered
+    return { ceiling, amount: amount - covered }
+  })
+}
+
+/** What was handed out upon a report. A window that has ended meanwhile needs none. */
+export const receive = (window: Window, granted: Granted): void => {
+  const { share } = window
+  if (share === null) return
+  if (granted.window === window.id + 1) share.next += granted.granted
+  if (granted.window !== window.id) return
+  share.own += granted.granted
+  share.others = granted.others
+  if (granted.told !== null) told(window, granted.told)
+}
