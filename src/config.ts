@@ -169,6 +169,7 @@ const keys = {
     production_confirmed: textOrEmpty(""),
     delta_ms: wholeOrEmpty(0, 600_000),
     staleness_ms: wholeOrEmpty(0, 600_000),
+    stream_silence_ms: whole(1_000, 600_000, 75_000),
     testnet: {
       enabled: flag(true),
       api_key: secret("${BINANCE_TESTNET_API_KEY:-}"),

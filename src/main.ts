@@ -210,7 +210,10 @@ export const exchange = Layer.unwrap(
     const { recv_window_ms: recvWindowMillis, timeout_ms: timeoutMillis } = binance.testnet
     // Every worker may have a request in flight, and questions must not wait for all of them.
     const maxConnections = execution.workers + execution.cancel_workers + questionConnections
-    return Layer.mergeAll(BinanceClient.layer, UserStream.layer({ wsApiUrl, keys })).pipe(
+    return Layer.mergeAll(
+      BinanceClient.layer,
+      UserStream.layer({ wsApiUrl, keys, silenceMillis: binance.stream_silence_ms })
+    ).pipe(
       Layer.provideMerge(Requests.layer({ keys, recvWindowMillis })),
       Layer.provideMerge(ServerTime.layer),
       Layer.provideMerge(Gateway.layer),

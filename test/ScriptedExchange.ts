@@ -152,8 +152,8 @@ export const ScriptedExchange = (outcomes: ReadonlyArray<Outcome>, options: Scri
         const trade = entry.trades.filter(({ at }) => at === entry.states.at(-1)!.at).slice(-1)
         const report = ledger.reportOf(entry, now, "stream", trade)
         if (report === null || mode === "lost") return
-        const { clientOrderId, request } = entry
-        const event: UserEvent = { _tag: "Report", clientOrderId, symbol: request.symbol, report }
+        const [found] = ledger.found(entry, now)
+        const event: UserEvent = { _tag: "Report", ...found!, report }
         if (mode === "live") yield* push(event)
         else held.push(event)
       })
@@ -379,7 +379,7 @@ const failure = (endpoint: string, reason: Reason) => Effect.fail(new BinanceErr
 
 const permit: Permit = {
   endpoint: { method: "POST", path: "scripted", kind: "submit", weight: 1 },
-  allowance: { kind: "submit", weight: 1, ended: false },
+  allowance: { kind: "submit", weight: 1, permittedAt: 0, ended: false },
   line: { send: () => Effect.never, release: Effect.void, isOpen: () => true },
   reservedAt: 0
 }

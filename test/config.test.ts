@@ -70,6 +70,7 @@ const table: Record<string, readonly [written: string, decoded: unknown, beside?
   "binance.production_confirmed": ["I trade real money", "I trade real money"],
   "binance.delta_ms": ["2000", 2000],
   "binance.staleness_ms": ["3000", 3000],
+  "binance.stream_silence_ms": ["60000", 60_000],
   "binance.testnet.enabled": ["false", false],
   "binance.testnet.api_key": ["k", "k", { NEXUS_BINANCE_TESTNET_API_SECRET: "s" }],
   "binance.testnet.api_secret": ["s", "s", { NEXUS_BINANCE_TESTNET_API_KEY: "k" }],

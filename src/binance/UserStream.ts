@@ -1,75 +1,64 @@
 /**
  * The exchange's news about our account, over its WebSocket API.
  *
- * `run` keeps one subscribed connection for ever: it reconnects with back-off, takes silence for death, and goes
- * to a fresh connection before the exchange cuts the old one. There is no replay there, so `Connected` says that
- * a gap may lie before it. Frames wait in a bounded queue, beyond which the socket is not read: nothing is dropped.
+ * `run` keeps a subscribed connection for ever: it reconnects with back-off, takes silence for death, and goes to a
+ * new connection before the exchange cuts the old one and as soon as it says that it will. Then both are read for a
+ * while, so that nothing falls between them; their news is the same, and comes twice. There is no replay at the
+ * exchange, so `Connected` says that a gap may lie before it.
  */
-import type { Scope } from "effect"
-import { Cause, Context, Effect, Layer, Queue, Random, Result, Schema } from "effect"
-import { type RawData, WebSocket } from "ws"
-import type { ExchangeReport } from "../domain/Command.ts"
+import { Cause, Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Option, Random } from "effect"
 import type { BinanceError } from "./BinanceError.ts"
-import { NotSent, OutcomeUnknown } from "./BinanceError.ts"
-import { classify, isClockRefusal, isCredentialRefusal } from "./classify.ts"
-import { errorOf } from "./Gateway.ts"
+import { isClockRefusal, isCredentialRefusal } from "./classify.ts"
 import { RateLimits } from "./RateLimits.ts"
 import { ServerTime } from "./ServerTime.ts"
 import { type Keys, signedParams } from "./sign.ts"
-import { streamReport } from "./translate.ts"
-import { clean, ExecutionReport, parseJson } from "./wire.ts"
+import { connectLink, linkLost, type StreamLink } from "./StreamLink.ts"
+import { answerIn, newsOf, refusalOf, type UserEvent } from "./streamNews.ts"
 
-export type UserEvent =
-  /** Subscribed. What happened before may have been missed. */
-  | { readonly _tag: "Connected" }
-  | {
-      readonly _tag: "Report"
-      readonly clientOrderId: string
-      readonly symbol: string
-      readonly report: ExchangeReport
-    }
-  /** Anything else that shows that the stream lives: balances, pings, what nobody knows yet. */
-  | { readonly _tag: "Other" }
+export type { UserEvent } from "./streamNews.ts"
 
-/** The server pings every 20 s: three missed, and some slack. */
-const silenceMillis = 75_000
-const connectTimeoutMillis = 10_000
 const subscribeTimeoutMillis = 10_000
 /** The exchange cuts a connection after 24 hours. */
 const replaceAfterMillis = 23 * 3_600_000
+/** How long the old connection is read beside the new one: events of before the change are under way for less. */
+const overlapMillis = 10_000
 const firstPauseMillis = 250
 const longestPauseMillis = 15_000
 /** A connection that lived this long was a good one: the next failure starts with the short pause again. */
 const goodAfterMillis = 30_000
-/** Frames that wait; above the first the socket is not read until below the second. */
-const pauseAboveFrames = 4_096
-const resumeBelowFrames = 1_024
 const framesAtOnce = 256
-const maxFrameBytes = 1024 * 1024
 /** Connecting costs 2, subscribing 2. */
 const connectWeight = 4
 
-const endpoint = { method: "GET", path: "/ws-api/v3" } as const
 const subscribe = "userDataStream.subscribe.signature"
+const subscriptionId = 1
 
 export interface UserStreamOptions {
   readonly wsApiUrl: string
   readonly keys: Keys
+  /** No frame of any kind for so long means death. The server pings every 20 s. */
+  readonly silenceMillis: number
 }
 
-type Frame = { readonly _tag: "Text"; readonly text: string } | { readonly _tag: "Ping" }
+type OnEvent = (event: UserEvent) => Effect.Effect<unknown>
 
-interface Link {
-  /** At least one frame. Fails with why the connection ended, after all its frames. */
-  readonly take: (most: number) => Effect.Effect<ReadonlyArray<Frame>, BinanceError>
-  readonly send: (text: string) => Effect.Effect<void>
+/** One connection, from its subscription to its end. */
+interface Life {
+  /** It is subscribed and read. */
+  readonly up: Deferred.Deferred<void>
+  /** The exchange has said that it will go. */
+  readonly toldToGo: Deferred.Deferred<void>
+  readonly fiber: Fiber.Fiber<never, BinanceError>
 }
 
 export class UserStream extends Context.Service<
   UserStream,
   {
-    /** One event after the other. Fails only when the exchange refuses our credentials. */
-    readonly run: (onEvent: (event: UserEvent) => Effect.Effect<unknown>) => Effect.Effect<never, BinanceError>
+    /**
+     * One event after the other per connection; two connections are read at a time while one replaces the other.
+     * Fails only when the exchange refuses our credentials.
+     */
+    readonly run: (onEvent: OnEvent) => Effect.Effect<never, BinanceError>
   }
 >()("nexus/binance/UserStream") {
   static readonly layer = (options: UserStreamOptions) =>
@@ -78,6 +67,7 @@ export class UserStream extends Context.Service<
       Effect.gen(function* () {
         const limits = yield* RateLimits
         const serverTime = yield* ServerTime
+        const { silenceMillis } = options
 
         const subscribed = Effect.gen(function* () {
           yield* serverTime.ensure
@@ -86,13 +76,13 @@ export class UserStream extends Context.Service<
               limits.observe(allowance, null)
             )
           )
-          const link = yield* connect(options.wsApiUrl)
+          const link = yield* connectLink(options.wsApiUrl)
           const params = signedParams(options.keys, [["timestamp", yield* serverTime.now]])
           yield* link.send(JSON.stringify({ id: subscriptionId, method: subscribe, params }))
           yield* awaitAnswer(link).pipe(
             Effect.timeoutOrElse({
               duration: subscribeTimeoutMillis,
-              orElse: () => Effect.fail(lost("no answer to the subscription"))
+              orElse: () => Effect.fail(linkLost("no answer to the subscription"))
             }),
             Effect.tapError(({ reason }) => {
               if (reason._tag === "RateLimited") return limits.obey(reason)
@@ -102,154 +92,96 @@ export class UserStream extends Context.Service<
           return link
         })
 
-        /** Ends with the failure of the connection, or when it is time for the next one. */
-        const consume = Effect.fnUntraced(function* (
-          link: Link,
-          onEvent: (event: UserEvent) => Effect.Effect<unknown>
-        ) {
+        /** Ends with the failure of the connection alone. */
+        const consume = Effect.fnUntraced(function* (link: StreamLink, toldToGo: Life["toldToGo"], onEvent: OnEvent) {
           for (;;) {
             const frames = yield* Effect.timeoutOrElse(link.take(framesAtOnce), {
               duration: silenceMillis,
-              orElse: () => Effect.fail(lost(`silent for ${silenceMillis} ms`))
+              orElse: () => Effect.fail(linkLost(`silent for ${silenceMillis} ms`))
             })
             for (const frame of frames) {
               const news = frame._tag === "Ping" ? other : yield* newsOf(frame.text)
-              if (news._tag === "Goodbye") return
-              yield* onEvent(news)
+              if (news._tag === "Goodbye") yield* Deferred.succeed(toldToGo, undefined)
+              else yield* onEvent(news)
             }
           }
         })
 
-        const run = Effect.fnUntraced(function* (onEvent: (event: UserEvent) => Effect.Effect<unknown>) {
+        const run = Effect.fnUntraced(function* (onEvent: OnEvent) {
+          const scope = yield* Effect.scope
+          let connections = 0
+
+          const begin = Effect.gen(function* () {
+            const up = yield* Deferred.make<void>()
+            const toldToGo = yield* Deferred.make<void>()
+            const fiber = yield* Effect.gen(function* () {
+              const link = yield* subscribed
+              yield* Effect.acquireRelease(
+                Effect.sync(() => void (connections += 1)),
+                () => Effect.suspend(() => ((connections -= 1) === 0 ? onEvent({ _tag: "Lost" }) : Effect.void))
+              )
+              yield* onEvent({ _tag: "Connected" })
+              yield* Deferred.succeed(up, undefined)
+              return yield* consume(link, toldToGo, onEvent)
+            }).pipe(Effect.scoped, Effect.forkIn(scope))
+            return { up, toldToGo, fiber } satisfies Life
+          })
+
           let pause = firstPauseMillis
+          // Still read while the next one comes.
+          let old: Life | null = null
           for (;;) {
-            const begun = performance.now()
-            const ended = yield* Effect.scoped(
-              Effect.gen(function* () {
-                const link = yield* subscribed
-                yield* onEvent({ _tag: "Connected" })
-                yield* consume(link, onEvent).pipe(Effect.timeoutOption(replaceAfterMillis))
-              })
-            ).pipe(Effect.result)
-            const wasGood = performance.now() - begun > goodAfterMillis
-            if (wasGood) pause = firstPauseMillis
-            if (Result.isSuccess(ended)) {
-              // Told to go, or old: the next connection at once, and whatever fell between is repaired. But a server
-              // that is about to go tells it to everyone who comes.
-              if (wasGood) continue
-            } else {
-              const { reason } = ended.failure
-              if (isCredentialRefusal(reason) || (reason._tag === "Refused" && !reason.repeatable)) {
-                return yield* ended.failure
-              }
-              yield* Effect.logWarning("the user data stream was lost", ended.failure.message)
+            const begun = yield* Clock.currentTimeMillis
+            const life: Life = yield* begin
+            const ended = Fiber.await(life.fiber)
+            const failed = yield* Effect.raceFirst(Effect.asSome(ended), Effect.as(Deferred.await(life.up), none))
+            if (Option.isNone(failed) && old !== null) {
+              yield* Effect.forkIn(Effect.andThen(Effect.sleep(overlapMillis), Fiber.interrupt(old.fiber)), scope)
+              old = null
             }
+            const end = Option.isSome(failed)
+              ? failed
+              : yield* Effect.raceFirst(
+                  Effect.asSome(ended),
+                  Effect.as(Effect.timeoutOption(Deferred.await(life.toldToGo), replaceAfterMillis), none)
+                )
+            const wasGood = (yield* Clock.currentTimeMillis) - begun > goodAfterMillis
+            if (wasGood) pause = firstPauseMillis
+            if (Option.isNone(end)) {
+              // Told to go, or old: it is read on while the next one comes, at once. But a server that is about
+              // to go tells it to everyone who comes.
+              old = life
+              if (wasGood) continue
+            } else yield* judge(end.value)
             yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1)))
             pause = Math.min(pause * 2, longestPauseMillis)
           }
-        })
+        }, Effect.scoped)
 
         return UserStream.of({ run })
       })
     )
 }
 
-const lost = (why: string): BinanceError => errorOf(endpoint, new OutcomeUnknown({ cause: new Error(why) }))
+const none = Option.none<Exit.Exit<never, BinanceError>>()
+const other: UserEvent = { _tag: "Other" }
 
-const connect = (url: string): Effect.Effect<Link, BinanceError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const frames = yield* Queue.unbounded<Frame, BinanceError>()
-    const socket = yield* Effect.acquireRelease(
-      Effect.sync(
-        () =>
-          new WebSocket(url, {
-            handshakeTimeout: connectTimeoutMillis,
-            perMessageDeflate: false,
-            maxPayload: maxFrameBytes
-          })
-      ),
-      (open) => Effect.sync(() => open.terminate())
-    )
-    let isPaused = false
-    const offer = (frame: Frame) => {
-      Queue.offerUnsafe(frames, frame)
-      if (!isPaused && Queue.sizeUnsafe(frames) > pauseAboveFrames) {
-        isPaused = true
-        socket.pause()
-      }
-    }
-    socket.on("message", (data) => offer({ _tag: "Text", text: textOf(data) }))
-    socket.on("ping", () => offer({ _tag: "Ping" }))
-    socket.on("error", (cause) => Queue.failCauseUnsafe(frames, Cause.fail(errorOf(endpoint, new NotSent({ cause })))))
-    socket.on("close", (code) => Queue.failCauseUnsafe(frames, Cause.fail(lost(`closed with ${code}`))))
-
-    const take = (most: number) =>
-      Effect.tap(Queue.takeBetween(frames, 1, most), () =>
-        Effect.sync(() => {
-          if (!isPaused || Queue.sizeUnsafe(frames) >= resumeBelowFrames) return
-          isPaused = false
-          socket.resume()
-        })
-      )
-    yield* Effect.callback<void, BinanceError>((resume) => {
-      socket.once("open", () => resume(Effect.void))
-      socket.once("close", () => resume(Effect.fail(lost("closed before it was open"))))
-      socket.once("error", (cause) => resume(Effect.fail(errorOf(endpoint, new NotSent({ cause })))))
-    })
-    return { take, send: (text: string) => Effect.sync(() => socket.send(text)) }
-  })
-
-const textOf = (data: RawData): string =>
-  (Array.isArray(data) ? Buffer.concat(data) : data instanceof ArrayBuffer ? Buffer.from(data) : data).toString("utf8")
-
-const subscriptionId = 1
-
-const Answer = Schema.Struct({
-  id: Schema.NullOr(Schema.Union([Schema.Int, Schema.String])),
-  status: Schema.Int,
-  error: Schema.optionalKey(Schema.Unknown)
+/** What a connection that ended by itself means: a refusal of our keys is final, a defect is a bug, all else is weather. */
+const judge = Effect.fnUntraced(function* (exit: Exit.Exit<never, BinanceError>) {
+  const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
+  if (failure === undefined) return yield* exit
+  const { reason } = failure
+  if (isCredentialRefusal(reason) || (reason._tag === "Refused" && !reason.repeatable)) return yield* failure
+  yield* Effect.logWarning("the user data stream was lost", failure.message)
 })
-const decodeAnswer = Schema.decodeUnknownResult(Answer)
 
-const awaitAnswer = Effect.fnUntraced(function* (link: Link) {
+const awaitAnswer = Effect.fnUntraced(function* (link: StreamLink) {
   for (;;) {
     // One by one: what comes after the answer is news already.
     const [frame] = yield* link.take(1)
-    if (frame === undefined || frame._tag === "Ping") continue
-    const answer = Result.flatMap(parseJson(frame.text), decodeAnswer)
-    if (Result.isFailure(answer)) continue
-    if (answer.success.status !== 200) return yield* refusalOf(answer.success)
-    if (answer.success.id === subscriptionId) return
+    const answer = frame?._tag === "Text" ? answerIn(frame.text) : undefined
+    if (answer === undefined) continue
+    if (answer.status !== 200) return yield* refusalOf(answer)
+    if (answer.id === subscriptionId) return
   }
-})
-
-const refusalOf = ({ error, status }: typeof Answer.Type): BinanceError =>
-  errorOf(endpoint, classify({ status, headers: {}, body: JSON.stringify(error ?? null) }))
-
-const Wrapped = Schema.Struct({ event: Schema.Struct({ e: Schema.String }) })
-const decodeWrapped = Schema.decodeUnknownResult(Wrapped)
-const decodeReport = Schema.decodeUnknownResult(Schema.Struct({ event: ExecutionReport }))
-
-const other: UserEvent = { _tag: "Other" }
-/** The exchange, or our subscription, is about to go. */
-const goodbyes: ReadonlySet<string> = new Set(["serverShutdown", "eventStreamTerminated"])
-
-const newsOf = Effect.fnUntraced(function* (text: string) {
-  const frame = Result.getOrUndefined(parseJson(text))
-  const wrapped = decodeWrapped(frame)
-  if (Result.isFailure(wrapped)) {
-    const answer = decodeAnswer(frame)
-    // As when a key is revoked: the exchange answers a question that nobody asked.
-    if (Result.isSuccess(answer) && answer.success.status !== 200) return yield* refusalOf(answer.success)
-    return other
-  }
-  const { e } = wrapped.success.event
-  if (goodbyes.has(e)) return { _tag: "Goodbye" } as const
-  if (e !== "executionReport") return other
-  const report = decodeReport(frame)
-  if (Result.isSuccess(report)) return { _tag: "Report", ...streamReport(report.success.event) } as const
-  yield* Effect.logWarning("a report of the exchange could not be read; the orders are compared instead", {
-    fault: clean(report.failure.message)
-  })
-  return { _tag: "Connected" } as const
 })

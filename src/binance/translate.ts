@@ -11,7 +11,15 @@ import { format, isPositive, zero } from "../domain/Decimal.ts"
 import type { Fill, OrderRequest } from "../domain/Event.ts"
 import { Filter, type Instrument } from "../domain/Instrument.ts"
 import type { Parameters } from "./sign.ts"
-import type { CancelledOrder, ExecutionReport, PlacedOrder, QueriedOrder, SymbolInfo, Trade } from "./wire.ts"
+import type {
+  AccountPosition,
+  CancelledOrder,
+  ExecutionReport,
+  PlacedOrder,
+  QueriedOrder,
+  SymbolInfo,
+  Trade
+} from "./wire.ts"
 import { word } from "./wire.ts"
 
 /** An order as the exchange lists it. */
@@ -114,9 +122,13 @@ export const tradeOf = (trade: typeof Trade.Type): ExchangeTrade => ({
 })
 
 /** `C` is the order's own id where `c` is another one: a cancel's, or the new one after an amendment. */
-export const streamReport = (event: typeof ExecutionReport.Type) => ({
+export const streamReport = (event: typeof ExecutionReport.Type): FoundOrder => ({
   clientOrderId: word(event.C === "" ? event.c : event.C),
   symbol: word(event.s),
+  side: word(event.S),
+  type: word(event.o),
+  price: event.p,
+  quantity: event.q,
   report: {
     exchangeOrderId: event.i,
     exchangeStatus: word(event.X),
@@ -138,8 +150,11 @@ export const streamReport = (event: typeof ExecutionReport.Type) => ({
           ]
         : [],
     source: "stream"
-  } satisfies ExchangeReport
+  }
 })
+
+export const positionsOf = ({ B }: typeof AccountPosition.Type) =>
+  B.map(({ a, f, l }) => ({ asset: word(a), free: f, locked: l }))
 
 export const instrumentOf = (symbol: typeof SymbolInfo.Type): Instrument => ({
   symbol: word(symbol.symbol),

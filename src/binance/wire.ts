@@ -163,6 +163,10 @@ export const ExecutionReport = Schema.Struct({
   s: Schema.String,
   c: Schema.String,
   C: Schema.String,
+  S: Schema.String,
+  o: Schema.String,
+  q: DecimalText,
+  p: DecimalText,
   x: Schema.String,
   X: Schema.String,
   i: Id,
@@ -175,4 +179,9 @@ export const ExecutionReport = Schema.Struct({
   t: Id,
   T: Schema.Int,
   eR: Schema.optionalKey(Schema.String)
+})
+
+/** The event `outboundAccountPosition`: only assets that may have changed. */
+export const AccountPosition = Schema.Struct({
+  B: Schema.Array(Schema.Struct({ a: Schema.String, f: DecimalText, l: DecimalText }))
 })

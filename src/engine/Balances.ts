@@ -31,10 +31,12 @@ export class Balances extends Context.Service<
     readonly read: Effect.Effect<ReadonlyArray<Balance>, BinanceError>
     /** The stream's word on some assets: absolute, and newer than what was known. */
     readonly moved: (positions: ReadonlyArray<Position>) => Effect.Effect<void>
-    /** Something moved that the stream gives no sum of, or the stream is away: the next reader asks the exchange. */
+    /** Something moved that the stream gives no sum of: the next reader asks the exchange. */
     readonly doubtful: Effect.Effect<void>
-    /** Asks the exchange for all of them; from here on the stream keeps them current, until they are doubtful. */
-    readonly refresh: Effect.Effect<void, BinanceError>
+    /** The stream runs here and its gap is over: the exchange is asked, and from here on the stream keeps the answer current. */
+    readonly followed: Effect.Effect<void, BinanceError>
+    /** The stream is away. */
+    readonly unfollowed: Effect.Effect<void>
   }
 >()("nexus/engine/Balances") {
   static readonly layer = Layer.effect(
@@ -45,10 +47,17 @@ export class Balances extends Context.Service<
       // Owned here. The full answer with the stream's words on top of it.
       let known = new Map<string, Balance>()
       let askedAt: EpochMillis | null = null
-      // True while the stream keeps the answer current.
+      let isFollowed = false
+      // The stream keeps the answer current; false from whatever it cannot tell until the next answer.
       let isCurrent = false
       // Counts what made the answer doubtful, so that an answer asked for before it does not count after it.
       let doubts = 0
+
+      const doubt = () => {
+        doubts += 1
+        isCurrent = false
+        askedAt = null
+      }
 
       const ask = Effect.gen(function* () {
         const begun = yield* Clock.currentTimeMillis
@@ -58,7 +67,7 @@ export class Balances extends Context.Service<
         for (const [asset, balance] of known) if (balance.at > begun) answered.set(asset, balance)
         known = answered
         askedAt = begun
-        return doubtsThen === doubts
+        isCurrent = isFollowed && doubtsThen === doubts
       })
 
       const read = asking.withPermit(
@@ -76,16 +85,17 @@ export class Balances extends Context.Service<
           Effect.map(Clock.currentTimeMillis, (at) => {
             for (const position of positions) known.set(position.asset, { ...position, at })
           }),
-        doubtful: Effect.sync(() => {
-          doubts += 1
-          isCurrent = false
-          askedAt = null
-        }),
-        refresh: asking.withPermit(
-          Effect.map(ask, (stayed) => {
-            isCurrent = stayed
+        doubtful: Effect.sync(doubt),
+        followed: asking.withPermit(
+          Effect.suspend(() => {
+            isFollowed = true
+            return ask
           })
-        )
+        ),
+        unfollowed: Effect.sync(() => {
+          isFollowed = false
+          doubt()
+        })
       })
     })
   )

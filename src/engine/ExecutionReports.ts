@@ -1,19 +1,23 @@
 /**
  * The exchange's news, from the user data stream into the log. One owner by lease.
  *
- * News of one order that arrives while its last append is under way is merged, and goes into one append.
- * After every connect a gap may lie behind, so the open orders are compared before the stream is trusted.
- * Nothing is dropped: a full queue makes the stream wait.
+ * News of one order that arrives while its last append is under way is merged, and goes into one append. After every
+ * connect a gap may lie behind: news then gathers, merged per order, until the open orders are compared, the missing
+ * trades fetched and the balances asked for, and is applied on top by the same rules. Nothing is dropped: a full
+ * queue makes the stream wait.
  */
-import { Effect, Layer, Queue } from "effect"
+import { Effect, Latch, Layer, Queue } from "effect"
+import type { FoundOrder } from "../binance/BinanceClient.ts"
 import type { UserEvent } from "../binance/UserStream.ts"
 import { UserStream } from "../binance/UserStream.ts"
 import type { ExchangeReport } from "../domain/Command.ts"
 import type { OrderId } from "../domain/Ids.ts"
 import { mergeReports } from "../domain/reconcile.ts"
 import { Blotter } from "../sql/Blotter.ts"
+import { Balances } from "./Balances.ts"
 import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
+import { ForeignOrders } from "./ForeignOrders.ts"
 import { OpenOrders } from "./OpenOrders.ts"
 import { Ownership } from "./Ownership.ts"
 import { Settlement } from "./Settlement.ts"
@@ -26,17 +30,17 @@ const pendingOrders = 8_192
 // Appends of news in flight; they share the lanes' batches, so few are enough.
 const fibers = 16
 const gapPauseMillis = 1_000
-
-interface News {
-  readonly clientOrderId: string
-  readonly report: ExchangeReport
-}
+// A repair that takes longer goes on beside the news: the rules are the same whichever comes first, and a fill
+// should not wait for a comparison of ten thousand orders.
+const gatherMillis = 10_000
 
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
+    const balances = yield* Balances
     const blotter = yield* Blotter
     const check = yield* ExchangeCheck
     const engine = yield* Engine
+    const foreign = yield* ForeignOrders
     const openOrders = yield* OpenOrders
     const ownership = yield* Ownership
     const settlement = yield* Settlement
@@ -47,29 +51,35 @@ export const layer = Layer.effectDiscard(
       Effect.gen(function* () {
         yield* check.passed
         // One entry per order of the exchange, however much news it has. Owned by this run.
-        const pending = new Map<string, News>()
+        const pending = new Map<string, FoundOrder>()
         const queue = yield* Queue.bounded<string>(pendingOrders)
         const gaps = yield* Queue.sliding<void>(1)
+        // Closed while a gap is repaired: news gathers.
+        const flow = yield* Latch.make(true)
 
-        const onEvent = (event: UserEvent) =>
-          Effect.suspend(() => {
+        const onEvent = (event: UserEvent): Effect.Effect<unknown> =>
+          Effect.suspend((): Effect.Effect<unknown> => {
             switch (event._tag) {
               case "Connected":
+                flow.closeUnsafe()
                 return Effect.andThen(supervisor.beat(userStreamRole), Queue.offer(gaps, undefined))
+              case "Lost":
+                return balances.unfollowed
+              case "Positions":
+                return Effect.andThen(supervisor.beat(userStreamRole), balances.moved(event.positions))
+              case "BalancesMoved":
+                return Effect.andThen(supervisor.beat(userStreamRole), balances.doubtful)
+              case "Other":
+                return supervisor.beat(userStreamRole)
               case "Report": {
-                const { clientOrderId, report, symbol } = event
-                const key = `${symbol} ${report.exchangeOrderId}`
+                const key = `${event.symbol} ${event.report.exchangeOrderId}`
                 const waiting = pending.get(key)
-                pending.set(key, {
-                  clientOrderId,
-                  report: waiting === undefined ? report : mergeReports(waiting.report, report)
-                })
+                const report = waiting === undefined ? event.report : mergeReports(waiting.report, event.report)
+                pending.set(key, { ...event, report })
                 return waiting === undefined
                   ? Effect.onInterrupt(Queue.offer(queue, key), () => forget(key))
                   : Effect.void
               }
-              case "Other":
-                return supervisor.beat(userStreamRole)
             }
           })
 
@@ -94,12 +104,13 @@ export const layer = Layer.effectDiscard(
           )
 
         const bookNews = Effect.fnUntraced(function* (key: string) {
+          yield* flow.await
           const clientOrderId = pending.get(key)?.clientOrderId ?? ""
           const orderId = (yield* engine.orderIdOf(clientOrderId)) ?? (yield* lookUp(clientOrderId))
-          const report = pending.get(key)?.report
+          const news = pending.get(key)
           pending.delete(key)
-          // Made elsewhere under our keys: listed by the reconciler, never touched.
-          if (orderId !== null && report !== undefined) yield* bookOne(orderId, report)
+          if (news === undefined) return
+          yield* orderId === null ? listForeign(news) : bookOne(orderId, news.report)
         })
 
         const bookOne = (orderId: OrderId, report: ExchangeReport) =>
@@ -107,11 +118,28 @@ export const layer = Layer.effectDiscard(
             Effect.logWarning("news of an order was rejected", { orderId }, rejection)
           )
 
+        // Made elsewhere under our keys: listed, never touched. One that could not be written down is in the next list.
+        const listForeign = (news: FoundOrder) =>
+          Effect.catch(foreign.heard(news), (error) =>
+            Effect.logWarning(`an order made elsewhere could not be listed yet: ${error.message}`)
+          )
+
+        const repair = Effect.gen(function* () {
+          const { failed } = yield* openOrders.compare
+          yield* balances.followed
+          return failed
+        }).pipe(
+          Effect.ensuring(flow.open),
+          // Interrupted with the repair that it is raced with.
+          Effect.raceFirst(Effect.andThen(Effect.sleep(gatherMillis), Effect.andThen(flow.open, Effect.never)))
+        )
+
         const repairGaps = Effect.gen(function* () {
           while (true) {
             yield* Queue.take(gaps)
+            flow.closeUnsafe()
             yield* supervisor.beat("user-stream/gaps")
-            const { failed } = yield* openOrders.compare.pipe(Effect.tapError(() => Queue.offer(gaps, undefined)))
+            const failed = yield* repair.pipe(Effect.tapError(() => Queue.offer(gaps, undefined)))
             if (failed === 0) continue
             yield* Effect.sleep(gapPauseMillis)
             yield* Queue.offer(gaps, undefined)

@@ -31,7 +31,9 @@ class Simulator extends Context.Service<Simulator, RunningSimulator>()("test/Sim
 
 const joined = Layer.unwrap(
   Effect.map(Simulator, ({ url, wsApiUrl }) =>
-    UserStream.layer({ ...credentials, wsApiUrl }).pipe(Layer.provideMerge(clientLayer(url, { timeoutMillis: 2_000 })))
+    UserStream.layer({ ...credentials, wsApiUrl, silenceMillis: 75_000 }).pipe(
+      Layer.provideMerge(clientLayer(url, { timeoutMillis: 2_000 }))
+    )
   )
 ).pipe(Layer.provideMerge(Simulator.layer))
 

@@ -63,14 +63,16 @@ const withStream = <A, E>(use: (server: NewsServer, next: Effect.Effect<UserEven
     Effect.gen(function* () {
       const rest = yield* answeringServer
       const server = yield* newsServer
-      const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url }).pipe(
+      const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url, silenceMillis: 75_000 }).pipe(
         Layer.provideMerge(clientLayer(rest.url))
       )
       const events = yield* Queue.unbounded<UserEvent>()
       return yield* Effect.gen(function* () {
         const stream = yield* UserStream
         yield* Effect.forkScoped(
-          stream.run((event) => (event._tag === "Other" ? Effect.void : Queue.offer(events, event)))
+          stream.run((event) =>
+            event._tag === "Other" || event._tag === "Lost" ? Effect.void : Queue.offer(events, event)
+          )
         )
         return yield* use(server, Queue.take(events))
       }).pipe(Effect.provide(layer))
@@ -85,6 +87,10 @@ const execution = (orderId: number, changes: Readonly<Record<string, unknown>> =
       s: "BTCUSDT",
       c: "nx1",
       C: "",
+      S: "BUY",
+      o: "LIMIT",
+      q: "1",
+      p: "100",
       x: "NEW",
       X: "NEW",
       i: orderId,
@@ -122,7 +128,7 @@ describe("the user data stream", () => {
       Effect.gen(function* () {
         yield* next
         server.current().send(execution(1))
-        server.current().send(JSON.stringify({ subscriptionId: 0, event: { e: "outboundAccountPosition", B: [] } }))
+        server.current().send(JSON.stringify({ subscriptionId: 0, event: { e: "newOfTomorrow" } }))
         server
           .current()
           .send(
@@ -165,7 +171,7 @@ describe("the user data stream", () => {
         const many = 20_000
         const rest = yield* answeringServer
         const server = yield* newsServer
-        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url }).pipe(
+        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url, silenceMillis: 75_000 }).pipe(
           Layer.provideMerge(clientLayer(rest.url))
         )
         const seen: Array<string> = []
@@ -256,7 +262,7 @@ describe("the user data stream", () => {
           { code: -2015, msg: "Invalid API-key, IP, or permissions for action." }
         ]
         server.answer(({ id }) => ({ id, status: 400, error: refusals.shift() }))
-        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url }).pipe(
+        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url, silenceMillis: 75_000 }).pipe(
           Layer.provideMerge(clientLayer(rest.url))
         )
 
@@ -277,7 +283,7 @@ describe("the user data stream", () => {
       Effect.gen(function* () {
         const rest = yield* answeringServer
         const server = yield* newsServer
-        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url }).pipe(
+        const layer = UserStream.layer({ ...credentials, wsApiUrl: server.url, silenceMillis: 75_000 }).pipe(
           Layer.provideMerge(clientLayer(rest.url))
         )
         const closed = Effect.callback<void>((resume) => {

@@ -92,7 +92,8 @@ export const trading = once(async () => {
     NEXUS_BINANCE_TESTNET_BASE_URL: rest.address,
     NEXUS_BINANCE_TESTNET_WS_API_URL: `${sockets.address.replace("http", "ws")}/ws-api/v3`,
     NEXUS_BINANCE_TESTNET_RECV_WINDOW_MS: "4321",
-    NEXUS_BINANCE_TESTNET_TIMEOUT_MS: "900"
+    NEXUS_BINANCE_TESTNET_TIMEOUT_MS: "900",
+    NEXUS_BINANCE_STREAM_SILENCE_MS: "2000"
   })
   return { program, rest, sockets }
 })
