@@ -5,12 +5,16 @@
  */
 import { accountCount, type Balance, ours } from "./Accounts.ts"
 import type { Counterparties } from "./Counterparties.ts"
+import type { Ledger, LedgerOrder } from "./Ledger.ts"
 import type { Matching } from "./Matching.ts"
 import type { Trade, Trades } from "./Trades.ts"
 
 export interface Entry {
   /** Forget everything before this one. */
   readonly reset?: boolean
+  /** How many resets there were, and orders that they took away; only in a snapshot. */
+  readonly life?: number
+  readonly past?: ReadonlyArray<LedgerOrder>
   /** Per market by its place, orders as encoded lines. */
   readonly orders?: ReadonlyArray<readonly [number, ReadonlyArray<string>]>
   /** New rows of the trade table, in its order. */
@@ -73,6 +77,15 @@ export function* snapshotOf(
   }
   const balances = Array.from({ length: accountCount }, (_, account) => [...accounts.balancesOf(account)]).flat()
   yield writeEntry(matching, counterparties, { orders: [], balances, fromTrade: trades.count, updateTime })
+}
+
+/** What resets have taken away, for a snapshot. */
+export function* pastOf({ life, past }: Ledger): Generator<Entry, void, void> {
+  if (life === 0) return
+  yield { life, past: [] }
+  for (let from = 0; from < past.length; from += itemsPerEntry) {
+    yield { life, past: past.slice(from, from + itemsPerEntry) }
+  }
 }
 
 const tradeLines = (trades: Trades, from: number, to: number): Array<string> =>

@@ -8,11 +8,12 @@ import { accountCount, type Balance, fees, ours } from "./Accounts.ts"
 import { type Amount, amount, times } from "./Amount.ts"
 import { opposite, reaches } from "./Book.ts"
 import { Counterparties } from "./Counterparties.ts"
-import { type Entry, readEntry, snapshotOf, writeEntry } from "./Entry.ts"
+import { type Entry, pastOf, readEntry, snapshotOf, writeEntry } from "./Entry.ts"
 import { type Judged, judgeOrder, judgeStanding } from "./filters.ts"
+import { Ledger } from "./Ledger.ts"
 import type { SymbolInfo } from "./Market.ts"
 import { type Listener, type Market, Matching } from "./Matching.ts"
-import { type Order, remaining, type TimeInForce } from "./Order.ts"
+import { isOpen, type Order, remaining, type TimeInForce } from "./Order.ts"
 import { makeRandom, type Random } from "./Random.ts"
 import {
   duplicateOrder,
@@ -24,6 +25,7 @@ import {
   unknownOrder,
   wouldTake
 } from "./Refusal.ts"
+import { type Lag, type Reads, Staleness } from "./Staleness.ts"
 
 export interface NewOrder extends Judged {
   readonly timeInForce: TimeInForce
@@ -57,17 +59,20 @@ export interface ExchangeOptions {
 const counterpartyFunds = amount("100000000000")
 /** Longest client order id that is drawn for an order without one. */
 const drawnIdLength = 22
+/** After this, an ended order without an execution is archived. */
+const archivedAfterMillis = 90 * 24 * 60 * 60 * 1_000
 const idAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 export class Exchange {
   readonly matching: Matching
   readonly counterparties: Counterparties
+  readonly ledger = new Ledger()
+  readonly #staleness = new Staleness()
   readonly #random: Random
   readonly #balances: Readonly<Record<string, string>>
   readonly #clock: () => number
   #listener: ExchangeListener | undefined
   #journal: ((entry: Entry) => void) | undefined
-  #staleMillis = 0
   /** Rows of the trade table that no entry has yet. */
   #writtenTrades = 0
   updateTime = 0
@@ -219,18 +224,34 @@ export class Exchange {
   /** As `GET order` sees it: from a memory that may lag. */
   read(market: Market, target: Target): Order | undefined {
     const order = this.lookUp(market, target)
-    return order === undefined || this.#staleMillis === 0 ? order : market.orders.asOf(order, this.readTime())
+    return order === undefined ? undefined : this.seen(market, "orders", order)
+  }
+
+  /** The order as these reads see it; undefined while they do not know it yet. */
+  seen(market: Market, reads: Reads, order: Order): Order | undefined {
+    const lag = this.#staleness.isFresh ? 0 : this.#staleness.of(reads, order.clientOrderId)
+    return lag === 0 ? order : market.orders.asOf(order, this.#clock() - lag)
+  }
+
+  /** Up to when the trades of an order are seen. */
+  tradesSeenUntil(clientOrderId: string): number {
+    return this.#clock() - this.#staleness.of("histories", clientOrderId)
+  }
+
+  /** Ended long ago with nothing executed: the exchange only says that there was such an order. */
+  isArchived(order: Order): boolean {
+    return !isOpen(order) && order.executed === 0n && this.#clock() - order.updateTime > archivedAfterMillis
   }
 
   readOpen(market: Market): Array<Order> {
     const open = [...market.orders.open.values()]
-    if (this.#staleMillis === 0) return open
-    const time = this.readTime()
-    const candidates = new Map([...open, ...market.orders.changedSince(time)].map((order) => [order.id, order]))
+    if (this.#staleness.isFresh) return open
+    const changed = market.orders.changedSince(this.#clock() - this.#staleness.greatest)
+    const candidates = new Map([...open, ...changed].map((order) => [order.id, order]))
     return [...candidates.values()]
-      .map((order) => market.orders.asOf(order, time))
-      .filter((order) => order !== undefined && (order.status === "NEW" || order.status === "PARTIALLY_FILLED"))
-      .map((order) => order!)
+      .map((order) => this.seen(market, "orders", order))
+      .filter((order) => order !== undefined)
+      .filter(isOpen)
       .sort((a, b) => a.id - b.id)
   }
 
@@ -239,26 +260,27 @@ export class Exchange {
     return market.orders.byId(orderId)?.trades ?? []
   }
 
-  /** Up to when reads have seen what happened. */
-  readTime(): number {
-    return this.#clock() - this.#staleMillis
-  }
-
   get isStale(): boolean {
-    return this.#staleMillis > 0
+    return !this.#staleness.isFresh
   }
 
-  /** How far behind reads are; 0 ends it. */
-  staleReads(millis: number): void {
-    this.#staleMillis = millis
-    for (const { orders } of this.matching.markets) orders.keepFormers(millis > 0)
+  get lags(): ReadonlyArray<Lag> {
+    return this.#staleness.list()
+  }
+
+  /** How far some reads are behind from now on; undefined: none are. */
+  staleReads(lag: Lag | undefined): void {
+    if (lag === undefined) this.#staleness.clear()
+    else this.#staleness.set(lag)
+    for (const { orders } of this.matching.markets) orders.keepFormers(this.isStale)
   }
 
   tick(): void {
     this.matching.beginCommand()
     for (const market of this.matching.markets) this.counterparties.tick(market)
-    if (this.#staleMillis > 0) {
-      for (const { orders } of this.matching.markets) orders.forgetFormers(this.readTime())
+    if (this.isStale) {
+      const unseen = this.#clock() - this.#staleness.greatest
+      for (const { orders } of this.matching.markets) orders.forgetFormers(unseen)
     }
     this.#settled(this.matching.markets)
   }
@@ -278,10 +300,11 @@ export class Exchange {
 
   /** Everything is forgotten but the keys and the account's number, as on the testnet about once a month. */
   reset(): void {
+    this.ledger.end(this.matching)
     this.#empty()
     this.fund()
     this.#journal?.({ reset: true })
-    for (const entry of this.snapshot()) this.#journal?.(entry)
+    for (const entry of snapshotOf(this.matching, this.counterparties, this.updateTime)) this.#journal?.(entry)
     this.open()
   }
 
@@ -293,13 +316,18 @@ export class Exchange {
   }
 
   /** The whole state as entries, for a journal that starts anew. */
-  snapshot(): Generator<Entry, void, void> {
-    return snapshotOf(this.matching, this.counterparties, this.updateTime)
+  *snapshot(): Generator<Entry, void, void> {
+    yield* pastOf(this.ledger)
+    yield* snapshotOf(this.matching, this.counterparties, this.updateTime)
   }
 
   /** Takes one entry of an earlier life. Returns what is wrong with it, if anything. */
   load(entry: Entry): string | undefined {
-    if (entry.reset === true) this.#empty()
+    if (entry.reset === true) {
+      this.ledger.end(this.matching)
+      this.#empty()
+    }
+    if (entry.past !== undefined) this.ledger.restore(entry.life ?? 0, entry.past)
     const fault = readEntry(entry, this.matching, this.counterparties)
     this.updateTime = entry.updateTime ?? this.updateTime
     this.#writtenTrades = this.matching.trades.count

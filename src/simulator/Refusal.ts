@@ -73,6 +73,10 @@ export const notSupported = (what: string) => rejectedOrder(`${what} orders are 
 export const countFilterFailure = (name: string) => rejectedOrder(`Filter failure: ${name}`)
 export const unknownOrder = refuse(-2011, "Unknown order sent.")
 export const restricted = refuse(-2011, "Order was not canceled due to cancel restrictions.")
+export const archived = refuse(
+  -2026,
+  "Order was canceled or expired with no executed qty over 90 days ago and has been archived."
+)
 export const orderDoesNotExist = refuse(-2013, "Order does not exist.")
 export const idsOfDifferentOrders = refuse(-2039, "The orderId and origClientOrderId do not refer to the same order.")
 

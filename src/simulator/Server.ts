@@ -7,11 +7,12 @@ import { randomInt } from "node:crypto"
 import http from "node:http"
 import { Effect, type Scope } from "effect"
 import { amount, format } from "./Amount.ts"
+import { Clock } from "./Clock.ts"
 import { Exchange } from "./Exchange.ts"
 import type { Fault, Rate } from "./Faults.ts"
 import { Journal, JournalFault } from "./Journal.ts"
+import type { LedgerOrder } from "./Ledger.ts"
 import { defaultBalances, type Limits, symbolsOf } from "./Market.ts"
-import type { OrderStatus } from "./Order.ts"
 import { makeRestServer } from "./Rest.ts"
 import { Service } from "./Service.ts"
 import { SimulatorError } from "./SimulatorError.ts"
@@ -34,19 +35,6 @@ export interface SimulatorOptions {
   readonly tickMs: number
   /** The account's number at a first start; drawn when absent. */
   readonly uid?: number
-}
-
-/** One order as a judge sees it. */
-export interface LedgerOrder {
-  readonly symbol: string
-  readonly orderId: number
-  readonly clientOrderId: string
-  readonly side: string
-  readonly type: string
-  readonly status: OrderStatus
-  readonly origQty: string
-  readonly executedQty: string
-  readonly trades: ReadonlyArray<{ readonly id: number; readonly price: string; readonly qty: string }>
 }
 
 /** Things that go wrong, at a test's word. */
@@ -76,7 +64,7 @@ export interface RunningSimulator {
   readonly port: number
   readonly accountUid: number
   readonly faults: SimulatorFaults
-  /** Every order of the account, oldest first per symbol. */
+  /** Every order that was ever accepted, also before a reset; oldest first per symbol. */
   readonly ledger: () => ReadonlyArray<LedgerOrder>
   /** The sum of each asset over all accounts. */
   readonly conservation: () => Readonly<Record<string, string>>
@@ -95,8 +83,8 @@ export const makeSimulator = (
   options: SimulatorOptions
 ): Effect.Effect<RunningSimulator, SimulatorError, Scope.Scope> =>
   Effect.gen(function* () {
-    let clockOffset = 0
-    const now = (): number => Date.now() + clockOffset
+    const clock = new Clock()
+    const now = (): number => clock.now()
     const exchange = new Exchange({
       symbols: symbolsOf(options.limits),
       seed: options.seed,
@@ -131,15 +119,19 @@ export const makeSimulator = (
         rates: (rates) => service.faults.rates(rates),
         clear: () => {
           service.faults.clear()
-          exchange.staleReads(0)
+          exchange.staleReads(undefined)
         },
         waiting: () => service.faults.waiting,
-        staleReads: (millis) => exchange.staleReads(millis),
+        staleReads: (millis) => {
+          for (const reads of ["orders", "histories"] as const) {
+            exchange.staleReads({ reads, clientOrderId: undefined, millis })
+          }
+        },
         silenceStreams: () => webSockets.silence(),
         closeStreams: (withNotice) => webSockets.end(withNotice),
         reset: () => service.outside(() => exchange.reset())
       },
-      ledger: () => ledgerOf(exchange),
+      ledger: () => exchange.ledger.all(exchange.matching),
       conservation: () =>
         Object.fromEntries([...exchange.matching.accounts.sums()].map(([asset, sum]) => [asset, format(sum)])),
       moveMarket: (symbol, price) => {
@@ -148,9 +140,7 @@ export const makeSimulator = (
         service.outside(() => exchange.moveMarket(market, amount(price)))
       },
       tick: () => service.outside(() => exchange.tick()),
-      setClockOffset: (millis) => {
-        clockOffset = millis
-      }
+      setClockOffset: (millis) => clock.set(millis)
     }
   })
 
@@ -219,24 +209,4 @@ const listenProblem = (host: string, port: number, error: NodeJS.ErrnoException)
     return `Port ${port} on ${host} is in use: stop what listens there or give the simulator another port.`
   }
   return `The simulator cannot listen on ${host}:${port} (${error.code ?? error.message}): give another address.`
-}
-
-const ledgerOf = (exchange: Exchange): ReadonlyArray<LedgerOrder> => {
-  const { markets, trades } = exchange.matching
-  return markets.flatMap((market) =>
-    [...market.orders.all()].map((order) => ({
-      symbol: market.info.symbol,
-      orderId: order.id,
-      clientOrderId: order.clientOrderId,
-      side: order.side,
-      type: order.type,
-      status: order.status,
-      origQty: format(order.quantity),
-      executedQty: format(order.executed),
-      trades: order.trades.map((row) => {
-        const { id, price, quantity } = trades.at(row)
-        return { id, price: format(price), qty: format(quantity) }
-      })
-    }))
-  )
 }

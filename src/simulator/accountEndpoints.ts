@@ -33,19 +33,24 @@ const myTrades: Endpoint = {
       const fault = faultOfPeriod(period)
       if (fault !== undefined) return fault
       const { endTime = Infinity, startTime = 0 } = period
-      const seenUntil = exchange.isStale ? Math.min(endTime, exchange.readTime()) : endTime
       const wanted = {
         symbol: market.index,
         fromId: fromId ?? 0,
         startTime,
-        endTime: seenUntil,
+        endTime,
         limit,
         // From an id or a time onwards the oldest come first; without either, the newest are meant.
         oldestFirst: fromId !== undefined || period.startTime !== undefined
       }
       const { trades } = exchange.matching
       const rows = orderId === undefined ? trades.find(wanted) : trades.pick(exchange.tradesOf(market, orderId), wanted)
-      return rows.map((row) => myTradeView(trades.at(row), market.info))
+      const found = rows.map((row) => trades.at(row))
+      const seen = exchange.isStale
+        ? found.filter(
+            ({ orderId, time }) => time <= exchange.tradesSeenUntil(market.orders.byId(orderId)!.clientOrderId)
+          )
+        : found
+      return seen.map((trade) => myTradeView(trade, market.info))
     })
   }
 }

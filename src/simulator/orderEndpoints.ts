@@ -6,6 +6,7 @@ import type { Order } from "./Order.ts"
 import { newOrderOf, readOrderForm, responseTypeOf } from "./orderParameters.ts"
 import type { Parameters } from "./Parameters.ts"
 import {
+  archived,
   idsOfDifferentOrders,
   invalidRestrictions,
   isRefusal,
@@ -90,7 +91,8 @@ const queryOrder: Endpoint = {
     return onMarket(symbol, ({ exchange }, market) => {
       if (isEmpty(target)) return mandatoryEither("origClientOrderId", "orderId")
       const order = found(exchange.read(market, target), target)
-      return isRefusal(order) ? order : orderView(order)
+      if (isRefusal(order)) return order
+      return exchange.isArchived(order) ? archived : orderView(order)
     })
   }
 }
@@ -158,7 +160,8 @@ const allOrders: Endpoint = {
     const orderId = p.whole("orderId")
     const period = readPeriod(p)
     const limit = rowsOf(p.whole("limit"))
-    return onMarket(symbol, ({ exchange }, { orders }) => {
+    return onMarket(symbol, ({ exchange }, market) => {
+      const { orders } = market
       const fault = faultOfPeriod(period)
       if (fault !== undefined) return fault
       const { endTime = Infinity, startTime = 0 } = period
@@ -168,9 +171,9 @@ const allOrders: Endpoint = {
       const wanted = orderId === undefined ? ids : ids.filter((id) => id >= orderId)
       const page = isFromStart ? wanted.slice(0, limit) : wanted.slice(-limit)
       return page
-        .map((id) => exchange.lookUp(exchange.matching.market(symbol)!, { orderId: id, clientOrderId: undefined })!)
-        .map((order) => (exchange.isStale ? orders.asOf(order, exchange.readTime()) : order))
+        .map((id) => exchange.seen(market, "histories", orders.byId(id)!))
         .filter((order) => order !== undefined)
+        .filter((order) => !exchange.isArchived(order))
         .map(orderView)
     })
   }

@@ -249,7 +249,7 @@ describe("stale reads", () => {
     const exchange = makeExchange({ clock })
     const market = marketOf(exchange)
     const old = place(exchange, { price: "60000", quantity: "0.01" })
-    exchange.staleReads(5_000)
+    exchange.staleReads({ reads: "orders", clientOrderId: undefined, millis: 5_000 })
     clock.millis += 6_000
     const young = place(exchange, { price: "60000", quantity: "0.02" })
     exchange.fill(market, old)
