@@ -126,15 +126,37 @@ create table leases (
 ) with (fillfactor=10);
 comment on table leases is 'Who owns which single work, and until when. Only PostgreSQL''s clock is asked.';
 
+create table limit_shares (
+  name text collate "C" not null,
+  window_number bigint not null,
+  replica text collate "C" not null,
+  held bigint not null,
+  turn bigint not null,
+  seen_at timestamp with time zone not null,
+  constraint limit_shares_held_check CHECK ((held >= 0)),
+  constraint limit_shares_name_window_number_fkey FOREIGN KEY (name, window_number) REFERENCES limits(name, window_number) ON DELETE CASCADE,
+  constraint limit_shares_pkey PRIMARY KEY (name, window_number, replica)
+) with (fillfactor=10);
+comment on table limit_shares is 'What each replica may still spend of a window. The share of a dead one ends with the window.';
+
+create table limit_stops (
+  scope text collate "C" not null,
+  until timestamp with time zone not null,
+  constraint limit_stops_pkey PRIMARY KEY (scope),
+  constraint limit_stops_scope_check CHECK ((scope = ANY (ARRAY['all'::text, 'orders'::text])))
+);
+comment on table limit_stops is 'Until when the exchange wants to hear nothing of us.';
+
 create table limits (
   name text collate "C" not null,
-  banned_until timestamp with time zone,
-  used bigint default 0 not null,
-  window_ends_at timestamp with time zone default '-infinity'::timestamp with time zone not null,
-  constraint limits_pkey PRIMARY KEY (name),
-  constraint limits_used_check CHECK ((used >= 0))
+  window_number bigint not null,
+  counted bigint default 0 not null,
+  counted_from bigint default 0 not null,
+  counted_at bigint default 0 not null,
+  constraint limits_counted_check CHECK ((counted >= 0)),
+  constraint limits_pkey PRIMARY KEY (name, window_number)
 ) with (fillfactor=10);
-comment on table limits is 'Rate budget and bans that replicas share: the exchange counts them together.';
+comment on table limits is 'Windows of the exchange''s request limits, as counted by the exchange.';
 
 create table orders (
   order_id text collate "C" not null,
@@ -462,12 +484,71 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.limit_share_life()
+ RETURNS interval
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select interval '60 seconds' $function$;
+
 CREATE OR REPLACE FUNCTION public.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
 begin
   raise exception '% of % is refused: it is append-only', tg_op, tg_table_name using errcode = 'insufficient_privilege';
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.take_shares(me text, my_turn bigint, asks jsonb)
+ RETURNS TABLE(name text, window_number bigint, granted bigint, counted bigint, counted_from bigint, counted_at bigint, others bigint)
+ LANGUAGE plpgsql
+AS $function$
+#variable_conflict use_column
+declare
+  ask jsonb;
+  want jsonb;
+  row_now limits;
+  told bigint;
+  told_from bigint;
+  told_at bigint;
+  used bigint;
+  extra bigint;
+  held_by_others bigint;
+begin
+  -- Losing the last moments of it in a crash costs a refusal by the exchange at most; a flush per report costs more.
+  perform set_config('synchronous_commit', 'off', true);
+  for ask in select a from jsonb_array_elements(asks) as a order by a ->> 'name' collate "C", (a ->> 'window')::bigint loop
+    told := coalesce((ask #>> '{told,count}')::bigint, 0);
+    told_from := coalesce((ask #>> '{told,from}')::bigint, -1);
+    told_at := coalesce((ask #>> '{told,at}')::bigint, 0);
+    -- Locks the window. A count whose request came after the answer of the known one replaces it; of two that were
+    -- under way together the greater holds, for answers overtake each other.
+    insert into limits as l (name, window_number, counted, counted_from, counted_at)
+      values (ask ->> 'name', (ask ->> 'window')::bigint, told, greatest(told_from, 0), told_at)
+      on conflict (name, window_number) do update set
+        counted = case when told_from > l.counted_at or told > l.counted then told else l.counted end,
+        counted_from = case when told_from > l.counted_at or told > l.counted then greatest(told_from, 0) else l.counted_from end,
+        counted_at = case when told_from > l.counted_at or told > l.counted then told_at else l.counted_at end
+      returning l.* into row_now;
+    select coalesce(sum(s.held), 0) into held_by_others from limit_shares s
+      where s.name = row_now.name and s.window_number = row_now.window_number and s.replica <> me
+        and s.seen_at > clock_timestamp() - limit_share_life();
+    used := row_now.counted + held_by_others + (ask ->> 'keep')::bigint;
+    extra := 0;
+    for want in select w from jsonb_array_elements(ask -> 'wants') as w loop
+      extra := extra + greatest(0, least((want ->> 'amount')::bigint, (want ->> 'ceiling')::bigint - used - extra));
+    end loop;
+    insert into limit_shares as s (name, window_number, replica, held, turn, seen_at)
+      values (row_now.name, row_now.window_number, me, (ask ->> 'keep')::bigint + extra, my_turn, clock_timestamp())
+      on conflict (name, window_number, replica) do update
+        set held = excluded.held, turn = excluded.turn, seen_at = excluded.seen_at where s.turn < excluded.turn;
+    if not found then extra := 0; end if;
+    -- A replica's clock may be a moment behind, hence not the window just before.
+    delete from limits where (name, window_number) in (
+      select d.name, d.window_number from limits d
+        where d.name = row_now.name and d.window_number < row_now.window_number - 2 for update skip locked);
+    return query select row_now.name, row_now.window_number, extra, row_now.counted, row_now.counted_from,
+      row_now.counted_at, held_by_others;
+  end loop;
 end $function$;
 
 grant insert, select on anchors to nexus_app;
@@ -480,10 +561,14 @@ grant delete, insert, select, update on foreign_orders to nexus_app;
 grant execute on function append(smallint,text,jsonb) to nexus_app;
 grant execute on function batch_hash(batches,bytea) to public;
 grant execute on function keep_store() to public;
+grant execute on function limit_share_life() to nexus_app;
 grant execute on function refuse_change() to public;
+grant execute on function take_shares(text,bigint,jsonb) to nexus_app;
 grant insert, select, update (checked_at) on instruments to nexus_app;
 grant select, update (epoch, expires_at, owner) on leases to nexus_app;
-grant insert, select, update on limits to nexus_app;
+grant delete, insert, select, update on limit_shares to nexus_app;
+grant insert, select, update on limit_stops to nexus_app;
+grant delete, insert, select, update on limits to nexus_app;
 grant select on orders to nexus_app;
 grant select on outbox to nexus_app;
 grant insert, select on parked to nexus_app;

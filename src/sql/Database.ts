@@ -1,5 +1,5 @@
 /**
- * The connections to PostgreSQL that serve: a bounded pool for the work, and two connections beside it.
+ * The connections to PostgreSQL that serve: a bounded pool for the work, and a few connections beside it.
  *
  * Every one of them runs as `nexus_app`, set in its start-up packet, with time-outs. PostgreSQL either applies
  * that or refuses the connection; a pooler in between may drop it silently. So the role is checked here at
@@ -48,8 +48,8 @@ const connectTimeoutMs = 3_000
 const keepAliveMs = 10_000
 // How long a connection above `max_idle_conns` stays open without work.
 const idleTimeoutMs = 10_000
-// One is for short statements (leases, notifications), the other may be held by a listener.
-const sideConnections = 2
+// Two are for short statements (leases, shares of the exchange's budget), one may be held by a listener.
+const sideConnections = 3
 
 export class Database extends Context.Service<
   Database,
@@ -59,7 +59,7 @@ export class Database extends Context.Service<
      * disk or a standby that must confirm and does not are seen too. Answers within a second.
      */
     readonly ready: Effect.Effect<string | null>
-    /** Two connections apart from the pool, so that renewing a lease never waits behind the orders. */
+    /** A few connections apart from the pool, so that renewing a lease never waits behind the orders. */
     readonly side: PgClient.PgClient
   }
 >()("nexus/sql/Database") {
