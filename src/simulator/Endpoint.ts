@@ -34,6 +34,10 @@ export interface Endpoint {
   readonly isFreeOnSuccess?: boolean
   /** Adds to the unfilled order count. */
   readonly isOrder?: boolean
+  /** How many orders it places at most; 1 unless it places a list. */
+  readonly orders?: number
+  /** Asks `desk.limits.admitOrder` itself, for it has something to do even when the count is used up. */
+  readonly judgesOrderCount?: boolean
   readonly read: (p: Parameters) => Run
 }
 
@@ -74,7 +78,7 @@ export const rowsOf = (limit: number | undefined): number => Math.min(limit ?? d
 
 export const always = (weight: number) => (): number => weight
 
-export const readPeriod = (p: Parameters) => ({ startTime: p.whole("startTime"), endTime: p.whole("endTime") })
+export const readPeriod = (p: Parameters) => ({ startTime: p.moment("startTime"), endTime: p.moment("endTime") })
 
 export const faultOfPeriod = ({ endTime, startTime }: ReturnType<typeof readPeriod>): Refusal | undefined =>
   startTime !== undefined && endTime !== undefined && endTime - startTime > dayMillis ? tooLongInterval(24) : undefined

@@ -1,34 +1,47 @@
 /**
- * The checks that stand between a request and what it asks for, in the order in which they complain: key present,
- * parameters, unread ones, time, key known, signature. The same for REST and for the WebSocket API.
+ * The checks that stand between a request and what it asks for, the same for REST and for the WebSocket API.
+ *
+ * Their order is data, for it is not documented: the first that complains is answered.
  */
 import type { Endpoint, Run } from "./Endpoint.ts"
+import type { Keyring, KeyKind } from "./Keyring.ts"
+import { type Complaint, openQuestions } from "./openQuestions.ts"
 import { Parameters } from "./Parameters.ts"
 import {
   badKeyFormat,
   badSignature,
+  before2017,
+  duplicateParameter,
+  farAhead,
   mandatory,
+  ofOtherLength,
   type Refusal,
   tooEarly,
   tooGreat,
   tooOld,
   unknownKey
 } from "./Refusal.ts"
-import { isAscii, isSignedBy } from "./signing.ts"
-
-export interface Credentials {
-  readonly apiKey: string
-  readonly apiSecret: string
-}
+import { isAscii } from "./signing.ts"
 
 /** One request as it came, from whichever side. */
 export interface Arrival {
   readonly values: ReadonlyMap<string, string>
+  /** A name came twice in one place. */
+  readonly hasDuplicates: boolean
   readonly apiKey: string | undefined
   readonly signature: string | undefined
   readonly payload: string
   /** REST must encode before it signs; the WebSocket API signs the text itself. */
   readonly isEncoded: boolean
+  /** The key of the session that the request came over: then it may go without key and signature of its own. */
+  readonly session?: KeyKind | undefined
+}
+
+/** What passed the gate: the work, and the key that asked for it. */
+export interface Admitted {
+  readonly run: Run
+  /** Undefined for requests that nobody signs. */
+  readonly keyKind: KeyKind | undefined
 }
 
 const keyForm = /^[\x21-\x7e]{1,256}$/
@@ -36,36 +49,70 @@ const defaultRecvWindow = "5000"
 const greatestRecvWindow = 60_000
 /** How far ahead of the server a timestamp may be. */
 const aheadMillis = 1_000
+/** From here on the exchange has a complaint of its own about timestamps ahead. */
+const farAheadMillis = 10_000
+const start2017 = 1_483_228_800_000
 const millisDigits = 13
 const microsDigits = 16
 
-export const admit = (endpoint: Endpoint, arrival: Arrival, credentials: Credentials, now: number): Run | Refusal => {
-  const { apiKey, payload, signature, values } = arrival
+const publicComplaints: ReadonlyArray<Complaint> = openQuestions.complaints.filter(
+  (complaint) => complaint === "duplicates" || complaint === "parameters" || complaint === "unread"
+)
+
+export const admit = (endpoint: Endpoint, arrival: Arrival, keyring: Keyring, now: number): Admitted | Refusal => {
+  const { payload, session, signature, values } = arrival
+  const { isSigned } = endpoint
+  const isOfSession = session !== undefined && arrival.apiKey === undefined && signature === undefined
   const parameters = new Parameters(values)
-  if (!endpoint.isSigned) {
-    const run = endpoint.read(parameters)
-    return parameters.fault() ?? run
-  }
-  if (apiKey === undefined || !keyForm.test(apiKey)) return badKeyFormat
   const run = endpoint.read(parameters)
-  const timestamp = parameters.timestamp()
-  const recvWindow = parameters.recvWindow()
-  const fault = parameters.fault()
-  if (fault !== undefined) return fault
-  if (signature === undefined || signature === "") return mandatory("signature")
-  const untimely = checkTime(timestamp, recvWindow, now)
-  if (untimely !== undefined) return untimely
-  if (apiKey !== credentials.apiKey) return unknownKey
-  if (arrival.isEncoded && !isAscii(payload)) return badSignature
-  return isSignedBy(credentials.apiSecret, payload, signature) ? run : badSignature
+  const timestamp = isSigned ? parameters.timestamp() : ""
+  const recvWindow = isSigned ? parameters.recvWindow() : undefined
+  let keyKind = isOfSession ? session : undefined
+  for (const complaint of isSigned ? openQuestions.complaints : publicComplaints) {
+    let refusal: Refusal | undefined
+    switch (complaint) {
+      case "keyForm":
+        if (!isOfSession && !keyForm.test(arrival.apiKey ?? "")) refusal = badKeyFormat
+        break
+      case "duplicates":
+        if (arrival.hasDuplicates) refusal = duplicateParameter
+        break
+      case "parameters":
+        refusal = parameters.fault()
+        if (refusal === undefined && isSigned && !isOfSession && !signature) refusal = mandatory("signature")
+        break
+      case "unread":
+        refusal = parameters.unread()
+        break
+      case "time":
+        refusal = checkTime(timestamp, recvWindow, now)
+        break
+      case "signature":
+        if (isOfSession) break
+        if (arrival.isEncoded && !isAscii(payload)) refusal = badSignature
+        // Nobody can tell the signature of a key that nobody knows.
+        else if (arrival.apiKey === keyring.apiKey) {
+          keyKind = keyring.kindOf(payload, signature ?? "")
+          if (keyKind === undefined) refusal = badSignature
+        }
+        break
+      case "key":
+        if (!isOfSession && arrival.apiKey !== keyring.apiKey) refusal = unknownKey
+        break
+    }
+    if (refusal !== undefined) return refusal
+  }
+  return { run, keyKind }
 }
 
 /** `now - timestamp <= recvWindow`, and less than a second ahead. Of 16 digits are microseconds, of 13 milliseconds. */
 export const checkTime = (timestamp: string, recvWindow: string | undefined, now: number): Refusal | undefined => {
   const window = Number(recvWindow ?? defaultRecvWindow)
   if (window > greatestRecvWindow) return tooGreat("recvWindow", String(greatestRecvWindow))
-  if (timestamp.length !== millisDigits && timestamp.length !== microsDigits) return tooOld
+  if (timestamp.length !== millisDigits && timestamp.length !== microsDigits) return ofOtherLength
   const sent = timestamp.length === microsDigits ? Number(timestamp) / 1_000 : Number(timestamp)
+  if (sent < start2017) return before2017
+  if (sent > now + farAheadMillis) return farAhead
   if (sent >= now + aheadMillis) return tooEarly
   return now - sent <= window ? undefined : tooOld
 }

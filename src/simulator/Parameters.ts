@@ -5,11 +5,13 @@
  * asks once whether all was well. What nobody read is a complaint of its own.
  */
 import {
-  duplicateParameter,
   emptyParameter,
   illegalCharacters,
+  invalidValue,
   mandatory,
+  noneWanted,
   notAllRead,
+  overflowed,
   type Refusal
 } from "./Refusal.ts"
 
@@ -18,6 +20,12 @@ const wholeForm = "^[0-9]{1,20}$"
 const clientIdForm = "^[a-zA-Z0-9-_]{1,36}$"
 const symbolForm = "^[A-Z0-9-_.]{1,20}$"
 const recvWindowForm = "^[0-9]{1,20}(\\.[0-9]{1,3})?$"
+
+/** The greatest number of 64 bits, and its digits. */
+const greatestLong = 2n ** 63n - 1n
+const longDigits = 19
+/** No millisecond of this era has so many digits: 16 mean microseconds. */
+const firstMicros = 1e15
 
 const decimal = new RegExp(decimalForm)
 const whole = new RegExp(wholeForm)
@@ -35,10 +43,16 @@ export class Parameters {
     this.#values = values
   }
 
-  /** The first complaint, also about parameters that nobody wanted. */
+  /** The first complaint about what was read. */
   fault(): Refusal | undefined {
-    if (this.#fault !== undefined) return this.#fault
-    return this.#read < this.#values.size ? notAllRead(this.#read, this.#values.size) : undefined
+    return this.#fault
+  }
+
+  /** The complaint about what nobody wanted. */
+  unread(): Refusal | undefined {
+    const sent = this.#values.size
+    if (this.#read >= sent) return undefined
+    return this.#read === 0 ? noneWanted(sent) : notAllRead(this.#read, sent)
   }
 
   text(name: string): string | undefined {
@@ -86,7 +100,21 @@ export class Parameters {
 
   whole(name: string): number | undefined {
     const value = this.#form(name, whole, wholeForm)
-    return value === undefined ? undefined : Number(value)
+    if (value === undefined) return undefined
+    if (value.length >= longDigits && BigInt(value) > greatestLong) this.#complain(overflowed(name))
+    return Number(value)
+  }
+
+  /** A time in epoch milliseconds, or in microseconds when it has as many digits; gives milliseconds. */
+  moment(name: string): number | undefined {
+    const value = this.whole(name)
+    return value === undefined || value < firstMicros ? value : Math.floor(value / 1_000)
+  }
+
+  flag(name: string): boolean {
+    const value = this.text(name)
+    if (value !== undefined && value !== "" && value !== "true" && value !== "false") this.#complain(invalidValue(name))
+    return value === "true"
   }
 
   /** Reads and ignores, as the exchange does with what concerns features that are not asked about here. */
@@ -109,15 +137,21 @@ export class Parameters {
   }
 }
 
+export interface Forms {
+  readonly values: Map<string, string>
+  /** A name came twice in one place; the values are then not to be trusted. */
+  readonly hasDuplicates: boolean
+}
+
 /** Parameters of the query and of a form body; a name in both has the query's value. */
-export const parseForms = (query: string, body: string): Map<string, string> | Refusal => {
+export const parseForms = (query: string, body: string): Forms => {
   const values = new Map<string, string>()
-  if (body !== "" && !parseInto(values, body)) return duplicateParameter
-  if (query === "") return values
+  let isWhole = body === "" || parseInto(values, body)
+  if (query === "") return { values, hasDuplicates: !isWhole }
   const fromQuery = body === "" ? values : new Map<string, string>()
-  if (!parseInto(fromQuery, query)) return duplicateParameter
+  isWhole = parseInto(fromQuery, query) && isWhole
   if (fromQuery !== values) for (const [name, value] of fromQuery) values.set(name, value)
-  return values
+  return { values, hasDuplicates: !isWhole }
 }
 
 /** False when a name came twice. */
@@ -125,16 +159,17 @@ const parseInto = (values: Map<string, string>, form: string): boolean => {
   for (const pair of form.split("&")) {
     if (pair === "") continue
     const cut = pair.indexOf("=")
-    const name = unescape(cut < 0 ? pair : pair.slice(0, cut))
+    const name = unescapeForm(cut < 0 ? pair : pair.slice(0, cut))
     if (values.has(name)) return false
-    values.set(name, cut < 0 ? "" : unescape(pair.slice(cut + 1)))
+    values.set(name, cut < 0 ? "" : unescapeForm(pair.slice(cut + 1)))
   }
   return true
 }
 
 const malformedEscape = /%(?![0-9a-fA-F]{2})/
 
-const unescape = (text: string): string => {
+/** A name or a value of a form as it was meant; what is no escape stays as it is. */
+export const unescapeForm = (text: string): string => {
   if (!text.includes("%") && !text.includes("+")) return text
   const spaced = text.replaceAll("+", " ")
   if (malformedEscape.test(spaced)) return spaced

@@ -1,22 +1,45 @@
 /**
- * Counts request weight per address and unfilled orders per account, in windows aligned to the clock.
+ * Counts request weight, raw requests and connections per address, and unfilled orders per account, in windows aligned
+ * to the clock.
  *
- * Always counted and shown; enforced only with real limits: first 429, and for who goes on regardless, 418.
+ * Always counted and shown; enforced only with real limits: first 429, and for who goes on regardless, 418 with bans
+ * that grow.
  */
 import type { Limits } from "./Market.ts"
-import { banned, type Refusal, tooManyOrders, tooManyRequests } from "./Refusal.ts"
+import { openQuestions } from "./openQuestions.ts"
+import { banned, type Refusal, tooManyConnections, tooManyOrders, tooManyRequests, tooMuchWeight } from "./Refusal.ts"
 
 const second = 1_000
 const minute = 60 * second
 const day = 24 * 60 * minute
 
-/** Refused requests within one minute after which an address is banned. */
-const patience = 10
+const tenSeconds = 10 * second
+const fiveMinutes = 5 * minute
+
 const firstBan = 2 * minute
 const longestBan = 3 * day
-/** What a first fill gives back; as a maker more, after the exchange's own example. */
+/** What an order's first fill as taker gives back. */
 const takerCredit = 1
-const makerCredit = 5
+
+/** How much is allowed; the exchange's own numbers unless a proof wants others. */
+export interface LimitTable {
+  readonly weightPerMinute: number
+  readonly rawPerFiveMinutes: number
+  readonly ordersPerTenSeconds: number
+  readonly ordersPerDay: number
+  readonly connectionsPerFiveMinutes: number
+}
+
+export const realLimits: LimitTable = {
+  weightPerMinute: 6_000,
+  rawPerFiveMinutes: 300_000,
+  ordersPerTenSeconds: 100,
+  ordersPerDay: 200_000,
+  connectionsPerFiveMinutes: 300
+}
+
+/** What is published while nothing is enforced: so much that no honest client slows down for it. */
+const lifted = 1_000_000_000
 
 interface Window {
   start: number
@@ -26,7 +49,9 @@ interface Window {
 interface Address {
   readonly weight: Window
   readonly requests: Window
-  refusals: number
+  readonly connections: Window
+  /** Requests of the current minute that were refused. */
+  readonly refusals: Window
   bannedUntil: number
   nextBan: number
 }
@@ -38,53 +63,69 @@ export interface Limit {
   readonly limit: number
 }
 
-const weightLimit = 6_000
-const ordersPerTenSeconds = 100
-const ordersPerDay = 200_000
-const rawLimit = 300_000
-/** What is published while nothing is enforced: so much that no honest client slows down for it. */
-const lifted = 1_000_000_000
+export interface CountedLimit extends Limit {
+  readonly count: number
+}
 
 export class RateLimits {
   readonly #enforced: boolean
+  readonly #table: LimitTable
   readonly #addresses = new Map<string, Address>()
-  readonly #tenSeconds: Window = { start: 0, count: 0 }
-  readonly #day: Window = { start: 0, count: 0 }
+  readonly #tenSeconds: Window = emptyWindow()
+  readonly #day: Window = emptyWindow()
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, table: Partial<LimitTable> = {}) {
     this.#enforced = limits === "real"
+    this.#table = { ...realLimits, ...table }
   }
 
   published(): ReadonlyArray<Limit> {
+    const { ordersPerDay, ordersPerTenSeconds, rawPerFiveMinutes, weightPerMinute } = this.#table
     const most = (limit: number) => (this.#enforced ? limit : lifted)
     return [
-      { rateLimitType: "REQUEST_WEIGHT", interval: "MINUTE", intervalNum: 1, limit: most(weightLimit) },
+      { rateLimitType: "REQUEST_WEIGHT", interval: "MINUTE", intervalNum: 1, limit: most(weightPerMinute) },
       { rateLimitType: "ORDERS", interval: "SECOND", intervalNum: 10, limit: most(ordersPerTenSeconds) },
       { rateLimitType: "ORDERS", interval: "DAY", intervalNum: 1, limit: most(ordersPerDay) },
-      { rateLimitType: "RAW_REQUESTS", interval: "MINUTE", intervalNum: 5, limit: most(rawLimit) }
+      { rateLimitType: "RAW_REQUESTS", interval: "MINUTE", intervalNum: 5, limit: most(rawPerFiveMinutes) }
     ]
   }
 
-  /** Before a request is looked at. */
-  admit(address: string, now: number): Refusal | undefined {
+  /** Before a request is looked at: would its weight be too much, or has its address been banned? */
+  admit(address: string, weight: number, now: number): Refusal | undefined {
     const known = this.#address(address)
-    roll(known.requests, now, 5 * minute).count++
-    if (roll(known.weight, now, minute).count === 0) known.refusals = 0
+    const requests = ++roll(known.requests, now, fiveMinutes).count
     if (!this.#enforced) return undefined
     if (now < known.bannedUntil) return banned(known.bannedUntil)
-    if (known.weight.count < weightLimit && known.requests.count <= rawLimit) return undefined
-    if (++known.refusals <= patience) return tooManyRequests(weightLimit)
-    known.bannedUntil = now + known.nextBan
-    known.nextBan = Math.min(known.nextBan * 2, longestBan)
-    return banned(known.bannedUntil)
+    const { rawPerFiveMinutes, weightPerMinute } = this.#table
+    const isTooHeavy = roll(known.weight, now, minute).count + weight > weightPerMinute
+    if (!isTooHeavy && requests <= rawPerFiveMinutes) return undefined
+    if (++roll(known.refusals, now, minute).count > openQuestions.refusalsBeforeBan) return this.#ban(known, now)
+    return isTooHeavy
+      ? tooMuchWeight(weightPerMinute, nextWindow(now, minute))
+      : tooManyRequests(nextWindow(now, fiveMinutes))
   }
 
-  /** Before an order is placed. */
-  admitOrder(now: number): Refusal | undefined {
+  /** Before a WebSocket is opened; every attempt counts. */
+  admitConnection(address: string, now: number): Refusal | undefined {
+    const known = this.#address(address)
+    const attempts = ++roll(known.connections, now, fiveMinutes).count
     if (!this.#enforced) return undefined
-    if (roll(this.#day, now, day).count >= ordersPerDay) return tooManyOrders(ordersPerDay, "DAY")
-    return roll(this.#tenSeconds, now, 10 * second).count >= ordersPerTenSeconds
-      ? tooManyOrders(ordersPerTenSeconds, "10 SECOND")
+    if (now < known.bannedUntil) return banned(known.bannedUntil)
+    const { connectionsPerFiveMinutes } = this.#table
+    return attempts <= connectionsPerFiveMinutes
+      ? undefined
+      : tooManyConnections(connectionsPerFiveMinutes, nextWindow(now, fiveMinutes))
+  }
+
+  /** Before so many orders are placed. An exhausted day blocks though the ten seconds have room. */
+  admitOrder(now: number, orders = 1): Refusal | undefined {
+    if (!this.#enforced) return undefined
+    const { ordersPerDay, ordersPerTenSeconds } = this.#table
+    if (roll(this.#day, now, day).count + orders > ordersPerDay) {
+      return tooManyOrders(ordersPerDay, "1 DAY", nextWindow(now, day))
+    }
+    return roll(this.#tenSeconds, now, tenSeconds).count + orders > ordersPerTenSeconds
+      ? tooManyOrders(ordersPerTenSeconds, "10 SECOND", nextWindow(now, tenSeconds))
       : undefined
   }
 
@@ -92,15 +133,15 @@ export class RateLimits {
     roll(this.#address(address).weight, now, minute).count += weight
   }
 
-  /** Once the day is used up, the short window counts no further. */
+  /** Once the day is exceeded, the short window counts no further. */
   addOrder(now: number): void {
-    if (++roll(this.#day, now, day).count <= ordersPerDay) roll(this.#tenSeconds, now, 10 * second).count++
+    if (++roll(this.#day, now, day).count <= this.#table.ordersPerDay) roll(this.#tenSeconds, now, tenSeconds).count++
   }
 
   /** At an order's first fill; the current windows get it, whenever the order was placed. */
   firstFill(isMaker: boolean, now: number): void {
-    const credit = isMaker ? makerCredit : takerCredit
-    for (const window of [roll(this.#day, now, day), roll(this.#tenSeconds, now, 10 * second)]) {
+    const credit = isMaker ? openQuestions.makerCredit : takerCredit
+    for (const window of [roll(this.#day, now, day), roll(this.#tenSeconds, now, tenSeconds)]) {
       window.count = Math.max(0, window.count - credit)
     }
   }
@@ -110,24 +151,39 @@ export class RateLimits {
   }
 
   orderCounts(now: number): readonly [tenSeconds: number, day: number] {
-    return [roll(this.#tenSeconds, now, 10 * second).count, roll(this.#day, now, day).count]
+    return [roll(this.#tenSeconds, now, tenSeconds).count, roll(this.#day, now, day).count]
   }
 
-  /** When the address may ask again, or the account place again; epoch milliseconds. */
-  retryAt(address: string, refusal: Refusal, now: number): number {
-    const { bannedUntil } = this.#address(address)
-    if (refusal.status === 418) return bannedUntil
-    if (refusal.code === tooManyRequests(0).code) return nextWindow(now, minute)
-    return nextWindow(now, this.#day.count >= ordersPerDay ? day : 10 * second)
+  /** The limits of the account with what is used of them. */
+  orderLimits(now: number): ReadonlyArray<CountedLimit> {
+    const [ofTenSeconds, ofDay] = this.orderCounts(now)
+    const [, tenSecondLimit, dayLimit] = this.published()
+    return [
+      { ...tenSecondLimit!, count: ofTenSeconds },
+      { ...dayLimit!, count: ofDay }
+    ]
+  }
+
+  /** The limit of an address with what is used of it. */
+  weightLimit(address: string, now: number): CountedLimit {
+    return { ...this.published()[0]!, count: this.usedWeight(address, now) }
+  }
+
+  #ban(known: Address, now: number): Refusal {
+    known.bannedUntil = now + known.nextBan
+    known.nextBan = Math.min(known.nextBan * openQuestions.banGrowth, longestBan)
+    known.refusals.count = 0
+    return banned(known.bannedUntil)
   }
 
   #address(address: string): Address {
     let known = this.#addresses.get(address)
     if (known === undefined) {
       known = {
-        weight: { start: 0, count: 0 },
-        requests: { start: 0, count: 0 },
-        refusals: 0,
+        weight: emptyWindow(),
+        requests: emptyWindow(),
+        connections: emptyWindow(),
+        refusals: emptyWindow(),
         bannedUntil: 0,
         nextBan: firstBan
       }
@@ -137,6 +193,8 @@ export class RateLimits {
     return known
   }
 }
+
+const emptyWindow = (): Window => ({ start: 0, count: 0 })
 
 const roll = (window: Window, now: number, length: number): Window => {
   const start = now - (now % length)

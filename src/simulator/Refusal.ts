@@ -3,16 +3,28 @@
  *
  * Refusals are values, not exceptions: the path of an order is synchronous and quick.
  */
+import { openQuestions } from "./openQuestions.ts"
+
+export interface RefusalDetail {
+  /** What the answer carries besides code and message. */
+  readonly data?: unknown
+  /** When it is worth another try, in epoch milliseconds. */
+  readonly retryAt?: number
+}
 
 export class Refusal {
   readonly status: number
   readonly code: number
   readonly message: string
+  readonly data: unknown
+  readonly retryAt: number | undefined
 
-  constructor(status: number, code: number, message: string) {
+  constructor(status: number, code: number, message: string, detail: RefusalDetail = {}) {
     this.status = status
     this.code = code
     this.message = message
+    this.data = detail.data
+    this.retryAt = detail.retryAt
   }
 }
 
@@ -29,9 +41,15 @@ export const mandatory = (name: string) =>
 export const mandatoryEither = (first: string, second: string) =>
   refuse(-1102, `Param '${first}' or '${second}' must be sent, but both were empty/null!`)
 export const tooGreat = (name: string, limit: string) =>
-  refuse(-1102, `'${name}' contains unexpected value. Cannot be greater than ${limit}.`)
+  refuse(openQuestions.recvWindowTooGreat, `'${name}' contains unexpected value. Cannot be greater than ${limit}.`)
 export const notAllRead = (read: number, sent: number) =>
   refuse(-1104, `Not all sent parameters were read; read '${read}' parameter(s) but was sent '${sent}'.`)
+/** All of what was sent belongs to no parameter of the request. */
+export const noneWanted = (sent: number) =>
+  openQuestions.parametersWhereNoneBelong === -1104
+    ? notAllRead(0, sent)
+    : refuse(openQuestions.parametersWhereNoneBelong, `Too many parameters; expected '0' and received '${sent}'.`)
+export const overflowed = (name: string) => refuse(-1108, `Parameter '${name}' overflowed.`)
 export const emptyParameter = (name: string) => refuse(-1105, `Parameter '${name}' was empty.`)
 export const notRequired = (name: string) => refuse(-1106, `Parameter '${name}' sent when not required.`)
 export const tooPrecise = (name: string) => refuse(-1111, `Parameter '${name}' has too much precision.`)
@@ -50,6 +68,18 @@ export const invalidRestrictions = refuse(-1145, "Invalid cancelRestrictions")
 // Credentials and timing.
 export const tooOld = refuse(-1021, "Timestamp for this request is outside of the recvWindow.")
 export const tooEarly = refuse(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+export const before2017 = refuse(
+  openQuestions.timestampBefore2017,
+  "Timestamp for this request is outside of the recvWindow."
+)
+export const farAhead = refuse(
+  openQuestions.timestampFarAhead,
+  "Timestamp for this request was 1000ms ahead of the server's time."
+)
+export const ofOtherLength = refuse(
+  openQuestions.timestampOfOtherLength,
+  "Timestamp for this request is outside of the recvWindow."
+)
 export const badSignature = refuse(-1022, "Signature for this request is not valid.")
 export const badKeyFormat = new Refusal(401, -2014, "API-key format invalid.")
 export const unknownKey = new Refusal(401, -2015, "Invalid API-key, IP, or permissions for action.")
@@ -81,33 +111,58 @@ export const orderDoesNotExist = refuse(-2013, "Order does not exist.")
 export const idsOfDifferentOrders = refuse(-2039, "The orderId and origClientOrderId do not refer to the same order.")
 
 // Limits and the server itself.
-export const tooManyRequests = (limit: number) =>
+export const tooMuchWeight = (limit: number, retryAt: number) =>
   new Refusal(
     429,
     -1003,
-    `Too much request weight used; current limit is ${limit} request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API.`
+    `Too much request weight used; current limit is ${limit} request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API.`,
+    { retryAt }
   )
-export const banned = (untilMillis: number) =>
-  new Refusal(418, -1003, `Way too much request weight used; IP banned until ${untilMillis}.`)
-export const tooManyOrders = (limit: number, interval: string) =>
-  new Refusal(429, -1015, `Too many new orders; current limit is ${limit} orders per ${interval}.`)
+export const tooManyRequests = (retryAt: number) => new Refusal(429, -1003, "Too many requests queued.", { retryAt })
+export const banned = (until: number) =>
+  new Refusal(
+    418,
+    -1003,
+    `Way too much request weight used; IP banned until ${until}. Please use WebSocket Streams for live updates to avoid bans.`,
+    { retryAt: until }
+  )
+export const tooManyOrders = (limit: number, interval: string, retryAt: number) =>
+  new Refusal(429, -1015, `Too many new orders; current limit is ${limit} orders per ${interval}.`, { retryAt })
+export const tooManyConnections = (limit: number, retryAt: number) =>
+  new Refusal(
+    openQuestions.tooManyConnections,
+    -1034,
+    `Too many connection attempts from IP; current limit is ${limit} per '5 MINUTE'.`,
+    { retryAt }
+  )
 export const shuttingDown = new Refusal(503, -1016, "This service is no longer available.")
-/** The codes that say nothing of the outcome. The documentation names no HTTP status for them. */
-export const inDoubt = (code: -1000 | -1001 | -1006 | -1007 | -1008 | -1016): Refusal =>
-  new Refusal(code === -1007 ? 504 : code === -1000 ? 500 : 503, code, doubts[code])
-const doubts = {
+/** Says nothing of the outcome. */
+export const inDoubt = (code: keyof typeof openQuestions.statusInDoubt): Refusal =>
+  new Refusal(openQuestions.statusInDoubt[code], code, doubts[code])
+const doubts: Readonly<Record<keyof typeof openQuestions.statusInDoubt, string>> = {
   [-1000]: "An unknown error occurred while processing the request.",
   [-1001]: "Internal error; unable to process your request. Please try again.",
   [-1006]: "An unexpected response was received from the message bus. Execution status unknown.",
   [-1007]: "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
   [-1008]: "Server is currently overloaded with other requests. Please try again in a few minutes.",
   [-1016]: "This service is no longer available."
-} as const
-export const noSuchEndpoint = new Refusal(404, -1000, "Path not found.")
+}
 export const malformedRequest = refuse(-1000, "An unknown error occurred while processing the request.")
 
-// The user data stream.
+// The WebSocket API.
+export const invalidJson = refuse(-1135, "Invalid JSON Request")
+export const unknownMethod = new Refusal(
+  openQuestions.unknownMethod.status,
+  openQuestions.unknownMethod.code,
+  "An unknown error occurred while processing the request."
+)
+export const blockedByFirewall = new Refusal(403, -1000, "An unknown error occurred while processing the request.")
 export const alreadySubscribed = refuse(-2035, "User Data Stream subscription already active.")
 export const notSubscribed = refuse(-2036, "User Data Stream subscription not active.")
 export const subscriptionsUsedUp = refuse(-2042, "Too many subscriptions were made over this connection.")
-export const hmacCannotLogOn = refuse(-4056, "HMAC_SHA256 API key is not supported.")
+export const needsSession = new Refusal(
+  openQuestions.subscribeWithoutSession.status,
+  openQuestions.subscribeWithoutSession.code,
+  "You are not authorized to execute this request."
+)
+export const cannotLogOn = (kind: string) => refuse(-4056, `${kind} API key is not supported.`)

@@ -3,35 +3,36 @@
  *
  * Faults strike here, at the edge, where networks and front ends fail.
  */
+import { randomUUID } from "node:crypto"
 import http from "node:http"
 import net from "node:net"
 import type { Duplex } from "node:stream"
 import type { Endpoint, Run, Twist } from "./Endpoint.ts"
 import { endpoints } from "./endpoints.ts"
+import { isBlocked } from "./firewall.ts"
 import type { Arrival } from "./Gate.ts"
-import { parseForms } from "./Parameters.ts"
-import { isRefusal, malformedRequest, noSuchEndpoint, type Refusal } from "./Refusal.ts"
+import { forbiddenPage, gonePage, notFoundPage, type Page } from "./pages.ts"
+import { type Forms, parseForms, unescapeForm } from "./Parameters.ts"
+import { badSignature, isRefusal, malformedRequest, type Refusal } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
 import { withoutSignature } from "./signing.ts"
-import { gonePage, type Page, strike, type Struck } from "./strike.ts"
+import { strike, type Struck } from "./strike.ts"
+import { answerInMicros, wantsMicros } from "./timeUnit.ts"
 
 const byName = new Map(endpoints.map((endpoint) => [endpoint.rest, endpoint]))
 /** Far more than any documented request needs. */
 const greatestBody = 64 * 1024
 const json = "application/json;charset=UTF-8"
 /** Endpoints that the exchange has removed: listen keys, and the first version of the API. */
-const gone = /^\/api\/(v3\/userDataStream$|v1\/)/
+const gone = /^(?:POST|PUT|DELETE) \/api\/v3\/userDataStream$|^[A-Z]+ \/api\/v1\//
 
 interface Exchanged {
-  readonly req: http.IncomingMessage
   readonly res: http.ServerResponse
   readonly endpoint: Endpoint
-  readonly arrival: Arrival | Refusal
-  readonly values: ReadonlyMap<string, string>
+  readonly arrival: Arrival
   readonly address: string
+  readonly inMicros: boolean
 }
-
-const noValues: ReadonlyMap<string, string> = new Map()
 
 export const makeRestServer = (service: Service): http.Server => {
   const server = http.createServer({ keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 }, (req, res) => {
@@ -49,48 +50,58 @@ export const makeRestServer = (service: Service): http.Server => {
     })
     req.on("end", () => arrive(service, req, res, Buffer.concat(chunks).toString("latin1")))
   })
-  // Raw bytes outside ASCII in a URL, and whatever else is no HTTP.
-  server.on("clientError", (_, socket: Duplex) => {
-    const body = errorText(malformedRequest)
-    if (socket.writable) {
-      socket.end(
-        `HTTP/1.1 400 Bad Request\r\nContent-Type: ${json}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
-      )
-    }
-  })
+  server.on("clientError", refuseBytes)
   return server
+}
+
+/** What is no HTTP, and addresses with raw bytes beyond ASCII: those cannot have been encoded before they were signed. */
+const refuseBytes = (error: Error & { readonly rawPacket?: Buffer }, socket: Duplex): void => {
+  if (!socket.writable) return
+  const isSigned = error.rawPacket?.toString("latin1").includes("signature=") === true
+  const body = errorText(isSigned ? badSignature : malformedRequest)
+  const head = `HTTP/1.1 400 Bad Request\r\nContent-Type: ${json}\r\nContent-Length: ${body.length}\r\n`
+  socket.end(`${head}Connection: close\r\n\r\n${body}`)
 }
 
 const arrive = (service: Service, req: http.IncomingMessage, res: http.ServerResponse, body: string): void => {
   const url = req.url ?? "/"
   const cut = url.indexOf("?")
-  const path = cut < 0 ? url : url.slice(0, cut)
+  const name = `${req.method} ${cut < 0 ? url : url.slice(0, cut)}`
   const query = cut < 0 ? "" : url.slice(cut + 1)
-  const endpoint = byName.get(`${req.method} ${path}`)
-  if (endpoint === undefined) {
-    if (gone.test(path)) sendPage(res, gonePage)
-    else send(res, noSuchEndpoint.status, json, errorText(noSuchEndpoint), {})
-    return
-  }
-  const values = parseForms(query, body)
   const address = req.socket.remoteAddress ?? ""
-  const exchanged: Exchanged = isRefusal(values)
-    ? { req, res, endpoint, address, arrival: values, values: noValues }
-    : { req, res, endpoint, address, arrival: arrivalOf(req, values, query, body), values }
-  const fault = service.strikeOf(endpoint.rest, exchanged.values)
+  const endpoint = byName.get(name)
+  if (endpoint === undefined) return sendPage(service, address, res, gone.test(name) ? gonePage : notFoundPage)
+  // A GET takes its parameters from the query alone, though its signature would cover a body too.
+  const forms = parseForms(query, req.method === "GET" ? "" : body)
+  if (isBlocked(query + body, forms.values)) return sendPage(service, address, res, forbiddenPage)
+  const exchanged = {
+    res,
+    endpoint,
+    address,
+    arrival: arrivalOf(req, forms, query, body),
+    inMicros: wantsMicros(req.headers["x-mbx-time-unit"])
+  }
+  const fault = service.strikeOf(endpoint.rest, forms.values)
   if (fault === undefined) service.arrives(() => serve(service, exchanged))
   else service.arrives(() => strike(service, struckBy(service, exchanged), fault))
 }
 
-const arrivalOf = (req: http.IncomingMessage, values: Map<string, string>, query: string, body: string): Arrival => {
+const arrivalOf = (
+  req: http.IncomingMessage,
+  { hasDuplicates, values }: Forms,
+  query: string,
+  body: string
+): Arrival => {
   values.delete("signature")
   const [queryPayload, querySignature] = withoutSignature(query)
   const [bodyPayload, bodySignature] = body === "" ? ["", undefined] : withoutSignature(body)
+  const signature = querySignature ?? bodySignature
   const apiKey = req.headers["x-mbx-apikey"]
   return {
     values,
+    hasDuplicates,
     apiKey: Array.isArray(apiKey) ? apiKey[0] : apiKey,
-    signature: querySignature ?? bodySignature,
+    signature: signature === undefined ? undefined : unescapeForm(signature),
     payload: queryPayload + bodyPayload,
     isEncoded: true
   }
@@ -103,14 +114,15 @@ interface Outcome {
 }
 
 const prepare = (service: Service, { address, arrival, endpoint }: Exchanged): Run | Refusal =>
-  isRefusal(arrival) ? arrival : service.admit(endpoint, arrival, address)
+  service.admit(endpoint, arrival, address)
 
 const finish = (service: Service, exchanged: Exchanged, run: Run | Refusal, twist?: Twist): Outcome => {
+  const { address, arrival, endpoint, inMicros } = exchanged
   const value = isRefusal(run) ? run : service.perform(run, twist)
   const refusal = isRefusal(value) ? value : undefined
-  service.charge(exchanged.endpoint, exchanged.values, exchanged.address, refusal !== undefined)
+  service.charge(endpoint, arrival.values, address, refusal !== undefined)
   return refusal === undefined
-    ? { status: 200, text: JSON.stringify(value), refusal }
+    ? { status: 200, text: JSON.stringify(inMicros ? answerInMicros(value, endpoint.webSocket) : value), refusal }
     : { status: refusal.status, text: errorText(refusal), refusal }
 }
 
@@ -120,30 +132,33 @@ const serve = (service: Service, exchanged: Exchanged): void => {
 }
 
 const struckBy = (service: Service, exchanged: Exchanged): Struck<Outcome> => ({
-  values: exchanged.values,
+  values: exchanged.arrival.values,
   prepare: () => prepare(service, exchanged),
   finish: (run, twist) => finish(service, exchanged, run, twist),
   refuse: (refusal) => ({ status: refusal.status, text: errorText(refusal), refusal }),
   textOf: ({ text }) => text,
   answer: (outcome) => answer(service, exchanged, outcome),
-  page: (page) => sendPage(exchanged.res, page),
+  page: (page) => sendPage(service, exchanged.address, exchanged.res, page),
   cut: (withReset) => cutOff(exchanged.res, withReset),
   chargeLate: (refusal) => service.chargeLate(exchanged.endpoint, refusal)
 })
 
 const answer = (service: Service, { address, endpoint, res }: Exchanged, { refusal, status, text }: Outcome): void => {
   const now = service.now()
-  const weight = service.limits.usedWeight(address, now)
-  const headers: http.OutgoingHttpHeaders = { "x-mbx-used-weight": weight, "x-mbx-used-weight-1m": weight }
+  const headers = headersFor(service, address)
   if (endpoint.isOrder === true && refusal === undefined) {
     const [tenSeconds, day] = service.limits.orderCounts(now)
     headers["x-mbx-order-count-10s"] = tenSeconds
     headers["x-mbx-order-count-1d"] = day
   }
-  if (refusal !== undefined && (status === 429 || status === 418)) {
-    headers["Retry-After"] = Math.ceil((service.limits.retryAt(address, refusal, now) - now) / 1_000)
-  }
+  if (refusal?.retryAt !== undefined) headers["Retry-After"] = Math.ceil((refusal.retryAt - now) / 1_000)
   send(res, status, json, text, headers)
+}
+
+/** On every answer, whoever gives it. */
+const headersFor = (service: Service, address: string): http.OutgoingHttpHeaders => {
+  const weight = service.limits.usedWeight(address, service.now())
+  return { "x-mbx-uuid": randomUUID(), "x-mbx-used-weight": weight, "x-mbx-used-weight-1m": weight }
 }
 
 const send = (
@@ -159,8 +174,8 @@ const send = (
   res.end(text)
 }
 
-const sendPage = (res: http.ServerResponse, page: Page): void => {
-  const headers: http.OutgoingHttpHeaders = {}
+const sendPage = (service: Service, address: string, res: http.ServerResponse, page: Page): void => {
+  const headers = headersFor(service, address)
   if (page.retryAfterSeconds !== undefined) headers["Retry-After"] = page.retryAfterSeconds
   if (page.isCut !== true) return send(res, page.status, page.type, page.text, headers)
   res.writeHead(page.status, { "Content-Type": page.type, "Content-Length": 2 * Buffer.byteLength(page.text) + 1 })
@@ -172,4 +187,5 @@ const cutOff = (res: http.ServerResponse, withReset: boolean): void => {
   else res.socket?.destroy()
 }
 
-const errorText = ({ code, message }: Refusal): string => JSON.stringify({ code, msg: message })
+const errorText = ({ code, data, message }: Refusal): string =>
+  JSON.stringify(data === undefined ? { code, msg: message } : { code, msg: message, data })

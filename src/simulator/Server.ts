@@ -11,10 +11,12 @@ import { Clock } from "./Clock.ts"
 import { Exchange } from "./Exchange.ts"
 import type { Fault, Rate } from "./Faults.ts"
 import { Journal, JournalFault } from "./Journal.ts"
+import { KeyFault } from "./Keyring.ts"
 import type { LedgerOrder } from "./Ledger.ts"
 import { defaultBalances, type Limits, symbolsOf } from "./Market.ts"
+import type { LimitTable } from "./RateLimits.ts"
 import { makeRestServer } from "./Rest.ts"
-import { Service } from "./Service.ts"
+import { Service, type ServiceOptions } from "./Service.ts"
 import { SimulatorError } from "./SimulatorError.ts"
 import { WebSockets } from "./WebSockets.ts"
 
@@ -27,8 +29,12 @@ export interface SimulatorOptions {
   readonly journal?: string
   readonly latencyMs: number
   readonly limits: Limits
+  /** Other numbers than the exchange's own; enforced when `limits` is real. */
+  readonly limitTable?: Partial<LimitTable>
   readonly apiKey: string
   readonly apiSecret: string
+  /** Public keys in PEM form that are registered under the same API key: RSA or Ed25519. */
+  readonly publicKeys?: ReadonlyArray<string>
   /** What the account begins with, by asset, as decimals. */
   readonly balances?: Readonly<Record<string, string>>
   /** How often the market moves; 0: only when it is told to. */
@@ -93,12 +99,13 @@ export const makeSimulator = (
     })
     const journal = options.journal === undefined ? undefined : yield* openJournal(options.journal)
     const accountUid = yield* load(exchange, journal, options.uid)
-    const service = new Service({
+    const service = yield* makeService({
       exchange,
       now,
       accountUid,
       credentials: options,
       limits: options.limits,
+      limitTable: options.limitTable,
       latencyMillis: options.latencyMs,
       seed: options.seed,
       journal
@@ -142,6 +149,15 @@ export const makeSimulator = (
       tick: () => service.outside(() => exchange.tick()),
       setClockOffset: (millis) => clock.set(millis)
     }
+  })
+
+const makeService = (options: ServiceOptions): Effect.Effect<Service, SimulatorError> =>
+  Effect.try({
+    try: () => new Service(options),
+    catch: (cause) =>
+      new SimulatorError({
+        problem: `A public key of the simulator's account ${cause instanceof KeyFault ? cause.message : String(cause)}.`
+      })
   })
 
 const openJournal = (folder: string): Effect.Effect<Journal, SimulatorError, Scope.Scope> =>

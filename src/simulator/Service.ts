@@ -3,15 +3,16 @@
  *
  * Whatever a request does is written before its answer or any news of it leaves; `settled` is that point.
  */
-import { type Arrival, admit, type Credentials } from "./Gate.ts"
 import type { Desk, Endpoint, Run, Twist } from "./Endpoint.ts"
 import type { Exchange } from "./Exchange.ts"
 import type { Strike } from "./Faults.ts"
 import { FaultTable } from "./FaultTable.ts"
+import { type Admitted, type Arrival, admit } from "./Gate.ts"
 import type { Journal } from "./Journal.ts"
+import { type Credentials, Keyring } from "./Keyring.ts"
 import type { Limits } from "./Market.ts"
 import { News } from "./News.ts"
-import { RateLimits } from "./RateLimits.ts"
+import { type LimitTable, RateLimits } from "./RateLimits.ts"
 import { isRefusal, type Refusal, shuttingDown, tooOld } from "./Refusal.ts"
 import { Timers } from "./Timers.ts"
 
@@ -21,6 +22,7 @@ export interface ServiceOptions {
   readonly accountUid: number
   readonly credentials: Credentials
   readonly limits: Limits
+  readonly limitTable?: Partial<LimitTable> | undefined
   readonly latencyMillis: number
   readonly seed: number
   readonly journal: Journal | undefined
@@ -36,7 +38,7 @@ export class Service {
   readonly faults: FaultTable
   readonly news: News
   readonly timers = new Timers()
-  readonly credentials: Credentials
+  readonly keyring: Keyring
   /** Half of the latency lies before the exchange, half after it. */
   readonly #wayThere: number
   readonly #wayBack: number
@@ -45,9 +47,9 @@ export class Service {
 
   constructor(options: ServiceOptions) {
     const { exchange, now } = options
-    this.limits = new RateLimits(options.limits)
+    this.limits = new RateLimits(options.limits, options.limitTable)
     this.faults = new FaultTable(options.seed)
-    this.credentials = options.credentials
+    this.keyring = new Keyring(options.credentials)
     this.#journal = options.journal
     this.#kill = options.kill
     this.#wayThere = Math.ceil(options.latencyMillis / 2)
@@ -74,13 +76,19 @@ export class Service {
 
   /** A refusal of the whole address, or the request ready to be done. */
   admit(endpoint: Endpoint, arrival: Arrival, address: string): Run | Refusal {
+    const admitted = this.admitConnected(endpoint, arrival, address)
+    if (isRefusal(admitted)) return admitted
+    const isCounted = endpoint.isOrder === true && endpoint.judgesOrderCount !== true
+    return (isCounted ? this.limits.admitOrder(this.now(), endpoint.orders) : undefined) ?? admitted.run
+  }
+
+  /** The same for what concerns the connection itself, where it matters which key asks. */
+  admitConnected(endpoint: Endpoint, arrival: Arrival, address: string): Admitted | Refusal {
     const now = this.now()
     if (this.#journal?.broken !== undefined) return shuttingDown
-    const refused = this.limits.admit(address, now)
-    if (refused !== undefined) return refused
-    const run = admit(endpoint, arrival, this.credentials, now)
-    if (isRefusal(run)) return run
-    return (endpoint.isOrder === true ? this.limits.admitOrder(now) : undefined) ?? run
+    return (
+      this.limits.admit(address, endpoint.weight(arrival.values), now) ?? admit(endpoint, arrival, this.keyring, now)
+    )
   }
 
   /** Does what was admitted; the value or the refusal is not to be told before `settled`. */

@@ -1,66 +1,121 @@
 /**
  * One connection to the WebSocket API: the requests of REST under other names, and the user data stream.
  *
- * Sessions need Ed25519 keys, which this exchange does not give out; with HMAC one subscribes by signature.
+ * The connection owns its session, for which an Ed25519 key logs on, and its one subscription, for there is one
+ * account. With any key one subscribes by signature, session or not.
  */
-import type { Endpoint } from "./Endpoint.ts"
+import { ofConnection, requestsOfConnection } from "./connectionRequests.ts"
+import type { Endpoint, Run, Twist } from "./Endpoint.ts"
 import { endpoints } from "./endpoints.ts"
-import { admit } from "./Gate.ts"
-import type { Parameters } from "./Parameters.ts"
+import { isBlocked } from "./firewall.ts"
+import type { Admitted, Arrival } from "./Gate.ts"
+import type { KeyKind } from "./Keyring.ts"
+import type { Page } from "./pages.ts"
 import {
   alreadySubscribed,
-  hmacCannotLogOn,
+  blockedByFirewall,
+  cannotLogOn,
+  invalidJson,
   isRefusal,
-  malformedRequest,
-  noSuchEndpoint,
+  needsSession,
   notSubscribed,
-  type Refusal,
-  subscriptionsUsedUp
+  Refusal,
+  subscriptionsUsedUp,
+  unknownMethod
 } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
 import { textOf, webSocketPayload } from "./signing.ts"
+import { strike, type Struck } from "./strike.ts"
+import { answerInMicros, eventInMicros } from "./timeUnit.ts"
 
 const byMethod = new Map(endpoints.map((endpoint) => [endpoint.webSocket, endpoint]))
+/** A method may carry the version of the API. */
+const version = /^v3\//
 const greatestSubscriptionId = 65_535
 const connectionWeight = 2
 
-/** What belongs to the connection itself, with the exchange's weight of it. */
-const ofConnection = (webSocket: string, isSigned: boolean, read: (p: Parameters) => void = () => {}): Endpoint => ({
-  rest: "",
-  webSocket,
-  isSigned,
-  weight: () => 2,
-  read: (p) => {
-    read(p)
-    return () => undefined
-  }
-})
+/** What a connection can do to its socket. */
+export interface Link {
+  readonly send: (text: string) => void
+  /** A close with its frame. */
+  readonly end: () => void
+  /** The end without a word. */
+  readonly cut: () => void
+}
 
-const subscribe = ofConnection("userDataStream.subscribe.signature", true)
-const unsubscribe = ofConnection("userDataStream.unsubscribe", false, (p) => p.whole("subscriptionId"))
-const status = ofConnection("session.status", false)
-const subscriptions = ofConnection("session.subscriptions", false)
-const logon = ofConnection("session.logon", true)
-const own = new Map([subscribe, unsubscribe, status, subscriptions, logon].map((one) => [one.webSocket, one]))
+/** What the address of the connection asks for. */
+export interface Wishes {
+  readonly showsLimits: boolean
+  readonly inMicros: boolean
+}
+
+interface Session {
+  readonly kind: KeyKind
+  readonly since: number
+}
+
+interface Subscription {
+  readonly id: number
+  /** Ends with the session, for it was made without a signature of its own. */
+  readonly isOfSession: boolean
+  readonly end: () => void
+}
+
+interface Asked {
+  readonly id: unknown
+  readonly endpoint: Endpoint
+  readonly arrival: Arrival
+  readonly showsLimits: boolean
+}
 
 export class WebSocketApi {
   readonly #service: Service
-  readonly #send: (text: string) => void
+  readonly #link: Link
   readonly #address: string
-  readonly #showsLimits: boolean
-  #subscription: { readonly id: number; readonly end: () => void } | undefined
+  readonly #wishes: Wishes
+  readonly #connectedSince: number
+  #session: Session | undefined
+  #subscription: Subscription | undefined
   #nextSubscriptionId = 0
 
-  constructor(service: Service, send: (text: string) => void, address: string, showsLimits: boolean) {
+  constructor(service: Service, link: Link, address: string, wishes: Wishes) {
     this.#service = service
-    this.#send = send
+    this.#link = link
     this.#address = address
-    this.#showsLimits = showsLimits
+    this.#wishes = wishes
+    this.#connectedSince = service.now()
     service.limits.addWeight(address, connectionWeight, service.now())
   }
 
   receive(text: string): void {
-    this.#service.arrives(() => this.#serve(text))
+    const request = parse(text)
+    if (request === undefined) {
+      return this.#service.arrives(() => this.#answer(undefined, null, invalidJson, this.#wishes.showsLimits))
+    }
+    const { id, params } = request
+    const showsLimits = flagOf(params["returnRateLimits"]) ?? this.#wishes.showsLimits
+    const method = request.method.replace(version, "")
+    const endpoint = byMethod.get(method) ?? requestsOfConnection.get(method)
+    const values = new Map<string, string>()
+    for (const [name, value] of Object.entries(params)) {
+      if (name !== "apiKey" && name !== "signature" && name !== "returnRateLimits") values.set(name, textOf(value))
+    }
+    if (endpoint === undefined || isBlocked(text, values)) {
+      const refusal = endpoint === undefined ? unknownMethod : blockedByFirewall
+      return this.#service.arrives(() => this.#answer(undefined, id, refusal, showsLimits))
+    }
+    const arrival = {
+      values,
+      hasDuplicates: false,
+      apiKey: optionalText(params["apiKey"]),
+      signature: optionalText(params["signature"]),
+      payload: webSocketPayload(params),
+      isEncoded: false
+    }
+    const asked = { id, endpoint, arrival, showsLimits }
+    const fault = this.#service.strikeOf(method, values)
+    if (fault === undefined) this.#service.arrives(() => this.#serve(asked))
+    else this.#service.arrives(() => strike(this.#service, this.#struckBy(asked), fault))
   }
 
   closed(): void {
@@ -69,103 +124,142 @@ export class WebSocketApi {
   }
 
   shutDown(now: number): void {
-    this.#send(JSON.stringify({ event: { e: "serverShutdown", E: now } }))
+    const time = this.#wishes.inMicros ? now * 1_000 : now
+    this.#link.send(JSON.stringify({ event: { e: "serverShutdown", E: time } }))
   }
 
-  #serve(text: string): void {
-    const request = parse(text)
-    if (request === undefined) return this.#answer(null, malformedRequest, true)
-    const { id, method, params } = request
-    const showsLimits = params["returnRateLimits"] !== false
-    const endpoint = byMethod.get(method) ?? own.get(method)
-    if (endpoint === undefined) return this.#answer(id, noSuchEndpoint, showsLimits)
-    const service = this.#service
-    const values = new Map<string, string>()
-    for (const [name, value] of Object.entries(params)) {
-      if (name !== "apiKey" && name !== "signature" && name !== "returnRateLimits") values.set(name, textOf(value))
-    }
-    const arrival = {
-      values,
-      apiKey: optionalText(params["apiKey"]),
-      signature: optionalText(params["signature"]),
-      payload: webSocketPayload(params),
-      isEncoded: false
-    }
-    if (own.has(method)) {
-      const refused = service.limits.admit(this.#address, service.now())
-      const run = refused ?? admit(endpoint, arrival, service.credentials, service.now())
-      const result = isRefusal(run) ? run : this.#ofConnection(method, values)
-      service.charge(endpoint, values, this.#address, isRefusal(result))
-      return service.settled(() => this.#answer(id, result, showsLimits))
-    }
-    const run = service.admit(endpoint, arrival, this.#address)
-    const result = isRefusal(run) ? run : service.perform(run)
-    service.charge(endpoint, values, this.#address, isRefusal(result))
-    service.settled(() => this.#answer(id, result, showsLimits))
+  #serve(asked: Asked): void {
+    const result = this.#finish(asked, this.#prepare(asked))
+    this.#service.settled(() => this.#tell(asked, result))
   }
 
-  #ofConnection(method: string, values: ReadonlyMap<string, string>): unknown {
+  /** The session is that of the moment at which the request is looked at. */
+  #prepare({ arrival, endpoint }: Asked): Run | Refusal {
+    const own = { ...arrival, session: this.#session?.kind }
+    if (!requestsOfConnection.has(endpoint.webSocket)) return this.#service.admit(endpoint, own, this.#address)
+    const admitted = this.#service.admitConnected(endpoint, own, this.#address)
+    return isRefusal(admitted) ? admitted : () => this.#ofConnection(endpoint.webSocket, arrival.values, admitted)
+  }
+
+  #finish({ arrival, endpoint }: Asked, run: Run | Refusal, twist?: Twist): unknown {
+    const result = isRefusal(run) ? run : this.#service.perform(run, twist)
+    this.#service.charge(endpoint, arrival.values, this.#address, isRefusal(result))
+    return isRefusal(result) || !this.#wishes.inMicros ? result : answerInMicros(result, endpoint.webSocket)
+  }
+
+  #tell({ endpoint, id, showsLimits }: Asked, result: unknown): void {
+    this.#answer(endpoint, id, result, showsLimits)
+  }
+
+  #struckBy(asked: Asked): Struck<unknown> {
+    return {
+      values: asked.arrival.values,
+      prepare: () => this.#prepare(asked),
+      finish: (run, twist) => this.#finish(asked, run, twist),
+      refuse: (refusal) => refusal,
+      textOf: (result) => this.#textOf(asked.endpoint, asked.id, result, asked.showsLimits),
+      answer: (result) => this.#tell(asked, result),
+      page: (page) => this.#page(asked, page),
+      cut: () => this.#link.cut(),
+      chargeLate: (refusal) => this.#service.chargeLate(asked.endpoint, refusal)
+    }
+  }
+
+  /** There are no pages here: a refusal is told in the envelope, and whatever is broken goes out as it is. */
+  #page(asked: Asked, page: Page): void {
+    const refusal = page.status === 200 ? undefined : refusalOf(page, this.#service.now())
+    if (refusal !== undefined) return this.#tell(asked, refusal)
+    this.#link.send(page.text)
+    if (page.isCut === true) this.#link.cut()
+  }
+
+  #ofConnection(method: string, values: ReadonlyMap<string, string>, { keyKind }: Admitted): unknown {
     switch (method) {
-      case subscribe.webSocket:
-        return this.#subscribe()
-      case unsubscribe.webSocket: {
+      case ofConnection.logon:
+        if (keyKind !== "ED25519") return cannotLogOn(keyKind ?? "HMAC_SHA256")
+        this.#session = { kind: keyKind, since: this.#service.now() }
+        return this.#status()
+      case ofConnection.logout:
+        if (this.#subscription?.isOfSession === true) this.#terminate(this.#subscription)
+        this.#session = undefined
+        return this.#status()
+      case ofConnection.status:
+        return this.#status()
+      case ofConnection.subscribe:
+        return this.#session === undefined ? needsSession : this.#subscribe(true)
+      case ofConnection.subscribeSignature:
+        return this.#subscribe(false)
+      case ofConnection.unsubscribe: {
         const wanted = values.get("subscriptionId")
-        if (wanted !== undefined && String(this.#subscription?.id) !== wanted) return notSubscribed
-        this.closed()
+        const subscription = this.#subscription
+        if (subscription === undefined) return notSubscribed
+        if (wanted !== undefined && String(subscription.id) !== wanted) return notSubscribed
+        this.#terminate(subscription)
         return {}
       }
-      case subscriptions.webSocket:
-        return this.#subscription === undefined ? [] : [{ subscriptionId: this.#subscription.id }]
-      case logon.webSocket:
-        return hmacCannotLogOn
       default:
-        return {
-          apiKey: null,
-          authorizedSince: null,
-          connectedSince: null,
-          returnRateLimits: this.#showsLimits,
-          serverTime: this.#service.now(),
-          userDataStream: this.#subscription !== undefined
-        }
+        return this.#subscription === undefined ? [] : [{ subscriptionId: this.#subscription.id }]
     }
   }
 
-  #subscribe(): unknown {
+  #status() {
+    return {
+      apiKey: this.#session === undefined ? null : this.#service.keyring.apiKey,
+      authorizedSince: this.#session?.since ?? null,
+      connectedSince: this.#connectedSince,
+      returnRateLimits: this.#wishes.showsLimits,
+      serverTime: this.#service.now(),
+      userDataStream: this.#subscription !== undefined
+    }
+  }
+
+  #subscribe(isOfSession: boolean): unknown {
     if (this.#subscription !== undefined) return alreadySubscribed
     if (this.#nextSubscriptionId > greatestSubscriptionId) return subscriptionsUsedUp
     const id = this.#nextSubscriptionId++
-    const end = this.#service.news.subscribeUser((event) => this.#send(`{"subscriptionId":${id},"event":${event}}`))
-    this.#subscription = { id, end }
+    const end = this.#service.news.subscribeUser((event) => this.#sendEvent(id, event))
+    this.#subscription = { id, isOfSession, end }
     return { subscriptionId: id }
   }
 
-  #answer(id: unknown, result: unknown, showsLimits: boolean): void {
-    const limits = this.#showsLimits && showsLimits ? { rateLimits: this.#rateLimits() } : {}
-    this.#send(
-      JSON.stringify(
-        isRefusal(result)
-          ? { id, status: result.status, error: this.#error(result), ...limits }
-          : { id, status: 200, result, ...limits }
-      )
+  #terminate({ id }: Subscription): void {
+    this.closed()
+    this.#sendEvent(id, JSON.stringify({ e: "eventStreamTerminated", E: this.#service.now() }))
+  }
+
+  #sendEvent(id: number, event: string): void {
+    this.#link.send(`{"subscriptionId":${id},"event":${this.#wishes.inMicros ? eventInMicros(event) : event}}`)
+  }
+
+  #answer(endpoint: Endpoint | undefined, id: unknown, result: unknown, showsLimits: boolean): void {
+    this.#link.send(this.#textOf(endpoint, id, result, showsLimits))
+    // Whoever is banned is disconnected too.
+    if (isRefusal(result) && result.status === 418) this.#link.end()
+  }
+
+  #textOf(endpoint: Endpoint | undefined, id: unknown, result: unknown, showsLimits: boolean): string {
+    const limits = showsLimits ? { rateLimits: this.#rateLimits(endpoint) } : {}
+    return JSON.stringify(
+      isRefusal(result)
+        ? { id, status: result.status, error: this.#error(result), ...limits }
+        : { id, status: 200, result, ...limits }
     )
   }
 
-  #error(refusal: Refusal) {
-    const { code, message, status: httpStatus } = refusal
-    if (httpStatus !== 429 && httpStatus !== 418) return { code, msg: message }
-    const now = this.#service.now()
-    const retryAfter = this.#service.limits.retryAt(this.#address, refusal, now)
-    return { code, msg: message, data: { serverTime: now, retryAfter } }
+  #error({ code, data, message, retryAt }: Refusal) {
+    if (retryAt !== undefined) {
+      return { code, msg: message, data: { serverTime: this.#service.now(), retryAfter: retryAt } }
+    }
+    if (data === undefined) return { code, msg: message }
+    return { code, msg: message, data: this.#wishes.inMicros ? answerInMicros(data, "") : data }
   }
 
-  #rateLimits() {
+  /** Those that the request touches: an order has the account's too. */
+  #rateLimits(endpoint: Endpoint | undefined) {
     const { limits } = this.#service
     const now = this.#service.now()
-    const counts = [limits.usedWeight(this.#address, now), ...limits.orderCounts(now)]
-    return limits
-      .published()
-      .slice(0, counts.length)
-      .map((limit, at) => ({ ...limit, count: counts[at] }))
+    const weight = limits.weightLimit(this.#address, now)
+    return endpoint?.isOrder === true ? [...limits.orderLimits(now), weight] : [weight]
   }
 }
 
@@ -187,4 +281,20 @@ const parse = (text: string): Request | undefined => {
   }
 }
 
+const refusalOf = ({ retryAfterSeconds, status, text, type }: Page, now: number): Refusal | undefined => {
+  if (!type.startsWith("application/json")) return new Refusal(status, -1000, `${status}`)
+  const { code, msg } = JSON.parse(text) as { readonly code: number; readonly msg: string }
+  return new Refusal(
+    status,
+    code,
+    msg,
+    retryAfterSeconds === undefined ? {} : { retryAt: now + retryAfterSeconds * 1_000 }
+  )
+}
+
 const optionalText = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
+
+const flagOf = (value: unknown): boolean | undefined => {
+  if (value === true || value === "true") return true
+  return value === false || value === "false" ? false : undefined
+}

@@ -6,15 +6,29 @@ import type http from "node:http"
 import type { Duplex } from "node:stream"
 import { type WebSocket, WebSocketServer } from "ws"
 import { MarketConnection } from "./MarketConnection.ts"
+import type { Refusal } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
-import { WebSocketApi } from "./WebSocketApi.ts"
+import { wantsMicros } from "./timeUnit.ts"
+import { type Link, WebSocketApi } from "./WebSocketApi.ts"
 
-const pingMillis = 20_000
-const pongMillis = 60_000
-const lifeMillis = 24 * 60 * 60 * 1_000
+/** How long a connection lives, and how it is watched; the exchange's own times unless a test wants others. */
+export interface ConnectionRules {
+  readonly pingMillis: number
+  readonly pongMillis: number
+  readonly lifeMillis: number
+}
+
+const exchangeRules: ConnectionRules = {
+  pingMillis: 20_000,
+  pongMillis: 60_000,
+  lifeMillis: 24 * 60 * 60 * 1_000
+}
+
 const greatestMessage = 64 * 1_024
 /** "Going away", as a server that shuts down says it. */
 const goingAway = 1001
+/** "Policy violation", for a banned address. */
+const unwelcome = 1008
 
 /** One connection's own part: what it does with messages, and with the end. */
 export interface Connection {
@@ -33,19 +47,25 @@ interface Open {
 
 export class WebSockets {
   readonly #service: Service
+  readonly #rules: ConnectionRules
   // Compression is never agreed on: some stream clients break off over its terms.
   readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: greatestMessage })
   readonly #open = new Set<Open>()
 
-  constructor(service: Service) {
+  constructor(service: Service, rules: Partial<ConnectionRules> = {}) {
     this.#service = service
-    service.timers.every(pingMillis, () => this.#ping())
+    this.#rules = { ...exchangeRules, ...rules }
+    service.timers.every(this.#rules.pingMillis, () => this.#ping())
   }
 
   /** To be called for the server's `upgrade` event. */
   upgrade(req: http.IncomingMessage, socket: Duplex, head: Buffer): void {
-    const url = new URL(req.url ?? "/", "http://simulator")
-    const make = connectionFor(url, this.#service, req.socket.remoteAddress ?? "")
+    // Whoever leaves while it is being refused has its wish.
+    socket.on("error", () => {})
+    const address = req.socket.remoteAddress ?? ""
+    const refused = this.#service.limits.admitConnection(address, this.#service.now())
+    if (refused !== undefined) return refuseUpgrade(socket, refused, this.#service.now())
+    const make = connectionFor(req.url ?? "/", this.#service, address)
     if (make === undefined) {
       socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
       return
@@ -64,12 +84,15 @@ export class WebSockets {
     this.#open.clear()
   }
 
+  /** Tells the open connections that the server is about to shut down, and leaves them open for now. */
+  announceShutdown(): void {
+    for (const { connection } of this.#open) connection.shutDown(this.#service.now())
+  }
+
   /** Ends the open connections, with the notice before it or without. */
   end(withNotice: boolean): void {
-    for (const { connection, socket } of this.#open) {
-      if (withNotice) connection.shutDown(this.#service.now())
-      socket.close(goingAway)
-    }
+    if (withNotice) this.announceShutdown()
+    for (const { socket } of this.#open) socket.close(goingAway)
   }
 
   close(): void {
@@ -82,10 +105,14 @@ export class WebSockets {
     return this.#open.size
   }
 
-  #accept(socket: WebSocket, make: (send: (text: string) => void) => Connection): void {
+  #accept(socket: WebSocket, make: (link: Link) => Connection): void {
     const now = Date.now()
-    const connection = make((text) => {
-      if (socket.readyState === socket.OPEN && !open.isSilent) socket.send(text)
+    const connection = make({
+      send: (text) => {
+        if (socket.readyState === socket.OPEN && !open.isSilent) socket.send(text)
+      },
+      end: () => socket.close(unwelcome),
+      cut: () => socket.terminate()
     })
     const open: Open = { socket, connection, since: now, lastPong: now, isSilent: false }
     this.#open.add(open)
@@ -102,6 +129,7 @@ export class WebSockets {
 
   #ping(): void {
     const now = Date.now()
+    const { lifeMillis, pongMillis } = this.#rules
     for (const { lastPong, since, socket } of this.#open) {
       if (now - lastPong > pongMillis) socket.terminate()
       else if (now - since > lifeMillis) socket.close(goingAway)
@@ -110,30 +138,38 @@ export class WebSockets {
   }
 }
 
+const refuseUpgrade = (socket: Duplex, { code, message, retryAt, status }: Refusal, now: number): void => {
+  const body = JSON.stringify({ code, msg: message })
+  const wait = Math.ceil(((retryAt ?? now) - now) / 1_000)
+  const head = `HTTP/1.1 ${status} Refused\r\nContent-Type: application/json;charset=UTF-8\r\nRetry-After: ${wait}\r\n`
+  socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
+}
+
 const bytesOf = (data: Buffer | ArrayBuffer | Array<Buffer>): Buffer => {
   if (Array.isArray(data)) return Buffer.concat(data)
   return Buffer.isBuffer(data) ? data : Buffer.from(data)
 }
 
-const connectionFor = (
-  url: URL,
-  service: Service,
-  address: string
-): ((send: (text: string) => void) => Connection) | undefined => {
+const connectionFor = (target: string, service: Service, address: string): ((link: Link) => Connection) | undefined => {
+  const url = URL.parse(target, "http://simulator")
+  if (url === null) return undefined
   if (url.pathname === "/ws-api/v3") {
-    const showsLimits = url.searchParams.get("returnRateLimits") !== "false"
-    return (send) => new WebSocketApi(service, send, address, showsLimits)
+    const wishes = {
+      showsLimits: url.searchParams.get("returnRateLimits") !== "false",
+      inMicros: wantsMicros(url.searchParams.get("timeUnit"))
+    }
+    return (link) => new WebSocketApi(service, link, address, wishes)
   }
   if (url.pathname === "/stream") {
     const streams = (url.searchParams.get("streams") ?? "").split("/").filter((name) => name !== "")
-    return (send) => new MarketConnection(service, send, streams, true)
+    return ({ send }) => new MarketConnection(service, send, streams, true)
   }
   if (url.pathname === "/ws" || url.pathname.startsWith("/ws/")) {
     const streams = url.pathname
       .slice("/ws/".length)
       .split("/")
       .filter((name) => name !== "")
-    return (send) => new MarketConnection(service, send, streams, false)
+    return ({ send }) => new MarketConnection(service, send, streams, false)
   }
   return undefined
 }

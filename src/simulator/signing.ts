@@ -4,9 +4,8 @@
  * REST signs the raw query followed directly by the raw body, without the signature itself; nothing is parsed and
  * written again, for clients differ in order and escaping. The WebSocket API signs its parameters sorted, unescaped.
  */
-import { createHmac } from "node:crypto"
 
-/** A form text without its signature parameter, and that signature. */
+/** A form text without its signature parameter, and that signature as it stands there. */
 export const withoutSignature = (form: string): readonly [payload: string, signature: string | undefined] => {
   const start = form.startsWith("signature=") ? 0 : form.indexOf("&signature=")
   if (start < 0) return [form, undefined]
@@ -27,13 +26,6 @@ export const webSocketPayload = (params: Readonly<Record<string, unknown>>): str
 
 /** JSON text without the quotes of a string. */
 export const textOf = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value))
-
-export const sign = (secret: string, payload: string): string =>
-  createHmac("sha256", secret).update(payload, "utf8").digest("hex")
-
-/** Hex, in either case. */
-export const isSignedBy = (secret: string, payload: string, signature: string): boolean =>
-  sign(secret, payload) === signature.toLowerCase()
 
 /** Bytes beyond ASCII must have been percent-encoded before signing. */
 export const isAscii = (text: string): boolean => {

@@ -7,19 +7,10 @@
 import type { Run, Twist } from "./Endpoint.ts"
 import { drawn, type Done, type FaultKind, type Strike } from "./Faults.ts"
 import { checkTime } from "./Gate.ts"
+import { forbiddenPage, gonePage, htmlPage, type Page } from "./pages.ts"
 import type { Random } from "./Random.ts"
 import { inDoubt, isRefusal, Refusal } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
-
-/** Something that goes out instead of an answer. */
-export interface Page {
-  readonly status: number
-  readonly type: string
-  readonly text: string
-  readonly retryAfterSeconds?: number
-  /** The connection is cut where the text ends, though more was promised. */
-  readonly isCut?: boolean
-}
 
 /** One request as a fault sees it. */
 export interface Struck<Outcome> {
@@ -37,15 +28,12 @@ export interface Struck<Outcome> {
 }
 
 const json = "application/json;charset=UTF-8"
-const html = "text/html"
-const pageOf = (title: string): string => `<html><body><h1>${title}</h1></body></html>\n`
-export const gonePage: Page = { status: 410, type: html, text: pageOf("410 Gone") }
-const unavailable: Readonly<Record<number, string>> = {
-  500: "500 Internal Server Error",
-  502: "502 Bad Gateway",
-  503: "503 Service Temporarily Unavailable",
-  504: "504 Gateway Time-out"
-}
+const failures = {
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Temporarily Unavailable",
+  504: "Gateway Time-out"
+} as const
 /** A wait for a moment of the exchange's clock looks this often whether that clock was set. */
 const lookMillis = 20
 const defaultRecvWindow = 5_000
@@ -78,14 +66,14 @@ export const strike = <Outcome>(service: Service, struck: Struck<Outcome>, { fau
       return hold(service, struck, fault, random)
     case "unavailable": {
       const status = fault.status ?? 503
-      return after(fault.done, () => struck.page({ status, type: html, text: pageOf(unavailable[status]!) }))
+      return after(fault.done, () => struck.page(htmlPage(status, failures[status])))
     }
     case "timeout":
       return after(fault.done, () => struck.answer(struck.refuse(inDoubt(fault.code ?? -1007))))
     case "gone":
       return struck.page(gonePage)
     case "blocked":
-      return struck.page({ status: 403, type: html, text: pageOf("403 Forbidden") })
+      return struck.page(forbiddenPage)
     case "refused": {
       const { code, message, retryAfterSeconds, status } = fault
       return struck.page({
@@ -165,7 +153,7 @@ const garbled = (how: "short" | "html" | "empty" | "wrongType", text: string): P
     case "short":
       return { status: 200, type: json, text: text.slice(0, Math.max(1, text.length / 2)) }
     case "html":
-      return { status: 200, type: html, text: pageOf("200 OK") }
+      return htmlPage(200, "OK")
     case "empty":
       return { status: 200, type: json, text: "" }
     case "wrongType":

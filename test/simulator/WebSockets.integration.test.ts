@@ -29,13 +29,15 @@ describe("the user data stream", () => {
         method: "userDataStream.subscribe.signature",
         params: { ...signedParams(), signature: "0" }
       })
-      yield* until("all is answered", () => stream.messages.length === 8)
+      yield* until("all is answered", () => stream.messages.length === 9)
 
-      const [first, second, shown, status, ended, none, logon, forged] = stream.messages
+      const [first, second, shown, status, terminated, ended, none, logon, forged] = stream.messages
       assert.deepInclude(first, { id: 1, status: 200, result: { subscriptionId: 0 } })
       assert.strictEqual(second.error.code, -2035)
       assert.deepStrictEqual(shown.result, [{ subscriptionId: 0 }])
       assert.isTrue(status.result.userDataStream)
+      assert.deepInclude(terminated, { subscriptionId: 0 })
+      assert.strictEqual(terminated.event.e, "eventStreamTerminated")
       assert.deepInclude(ended, { status: 200, result: {} })
       assert.deepStrictEqual(none.result, [])
       assert.strictEqual(logon.error.code, -4056)

@@ -1,0 +1,48 @@
+/**
+ * Where Binance's documentation is silent or contradicts itself about the edge of the exchange: one line a question,
+ * with the answer chosen. A recording of the real exchange corrects a line, and with it the simulator.
+ */
+
+/** What is looked at before the engine is asked. The first that is not well is what the client gets to read. */
+export type Complaint = "keyForm" | "duplicates" | "parameters" | "unread" | "time" | "signature" | "key"
+
+export const openQuestions = {
+  /** The order of complaints. Of an unknown key no signature can be wrong, but its payload can. */
+  complaints: [
+    "keyForm",
+    "duplicates",
+    "parameters",
+    "unread",
+    "time",
+    "signature",
+    "key"
+  ] satisfies ReadonlyArray<Complaint>,
+  /** The HTTP status of the codes that say nothing of the outcome. */
+  statusInDoubt: { [-1000]: 500, [-1001]: 500, [-1006]: 504, [-1007]: 504, [-1008]: 503, [-1016]: 503 },
+  /** `recvWindow` above 60000: -1102 in the current list of errors, -1131 in the changelog of 2019. */
+  recvWindowTooGreat: -1102,
+  /** A timestamp before 2017 is refused, with which code is not said. */
+  timestampBefore2017: -1021,
+  /** A timestamp more than 10 s ahead is refused, with which code is not said. */
+  timestampFarAhead: -1021,
+  /** A timestamp that is neither of 13 nor of 16 digits. */
+  timestampOfOtherLength: -1021,
+  /** Parameters of a request that takes none: -1104, or -1101 "Too many parameters; expected '0' …". */
+  parametersWhereNoneBelong: -1104 as -1104 | -1101,
+  /** A signed request of the WebSocket API without `apiKey`, and no session: as REST without its header. */
+  webSocketKeyMissing: -2014,
+  /** A method of the WebSocket API that does not exist. */
+  unknownMethod: { status: 404, code: -1000 },
+  /** A subscription that is wanted without a session. */
+  subscribeWithoutSession: { status: 401, code: -1002 },
+  /** How many requests in a minute are refused with 429 before the address is banned. */
+  refusalsBeforeBan: 10,
+  /** Each further ban of an address lasts so many times as long as its last. */
+  banGrowth: 2,
+  /** What an order's first fill as maker gives back of the unfilled order count; the exchange's own example. */
+  makerCredit: 5,
+  /** Words in a value that make the firewall answer. */
+  firewallWords: ["select", "union", "insert", "drop", "truncate", "alter", "exec", "delete from", "or 1 1"],
+  /** A connection over the limit of 300 in five minutes is refused while it opens, with this status. */
+  tooManyConnections: 429
+} as const
