@@ -29,6 +29,7 @@ import { Attempt } from "./engine/Attempt.ts"
 import { Balances } from "./engine/Balances.ts"
 import * as CancelDelivery from "./engine/CancelDelivery.ts"
 import { Cancels } from "./engine/Cancels.ts"
+import { DoubtStories } from "./engine/DoubtStories.ts"
 import { Doubts } from "./engine/Doubts.ts"
 import { Engine } from "./engine/Engine.ts"
 import { ExchangeCheck } from "./engine/ExchangeCheck.ts"
@@ -247,7 +248,9 @@ export const engineOnSupervisor = Health.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
   Layer.provideMerge(Cancels.layer),
   Layer.provideMerge(Engine.layer),
-  Layer.provideMerge(Layer.mergeAll(Backlog.layer, Balances.layer, ForeignOrders.layer, Instruments.layer))
+  Layer.provideMerge(
+    Layer.mergeAll(Backlog.layer, Balances.layer, DoubtStories.layer, ForeignOrders.layer, Instruments.layer)
+  )
 )
 
 export const engine = engineOnSupervisor.pipe(Layer.provideMerge(Supervisor.layer))

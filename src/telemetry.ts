@@ -44,6 +44,7 @@ export const metricNames = {
   ordersCancelled: "orders_cancelled",
   ordersUnknown: "nexus_orders_unknown",
   ordersUnknownAge: "nexus_orders_unknown_age_seconds",
+  lateEvidence: "nexus_orders_late_evidence_total",
   outboxBacklog: "nexus_outbox_backlog",
   cachedOrders: "nexus_engine_cached_orders",
   waitingCommands: "nexus_engine_waiting_commands",

@@ -19,7 +19,7 @@ export interface Margins {
 }
 
 /** The moment, on the exchange's clock, after which a query that finds nothing is conclusive. */
-export const conclusiveAt = (attempt: Attempt, margins: Margins): EpochMillis =>
+export const conclusiveAt = (attempt: Pick<Attempt, "timestamp" | "recvWindowMillis">, margins: Margins): EpochMillis =>
   attempt.timestamp + attempt.recvWindowMillis + margins.deltaMillis + margins.stalenessMillis
 
 export type Evidence =

@@ -44,6 +44,7 @@ import { Store } from "../sql/Store.ts"
 import { Backlog } from "./Backlog.ts"
 import { makeDeadlines } from "./Deadlines.ts"
 import { Instruments } from "./Instruments.ts"
+import { makeLateEvidence } from "./LateEvidence.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 /** Too much is waiting already. Nothing was recorded; the same request is safe after a moment. */
@@ -113,6 +114,14 @@ export class Engine extends Context.Service<
       { readonly order: OrderStream; readonly outcome: "cancelled" | "already_cancelled" | "requested" },
       Busy | NotConfirmed | Rejection
     >
+    /** An operator's last resort for an order that is stuck. What the exchange says afterwards is booked, and an alarm. */
+    readonly resolve: (input: {
+      readonly orderId: OrderId
+      readonly as: "COMPLETED" | "FAILED" | "CANCELLED"
+      readonly by: string
+      readonly reason: string
+      readonly evidence: ReadonlyArray<string>
+    }) => Effect.Effect<OrderStream, Busy | NotConfirmed | Rejection>
     /** For the engine's own parts: waits in the mailbox and for the store, however long that takes. */
     readonly tell: (orderId: OrderId, command: Command) => Effect.Effect<Told, Rejection>
     /** The order as the log has it now; null if there is none. */
@@ -123,14 +132,18 @@ export class Engine extends Context.Service<
     readonly orderIdOf: (clientOrderId: string) => Effect.Effect<OrderId | null>
     /** Appends to the account's stream; waits for the store. */
     readonly recordAccount: (decideOn: (version: number) => AccountEvent | null) => Effect.Effect<void>
-    /** For metrics: orders with a copy in memory, and letters that wait. */
-    readonly load: Effect.Effect<{ readonly cached: number; readonly waiting: number }>
+    /** For metrics: orders with a copy in memory, letters that wait, and news against operators' decisions. */
+    readonly load: Effect.Effect<{
+      readonly cached: number
+      readonly waiting: number
+      readonly lateEvidence: number
+    }>
   }
 >()("nexus/engine/Engine") {
   static readonly layer = Layer.effect(
     Engine,
     Effect.gen(function* () {
-      const { engine: limits, execution } = yield* AppConfig
+      const { engine: limits, execution, margins } = yield* AppConfig
       const backlog = yield* Backlog
       const store = yield* EventStore
       const { storeId } = yield* Store
@@ -139,6 +152,7 @@ export class Engine extends Context.Service<
       // Owned here. Insertion order is the order of last use, oldest first.
       const mailboxes = new Map<OrderId, Mailbox>()
       const sent = new Map<string, OrderId>()
+      const lateEvidence = makeLateEvidence()
       let waiting = 0
       const fork = yield* FiberSet.makeRuntime<never, void>()
       const accountLock = yield* Semaphore.make(1)
@@ -309,14 +323,19 @@ export class Engine extends Context.Service<
       })
 
       // From outside: a full mailbox is told at once, and the caller leaves at the deadline.
-      const ask = Effect.fnUntraced(function* (orderId: OrderId, command: Command, traceParent: string | null) {
+      const ask = Effect.fnUntraced(function* (
+        orderId: OrderId,
+        command: Command,
+        traceParent: string | null,
+        actor = "client"
+      ) {
         const reply = Deferred.makeUnsafe<Told, Rejection | NotConfirmed | Busy>()
         const commandId = yield* random.uuidV4()
         // Counted from here, so that callers come in the order of their deadlines.
         const deadline = (yield* Clock.currentTimeMillis) + limits.command_deadline_ms
         const taken = offer(mailboxOf(orderId), {
           command,
-          provenance: provenanceOf("client", traceParent, commandId),
+          provenance: provenanceOf(actor, traceParent, commandId),
           deadline,
           reply
         })
@@ -338,10 +357,12 @@ export class Engine extends Context.Service<
           space.closeUnsafe()
           yield* space.await
         }
-        return yield* Deferred.await(letter.reply).pipe(
+        const told = yield* Deferred.await(letter.reply).pipe(
           // Both belong to callers with a deadline.
           Effect.catchTags({ Busy: Effect.die, NotConfirmed: Effect.die })
         )
+        if (command._tag === "RecordReport") yield* lateEvidence.observe(orderId, told, command.report)
+        return told
       })
 
       const place = Effect.fnUntraced(function* (input: {
@@ -397,6 +418,21 @@ export class Engine extends Context.Service<
         return { order: told.stream, outcome }
       })
 
+      const resolve: Engine["Service"]["resolve"] = Effect.fnUntraced(function* ({ orderId, ...decision }) {
+        const told = yield* ask(
+          orderId,
+          {
+            _tag: "ResolveOrder",
+            at: yield* Clock.currentTimeMillis,
+            margins: { deltaMillis: margins.delta_ms, stalenessMillis: margins.staleness_ms },
+            ...decision
+          },
+          null,
+          "operator"
+        )
+        return told.stream
+      })
+
       const read = Effect.fnUntraced(function* (orderId: OrderId) {
         const cached = mailboxes.get(orderId)?.current
         if (cached !== undefined) {
@@ -447,12 +483,13 @@ export class Engine extends Context.Service<
       return Engine.of({
         place,
         cancel,
+        resolve,
         tell,
         read,
         lastSeen,
         orderIdOf: (clientOrderId) => Effect.sync(() => sent.get(clientOrderId) ?? null),
         recordAccount,
-        load: Effect.sync(() => ({ cached: mailboxes.size, waiting }))
+        load: Effect.sync(() => ({ cached: mailboxes.size, waiting, lateEvidence: lateEvidence.count() }))
       })
     })
   )

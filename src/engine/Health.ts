@@ -163,7 +163,13 @@ export class Health extends Context.Service<
             oldest === null ? 0 : (now - oldest) / 1000
           )
         }
-        const { cached: orders, waiting } = yield* engine.load
+        const { cached: orders, lateEvidence, waiting } = yield* engine.load
+        families.push({
+          name: metricNames.lateEvidence,
+          help: "News of the exchange against an operator's decision, in this process.",
+          type: "counter",
+          samples: [{ labels: {}, value: lateEvidence }]
+        })
         gauge(metricNames.cachedOrders, "Orders with a copy in memory.", orders)
         gauge(metricNames.waitingCommands, "Commands that wait in mailboxes.", waiting)
         gauge(metricNames.clockOffset, "The exchange's clock less ours.", (yield* serverTime.offset) / 1000)

@@ -117,4 +117,4 @@ const isTheOneWeSent = (request: OrderRequest, found: FoundOrder): boolean =>
 
 const lacksTrades = ({ order }: OrderStream, report: ExchangeReport): boolean =>
   Decimal.isLess(order.filledQuantity, report.executedQuantity) &&
-  (!isEnded(order) || order.exchangeOrderId === report.exchangeOrderId)
+  (!isEnded(order) || order.exchangeOrderId === null || order.exchangeOrderId === report.exchangeOrderId)

@@ -7,12 +7,15 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "
 import { OrderId } from "../domain/Ids.ts"
 import { Filter } from "../domain/Instrument.ts"
 import { statuses } from "../domain/Order.ts"
+import { CancelAllView } from "./CancelAll.ts"
+import { OrderDetail } from "./DoubtView.ts"
 import { OrderBody, Symbol } from "./OrderBody.ts"
 import { defaultLimit, maxLimit } from "./OrderList.ts"
 import { OrderView } from "./OrderView.ts"
 import { Problem } from "./Problem.ts"
 
 const Order = OrderView.annotate({ identifier: "Order" })
+const Detail = OrderDetail.annotate({ identifier: "OrderDetail" })
 const Failure = Problem.annotate({ identifier: "Problem" })
 
 const failure = (status: 400 | 403 | 404 | 405 | 409 | 413 | 414 | 415 | 422 | 500 | 503, description: string) =>
@@ -74,6 +77,13 @@ export const SymbolView = Schema.Struct({
   filters: Schema.Array(Filter).annotateKey({ description: "By the exchange's names; decimals as text." })
 })
 
+export const BalanceView = Schema.Struct({
+  asset: Schema.String,
+  free: Schema.Finite,
+  locked: Schema.Finite,
+  at: Time.annotateKey({ description: "When this was true at the latest." })
+})
+
 export const Health = Schema.Struct({ status: Schema.Literal("healthy"), time: Time })
 
 export const Ready = Schema.Struct({
@@ -121,8 +131,18 @@ const orders = HttpApiGroup.make("orders").add(
   }),
   HttpApiEndpoint.get("getOrder", "/api/v1/orders/:id", {
     params: { id: OrderId },
-    success: Order,
+    success: Detail,
     error: [malformed, foreign, noOrder, tryLater]
+  }),
+  HttpApiEndpoint.delete("cancelOrders", "/api/v1/orders", {
+    query: {
+      symbol: Schema.optionalKey(Symbol.annotateKey({ description: "Whose open orders are cancelled." })),
+      confirm: Schema.optionalKey(
+        Schema.Literal("all").annotateKey({ description: "Instead of a symbol: the open orders of all symbols." })
+      )
+    },
+    success: CancelAllView.annotate({ description: "What came of each order. May be repeated." }),
+    error: [malformed, foreign, failure(404, "The exchange has no such symbol."), tryLater]
   }),
   HttpApiEndpoint.delete("cancelOrder", "/api/v1/orders/:id", {
     params: { id: OrderId },
@@ -147,6 +167,13 @@ const symbols = HttpApiGroup.make("symbols").add(
   })
 )
 
+const account = HttpApiGroup.make("account").add(
+  HttpApiEndpoint.get("getBalances", "/api/v1/balances", {
+    success: Schema.Array(BalanceView).annotate({ description: "What the account holds, by asset; exact digits." }),
+    error: [foreign, tryLater]
+  })
+)
+
 const operations = HttpApiGroup.make("operations").add(
   HttpApiEndpoint.get("health", "/health", { success: Health }),
   HttpApiEndpoint.get("ready", "/ready", {
@@ -159,7 +186,7 @@ const operations = HttpApiGroup.make("operations").add(
 )
 
 export const Api = HttpApi.make("nexus")
-  .add(orders, symbols, operations)
+  .add(orders, symbols, account, operations)
   .annotateMerge(OpenApi.annotations({ title: "Nexus order manager", version: "1" }))
 
 export const openApi = (): string => {

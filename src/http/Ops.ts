@@ -7,6 +7,8 @@
 import { Cache, Clock, Effect, Schema } from "effect"
 import * as Decimal from "../domain/Decimal.ts"
 import { Instrument } from "../domain/Instrument.ts"
+import type { Balance } from "../engine/Balances.ts"
+import { Balances } from "../engine/Balances.ts"
 import type { MetricFamily } from "../engine/Health.ts"
 import { Health } from "../engine/Health.ts"
 import type { Market } from "../engine/Instruments.ts"
@@ -19,10 +21,14 @@ import { json, problem, tryAgain } from "./Problem.ts"
 /** So that a page that polls does not spend the exchange's request weight. */
 const market = { freshFor: "1 second", symbols: 1_000, patience: "2 seconds" } as const
 
+/** Longer than the exchange takes, shorter than a caller's patience. */
+const balancesPatience = "5 seconds"
+
 const isSymbol: (name: string) => boolean = Schema.is(Symbol)
 const encodeInstrument = Schema.encodeSync(Instrument)
 
 export const makeOps = Effect.gen(function* () {
+  const balancesOf = yield* Balances
   const healthOf = yield* Health
   const instruments = yield* Instruments
   const markets = yield* Cache.make({
@@ -65,8 +71,23 @@ export const makeOps = Effect.gen(function* () {
     return json(200, symbolView(instrument, yield* Cache.get(markets, name), now))
   })
 
-  return { health, ready, metrics, symbol }
+  const balances = balancesOf.read.pipe(
+    Effect.map((held) => json(200, `[${held.map(balanceView).join(",")}]`)),
+    Effect.catch(({ message }) => Effect.sync(() => exchangeAway(message))),
+    Effect.timeoutOrElse({
+      duration: balancesPatience,
+      orElse: () => Effect.sync(() => exchangeAway("no answer in time"))
+    })
+  )
+
+  return { health, ready, metrics, symbol, balances }
 })
+
+const exchangeAway = (why: string) => tryAgain("exchange_away", `the exchange could not be asked: ${why}`)
+
+const balanceView = ({ asset, at, free, locked }: Balance): string =>
+  `{"asset":${JSON.stringify(asset)},"free":${Decimal.format(free)},"locked":${Decimal.format(locked)}` +
+  `,"at":"${time(at)}"}`
 
 const symbolView = (instrument: Instrument, market: Market | null, now: number): string => {
   const encoded = encodeInstrument(instrument)

@@ -10,10 +10,15 @@ import type { StoredEvent } from "../domain/Envelope.ts"
 import { OrderId } from "../domain/Ids.ts"
 import type { Rejection, RejectionCode } from "../domain/Rejection.ts"
 import type { Busy, FilterDenied, InstrumentsUnknown, NotConfirmed } from "../engine/Engine.ts"
+import { AppConfig } from "../config.ts"
+import { DoubtStories } from "../engine/DoubtStories.ts"
 import { Engine } from "../engine/Engine.ts"
+import type { BlotterRow } from "../sql/Blotter.ts"
 import { Blotter } from "../sql/Blotter.ts"
 import { EventStore } from "../sql/EventStore.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import { makeCancelAll, readScope } from "./CancelAll.ts"
+import { withDoubt } from "./DoubtView.ts"
 import { read } from "./OrderBody.ts"
 import { cursorText, readQuery } from "./OrderList.ts"
 import { ofRow, ofStream, time } from "./OrderView.ts"
@@ -44,6 +49,9 @@ export const makeOrders = Effect.gen(function* () {
   const engine = yield* Engine
   const blotter = yield* Blotter
   const store = yield* EventStore
+  const stories = yield* DoubtStories
+  const cancelEach = yield* makeCancelAll
+  const { timeout_ms: answerMillis } = (yield* AppConfig).binance.testnet
 
   const place = Effect.fnUntraced(function* (bytes: Buffer, headers: OrderHeaders) {
     const body = read(parse(bytes), yield* Clock.currentTimeMillis)
@@ -69,11 +77,20 @@ export const makeOrders = Effect.gen(function* () {
     return json(status, ofStream(orderId, order), ["ETag", etag(order.version)])
   }, Effect.catch(answerTo))
 
+  const cancelAll = Effect.fnUntraced(function* (query: URLSearchParams, headers: OrderHeaders) {
+    const faults: Array<Check> = []
+    const symbol = readScope(query, faults)
+    return faults.length > 0 ? badParameters(faults) : yield* cancelEach(symbol, traceParentOf(headers))
+  }, Effect.catch(answerTo))
+
   const find = Effect.fnUntraced(function* (text: string, headers: OrderHeaders) {
     const orderId = orderIdOf(text)
     if (orderId === null) return invalid([badOrderId(text)])
     const row = yield* blotter.find(orderId)
     if (row === null) return noOrder(orderId)
+    // The story goes on without the order changing, so it has no tag.
+    const story = isInDoubt(row, (yield* Clock.currentTimeMillis) - answerMillis) ? yield* stories.of(orderId) : null
+    if (story !== null) return json(200, withDoubt(ofRow(row), story))
     const tag = etag(row.version)
     return headers.ifNoneMatch === tag
       ? { status: 304, headers: ["ETag", tag], body: "" }
@@ -107,8 +124,13 @@ export const makeOrders = Effect.gen(function* () {
     return json(200, `[${events.map(eventView).join(",")}]`, ["ETag", etag(last.version)])
   }, bounded)
 
-  return { place, cancel, find, list, events }
+  return { place, cancel, cancelAll, find, list, events }
 })
+
+/** An attempt without an answer is in doubt once nobody waits for that answer any more. */
+const isInDoubt = ({ attempt, status }: BlotterRow, answeredBy: number): boolean =>
+  status === "EXECUTING" &&
+  (attempt?.state === "UNKNOWN" || (attempt?.state === "STARTED" && attempt.startedAt < answeredBy))
 
 /** Reads are given up when the store does not answer; commands have the engine's own deadline. */
 const bounded = <E extends StoreUnavailable>(effect: Effect.Effect<Answer, E>): Effect.Effect<Answer> =>

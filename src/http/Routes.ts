@@ -52,6 +52,8 @@ export const makeRoutes = (orders: Effect.Success<typeof makeOrders>, ops: Effec
         return ops.metrics
       case "/openapi.json":
         return openApiAnswer
+      case "/api/v1/balances":
+        return ops.balances
     }
     if (!path.startsWith(symbolsPrefix)) return null
     const symbol = decoded(path.slice(symbolsPrefix.length))
@@ -65,6 +67,10 @@ export const makeRoutes = (orders: Effect.Success<typeof makeOrders>, ops: Effec
     if (path === ordersPath && isRead(method)) {
       return { _tag: "Read", answer: orders.list(new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1))) }
     }
+    if (path === ordersPath && method === "DELETE") {
+      const query = new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1))
+      return { _tag: "Command", answer: orders.cancelAll(query, headersOf(request)) }
+    }
     const route =
       path === ordersPath
         ? ofOrders(request)
@@ -75,7 +81,7 @@ export const makeRoutes = (orders: Effect.Success<typeof makeOrders>, ops: Effec
   }
 
   function ofOrders(request: IncomingMessage): Route {
-    if (request.method !== "POST") return notAllowed("GET, HEAD, POST")
+    if (request.method !== "POST") return notAllowed("GET, HEAD, POST, DELETE")
     return { _tag: "Body", answer: (body) => orders.place(body, headersOf(request)) }
   }
 }

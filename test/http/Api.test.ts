@@ -17,7 +17,7 @@ describe("Api", () => {
 
     const { components } = JSON.parse(text) as Document
     const referred = new Set(Array.from(text.matchAll(/#\/components\/schemas\/(\w+)/g), ([, name]) => name))
-    assert.sameMembers(Object.keys(components.schemas), ["Order", "OrderRequest", "Problem"])
+    assert.sameMembers(Object.keys(components.schemas), ["Order", "OrderDetail", "OrderRequest", "Problem"])
     assert.sameMembers([...referred], Object.keys(components.schemas))
   })
 

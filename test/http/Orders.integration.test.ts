@@ -11,19 +11,26 @@ import { AppConfig, loadConfig } from "../../src/config.ts"
 import { decimal } from "../../src/domain/Decimal.ts"
 import { OrderId, StoreId } from "../../src/domain/Ids.ts"
 import { Instrument } from "../../src/domain/Instrument.ts"
+import { Balances } from "../../src/engine/Balances.ts"
 import { Backlog } from "../../src/engine/Backlog.ts"
+import { DoubtStories } from "../../src/engine/DoubtStories.ts"
 import { Engine } from "../../src/engine/Engine.ts"
 import { Health } from "../../src/engine/Health.ts"
 import { Instruments } from "../../src/engine/Instruments.ts"
 import { Supervisor } from "../../src/engine/Supervisor.ts"
-import { EventView, SymbolView } from "../../src/http/Api.ts"
+import { BalanceView, EventView, SymbolView } from "../../src/http/Api.ts"
+import { CancelAllView } from "../../src/http/CancelAll.ts"
+import { OrderDetail } from "../../src/http/DoubtView.ts"
+import { read } from "../../src/http/OrderBody.ts"
 import { OrderView } from "../../src/http/OrderView.ts"
 import { Problem } from "../../src/http/Problem.ts"
 import { ListeningAddress, Server } from "../../src/http/Server.ts"
+import { parse } from "../../src/http/StrictJson.ts"
 import { Blotter } from "../../src/sql/Blotter.ts"
 import { Cursors } from "../../src/sql/Cursors.ts"
 import { Database } from "../../src/sql/Database.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
+import { Findings } from "../../src/sql/Findings.ts"
 import { Instruments as Snapshots } from "../../src/sql/Instruments.ts"
 import { Store } from "../../src/sql/Store.ts"
 import { freshDatabase, limitsForTests, templateLanes } from "../harness/template.ts"
@@ -50,6 +57,7 @@ const storage = (url: string) =>
   Layer.mergeAll(
     Blotter.layer,
     Cursors.layer,
+    Findings.layer,
     Snapshots.layer,
     EventStore.layer({ lanes: templateLanes, node: "test", laneQueueSize: 64 }),
     Store.layer({ exchange: "SIMULATOR", storeId: StoreId.make("7d4c7a52-5f10-4b7c-9d3e-2f1a0b9c8d7e") })
@@ -63,16 +71,26 @@ const saved = Layer.effectDiscard(
   })
 )
 
+const account = Effect.succeed({
+  uid: "1",
+  canTrade: true,
+  balances: [
+    { asset: "BTC", free: decimal("0.123456789012345678"), locked: decimal("1") },
+    { asset: "ETH", free: decimal("0"), locked: decimal("0") },
+    { asset: "USDT", free: decimal("12345678901234567890.1"), locked: decimal("0") }
+  ]
+})
+
 /** Everything from the store up. The exchange is away, so symbols have no market. */
 const served = (url: string) =>
   Server.layer.pipe(
     Layer.provide(Layer.mock(Health)({ draining: Effect.succeed(false) })),
-    Layer.provide(Engine.layer),
-    Layer.provide([Backlog.layer, Instruments.layer]),
+    Layer.provideMerge(Engine.layer),
+    Layer.provide([Backlog.layer, Balances.layer, DoubtStories.layer, Instruments.layer]),
     Layer.provide(saved),
     Layer.provide([
       Supervisor.layer,
-      Layer.mock(BinanceClient)({ tickerPrice: () => Effect.never, bookTicker: () => Effect.never })
+      Layer.mock(BinanceClient)({ tickerPrice: () => Effect.never, bookTicker: () => Effect.never, account })
     ]),
     Layer.provideMerge(storage(url)),
     Layer.provide([Layer.succeed(AppConfig, config), SecureRandom.layerWebCrypto])
@@ -87,7 +105,7 @@ interface Api {
   ) => Effect.Effect<Reply>
 }
 
-const withApi = <E>(use: (api: Api) => Effect.Effect<void, E, EventStore>) =>
+const withApi = <E>(use: (api: Api) => Effect.Effect<void, E, EventStore | Engine | Findings>) =>
   Effect.scoped(
     Effect.flatMap(freshDatabase(inject("pgUrl")), (url) =>
       Effect.gen(function* () {
@@ -112,10 +130,20 @@ const market = (id: string) =>
 const limit = (id: string, fields = "") =>
   `{"id":"${id}","symbol":"BTCUSDT","side":"BUY","type":"LIMIT","quantity":0.001,"price":61234.5${fields}}`
 
+const wantedOf = (text: string) => {
+  const body = read(parse(Buffer.from(text)), Date.now())
+  return body._tag === "Wanted" ? body.wanted : assert.fail("a body of the test is faulty")
+}
+
 const viewOf = Schema.decodeUnknownSync(Schema.fromJsonString(OrderView), { onExcessProperty: "error" })
 const viewsOf = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Array(OrderView)), { onExcessProperty: "error" })
 const eventsOf = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Array(EventView)), { onExcessProperty: "error" })
 const symbolOf = Schema.decodeUnknownSync(Schema.fromJsonString(SymbolView), { onExcessProperty: "error" })
+const detailOf = Schema.decodeUnknownSync(Schema.fromJsonString(OrderDetail), { onExcessProperty: "error" })
+const balancesOf = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Array(BalanceView)), {
+  onExcessProperty: "error"
+})
+const cancelledOf = Schema.decodeUnknownSync(Schema.fromJsonString(CancelAllView), { onExcessProperty: "error" })
 const problemOf = Schema.decodeUnknownSync(Schema.fromJsonString(Problem), { onExcessProperty: "error" })
 
 describe("Orders", () => {
@@ -329,6 +357,158 @@ describe("Orders", () => {
           assert.match(checks[0]?.code ?? "", /^[a-z_]+$/, sent)
         })
         assert.deepStrictEqual(yield* laneHeads, before)
+      })
+    )
+  )
+
+  /** Sent now, and what came of it is told by the test. */
+  const sent = (id: string) =>
+    Effect.gen(function* () {
+      const engine = yield* Engine
+      const at = yield* Clock.currentTimeMillis
+      const orderId = OrderId.make(id)
+      yield* engine.tell(orderId, { _tag: "StartSubmission", at, timestamp: at, recvWindowMillis: 5_000 })
+      return { engine, at, orderId }
+    })
+
+  it.live("tells of an order in doubt what was tried, what was asked and answered, and from when a no is final", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        yield* call("POST", orders, market("doubtful"))
+        const { at, engine, orderId } = yield* sent("doubtful")
+        const waiting = detailOf((yield* call("GET", `${orders}/doubtful`)).body)
+        yield* engine.tell(orderId, { _tag: "RecordDoubt", at, attempt: 1, cause: "the connection was lost" })
+        const fresh = detailOf((yield* call("GET", `${orders}/doubtful`)).body)
+        const evidence = [{ question: "order", answer: "not found", at: at + 1_000 }]
+        yield* (yield* Findings).saveDoubts([
+          { orderId, attempt: 1, asked: 1, lastAskedAt: at + 1_000, nextCheckAt: at + 3_000, evidence }
+        ])
+
+        const asked = yield* call("GET", `${orders}/doubtful`)
+        const listed = viewsOf((yield* call("GET", orders)).body)
+
+        const iso = (millis: number) => new Date(millis).toISOString()
+        const attempt = { attempt: 1, started_at: iso(at), timestamp: iso(at), recv_window_ms: 5_000 }
+        assert.isFalse("doubt" in waiting, "nobody doubts an answer that is still waited for")
+        assert.deepStrictEqual(fresh.doubt, {
+          unknown_since: iso(at),
+          attempts: [{ ...attempt, outcome: "UNKNOWN", detail: "the connection was lost" }],
+          asked: 0,
+          evidence: [],
+          next_check_at: null,
+          // A simulator's delay and staleness of a second each, after the window.
+          conclusive_at: iso(at + 7_000)
+        })
+        assert.deepInclude(detailOf(asked.body).doubt, {
+          asked: 1,
+          evidence: [{ question: "order", answer: "not found", at: iso(at + 1_000) }],
+          next_check_at: iso(at + 3_000)
+        })
+        assert.isUndefined(asked.headers.etag)
+        assert.strictEqual(listed[0]?.certainty, "UNKNOWN")
+
+        yield* engine.tell(orderId, {
+          _tag: "RecordRefusal",
+          at,
+          attempt: 1,
+          code: "-2010",
+          message: "no",
+          nextAttemptAt: null
+        })
+        assert.isFalse("doubt" in detailOf((yield* call("GET", `${orders}/doubtful`)).body), "settled")
+      })
+    )
+  )
+
+  it.live("cancels all open orders of a symbol with a result for each, and the same again changes nothing", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        for (const id of ["waiting", "working", "done"]) yield* call("POST", orders, limit(id))
+        yield* sent("working")
+        yield* call("DELETE", `${orders}/done`)
+
+        const first = yield* call("DELETE", `${orders}?symbol=BTCUSDT`)
+        const second = yield* call("DELETE", `${orders}?confirm=all`)
+
+        assert.strictEqual(first.status, 200)
+        assert.deepStrictEqual(cancelledOf(first.body), {
+          results: [
+            { id: "waiting", outcome: "cancelled", status: "CANCELLED", reason: null },
+            { id: "working", outcome: "requested", status: "EXECUTING", reason: null }
+          ],
+          complete: true
+        })
+        assert.deepStrictEqual(cancelledOf(second.body).results, [
+          { id: "working", outcome: "requested", status: "EXECUTING", reason: null }
+        ])
+        const life = eventsOf((yield* call("GET", `${orders}/working/events`)).body).map(({ type }) => type)
+        assert.deepStrictEqual(life, ["OrderPlaced", "SubmissionStarted", "CancelRequested"])
+      })
+    )
+  )
+
+  it.live("cancels more orders than one page holds, and leaves those of another symbol alone", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const engine = yield* Engine
+        const ids = Array.from({ length: 601 }, (_, index) => OrderId.make(`many-${index}`))
+        const { request } = wantedOf(limit("any"))
+        yield* Effect.forEach(ids, (orderId) => engine.place({ orderId, request, traceParent: null }), {
+          concurrency: 64
+        })
+
+        const elsewhere = yield* call("DELETE", `${orders}?symbol=ETHUSDT`)
+        const here = yield* call("DELETE", `${orders}?symbol=BTCUSDT`)
+
+        assert.deepStrictEqual([elsewhere.status, problemOf(elsewhere.body).code], [404, "symbol_not_found"])
+        const { complete, results } = cancelledOf(here.body)
+        assert.isTrue(complete)
+        assert.sameMembers(
+          results.map(({ id }) => id),
+          ids
+        )
+        assert.deepStrictEqual(viewsOf((yield* call("GET", `${orders}?status=open`)).body), [])
+      })
+    )
+  )
+
+  it.live.each([
+    ["", "symbol missing"],
+    ["?confirm=yes", "confirm not_allowed"],
+    ["?symbol=btcusdt", "symbol not_allowed"],
+    ["?symbol=BTCUSDT&confirm=all", "confirm not_with"],
+    ["?symbol=BTCUSDT&symbol=ETHUSDT", "symbol duplicate_parameter"],
+    ["?symbol=BTCUSDT&side=BUY", "side unknown_parameter"]
+  ])("cancels nothing for DELETE /api/v1/orders%s", ([query, fault]) =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        yield* call("POST", orders, market("stays"))
+
+        const refused = yield* call("DELETE", `${orders}${query}`)
+
+        assert.strictEqual(refused.status, 400)
+        const { checks } = problemOf(refused.body)
+        assert.deepStrictEqual(
+          checks.map(({ code, field }) => `${field} ${code}`),
+          [fault]
+        )
+        assert.strictEqual(viewOf((yield* call("GET", `${orders}/stays`)).body).status, "PENDING")
+      })
+    )
+  )
+
+  it.live("shows what the account holds to the last digit", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const { body, status } = yield* call("GET", "/api/v1/balances")
+
+        assert.strictEqual(status, 200)
+        assert.deepStrictEqual(
+          balancesOf(body).map(({ asset }) => asset),
+          ["BTC", "USDT"]
+        )
+        assert.include(body, `"asset":"BTC","free":0.123456789012345678,"locked":1`)
+        assert.include(body, `"free":12345678901234567890.1,`)
       })
     )
   )

@@ -8,6 +8,8 @@ import { clientOrderIdOf, StoreId } from "../../src/domain/Ids.ts"
 import type { OrderStream } from "../../src/domain/Order.ts"
 import { evolve, unplaced } from "../../src/domain/Order.ts"
 import { Rejection } from "../../src/domain/Rejection.ts"
+import { Balances } from "../../src/engine/Balances.ts"
+import { DoubtStories } from "../../src/engine/DoubtStories.ts"
 import { Busy, Engine, FilterDenied, InstrumentsUnknown, NotConfirmed } from "../../src/engine/Engine.ts"
 import { Health } from "../../src/engine/Health.ts"
 import { Instruments } from "../../src/engine/Instruments.ts"
@@ -89,6 +91,8 @@ const layerOf = (script: Script, env: Readonly<Record<string, string>>) => {
       }),
       Layer.mock(Instruments)({}),
       Layer.mock(Blotter)({}),
+      Layer.mock(DoubtStories)({}),
+      Layer.mock(Balances)({}),
       Layer.mock(EventStore)({ lanes: 4 }),
       Layer.succeed(AppConfig, Result.getOrThrow(config)),
       // A defect is logged; here it is wanted.
@@ -188,11 +192,11 @@ describe("Server", () => {
   )
 
   it.live.each([
-    ["PUT", "/api/v1/orders", "GET, HEAD, POST"],
+    ["PUT", "/api/v1/orders", "GET, HEAD, POST, DELETE"],
     ["POST", "/api/v1/orders/a", "GET, HEAD, DELETE"],
     ["DELETE", "/api/v1/orders/a/events", "GET, HEAD"],
     ["POST", "/health", "GET, HEAD"],
-    ["OPTIONS", "/api/v1/orders", "GET, HEAD, POST"]
+    ["OPTIONS", "/api/v1/orders", "GET, HEAD, POST, DELETE"]
   ] as const)("answers %s %s with 405 and what is allowed", ([method, path, allow]) =>
     withServer((port) =>
       Effect.gen(function* () {
@@ -384,6 +388,7 @@ describe("Server", () => {
         const { paths } = JSON.parse(body) as { paths: Record<string, Record<string, unknown>> }
         assert.strictEqual(body, openApi())
         assert.deepStrictEqual(Object.keys(paths).sort(), [
+          "/api/v1/balances",
           "/api/v1/orders",
           "/api/v1/orders/{id}",
           "/api/v1/orders/{id}/events",
