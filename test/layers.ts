@@ -29,6 +29,7 @@ import type { EventBus } from "../src/kafka/EventBus.ts"
 import { bus, engineOnSupervisor, exchange, ExchangeAddress, roles, storage } from "../src/main.ts"
 import { makeSimulator, type RunningSimulator } from "../src/simulator/Server.ts"
 import { EventStore } from "../src/sql/EventStore.ts"
+import type { Limits } from "../src/sql/Limits.ts"
 import { LogScan } from "../src/sql/LogScan.ts"
 import { freshDatabase } from "./harness/template.ts"
 import { makeMovableClock, type MovableClock } from "./MovableClock.ts"
@@ -148,7 +149,11 @@ export class TestNexus extends Context.Service<
 >()("nexus/test/TestNexus") {
   /** The engine on an exchange of your choice. */
   static readonly on = <X, E>(
-    exchangeLayer: Layer.Layer<X | BinanceClient | UserStream | ServerTime, E, AppConfig>,
+    exchangeLayer: Layer.Layer<
+      X | BinanceClient | UserStream | ServerTime,
+      E,
+      AppConfig | Limits | SecureRandom.SecureRandom
+    >,
     options: TestNexusOptions = {}
   ) =>
     Layer.fresh(
