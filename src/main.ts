@@ -43,6 +43,7 @@ import { Ownership } from "./engine/Ownership.ts"
 import * as Reconciler from "./engine/Reconciler.ts"
 import * as Relay from "./engine/Relay.ts"
 import { Settlement } from "./engine/Settlement.ts"
+import * as SharedBudget from "./engine/SharedBudget.ts"
 import { Supervisor } from "./engine/Supervisor.ts"
 import { ListeningAddress, Server } from "./http/Server.ts"
 import * as EmbeddedBus from "./kafka/EmbeddedBus.ts"
@@ -60,6 +61,7 @@ import { ForeignOrders as KeptForeignOrders } from "./sql/ForeignOrders.ts"
 import { Instruments as Snapshots } from "./sql/Instruments.ts"
 import { LogScan } from "./sql/LogScan.ts"
 import { Leases } from "./sql/Leases.ts"
+import { Limits } from "./sql/Limits.ts"
 import { migrate as migrateDatabase, verifySchema } from "./sql/Migrations.ts"
 import { Parked } from "./sql/Parked.ts"
 import { Replicas } from "./sql/Replicas.ts"
@@ -152,6 +154,7 @@ const kept = Layer.mergeAll(
   Findings.layer,
   KeptForeignOrders.layer,
   Leases.layer,
+  Limits.layer,
   Parked.layer,
   Replicas.layer,
   Snapshots.layer,
@@ -219,7 +222,8 @@ export const exchange = Layer.unwrap(
       Layer.provideMerge(ServerTime.layer),
       Layer.provideMerge(Gateway.layer),
       Layer.provide(Transport.layer({ baseUrl, timeoutMillis, maxConnections })),
-      Layer.provideMerge(Layer.mergeAll(Breaker.layer, RateLimits.layer))
+      Layer.provideMerge(Layer.mergeAll(Breaker.layer, RateLimits.sharedLayer)),
+      Layer.provide(SharedBudget.layer)
     )
   })
 )
