@@ -24,7 +24,9 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", {
 export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
   code: Schema.String,
   retryAfterMillis: Schema.Int,
-  exchangeMessage: Schema.String
+  exchangeMessage: Schema.String,
+  /** Our address is banned: whoever goes on regardless is banned for longer. */
+  banned: Schema.optionalKey(Schema.Literal(true))
 }) {
   override get message() {
     return `the exchange's limits: ${this.code} ${this.exchangeMessage}, again in ${this.retryAfterMillis} ms`

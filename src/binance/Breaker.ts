@@ -2,11 +2,12 @@
  * Stops asking an exchange that does not answer, by the class of each result.
  *
  * Closed: all goes through. Open after `failures.count` failures within `failures.withinMillis`, or when more than half
- * of the last `recent` results failed: new orders and queries are turned away before anything is sent. Half-open
- * when the pause is over: one query goes through, never an order, and its result closes or opens again.
- * Cancels always go through. A refusal or a limit is an answer, hence no failure.
+ * of the last `recent` results failed: new orders and queries are turned away before anything is sent. A ban opens at
+ * once, until its end. Half-open when the pause is over: one query goes through, never an order, and its result closes
+ * or opens again. Cancels always go through: they are kept until delivered, and a ban holds them at the rate limits.
  */
 import { Clock, Context, Effect, Layer } from "effect"
+import type { Reason } from "./BinanceError.ts"
 import type { Kind } from "./RateLimits.ts"
 
 const failures = { count: 5, withinMillis: 10_000 } as const
@@ -21,12 +22,34 @@ export type BreakerState = "closed" | "open" | "half-open"
 /** `probe`: the caller may go once a query has succeeded. */
 export type Admission = "pass" | "refuse" | "probe"
 
+export type CircuitResult =
+  /** The exchange spoke: a success, a refusal of the order, of the clock or of the keys, or a limit to wait out. */
+  | { readonly _tag: "Answered" }
+  /** It did not, or said that it does not know. */
+  | { readonly _tag: "Failed" }
+  /** It wants to hear nothing for so long. */
+  | { readonly _tag: "Banned"; readonly millis: number }
+
+/** What a result means for the circuit; null: a success. A limit pauses requests at the rate limits and is no failure. */
+export const circuitResult = (reason: Reason | null): CircuitResult => {
+  switch (reason?._tag) {
+    case "NotSent":
+    case "OutcomeUnknown":
+      return { _tag: "Failed" }
+    case "RateLimited":
+      return reason.banned === true ? { _tag: "Banned", millis: reason.retryAfterMillis } : { _tag: "Answered" }
+    default:
+      return { _tag: "Answered" }
+  }
+}
+
 export class Breaker extends Context.Service<
   Breaker,
   {
     readonly state: Effect.Effect<BreakerState>
     readonly admit: (kind: Kind) => Effect.Effect<Admission>
-    readonly record: (result: "answered" | "failed") => Effect.Effect<void>
+    /** Of a request that was made or tried; null: a success. */
+    readonly record: (reason: Reason | null) => Effect.Effect<void>
   }
 >()("nexus/binance/Breaker") {
   static readonly layer = Layer.effect(
@@ -38,13 +61,18 @@ export class Breaker extends Context.Service<
       let openUntil = 0
       let pauseMillis = firstPauseMillis
       let probingUntil = 0
+      let bannedUntil = 0
 
-      const open = (now: number) => {
-        openUntil = now + pauseMillis
-        pauseMillis = Math.min(pauseMillis * 2, longestPauseMillis)
+      const openFor = (millis: number, now: number) => {
+        openUntil = Math.max(openUntil, now + millis)
         probingUntil = 0
         failedAt = []
         results = []
+      }
+
+      const open = (now: number) => {
+        openFor(pauseMillis, now)
+        pauseMillis = Math.min(pauseMillis * 2, longestPauseMillis)
       }
 
       const close = () => {
@@ -61,11 +89,16 @@ export class Breaker extends Context.Service<
         return "pass"
       }
 
-      const recordAt = (hasFailed: boolean, now: number) => {
+      const recordAt = (result: CircuitResult, now: number) => {
+        if (result._tag === "Banned") {
+          bannedUntil = Math.max(bannedUntil, now + result.millis)
+          return openFor(result.millis, now)
+        }
+        const hasFailed = result._tag === "Failed"
         if (openUntil !== 0) {
-          // Late news of requests from before the pause says nothing new.
-          if (!hasFailed) close()
-          else if (now >= openUntil) open(now)
+          // An answer that was under way when the ban came does not end it. Late failures say nothing new.
+          if (!hasFailed && now >= bannedUntil) close()
+          else if (hasFailed && now >= openUntil) open(now)
           return
         }
         results = [...results.slice(1 - recent), hasFailed]
@@ -77,12 +110,13 @@ export class Breaker extends Context.Service<
       }
 
       return Breaker.of({
-        state: Effect.map(Clock.currentTimeMillis, (now) =>
-          openUntil === 0 ? "closed" : now < openUntil ? "open" : "half-open"
-        ),
-        admit: (kind) => Effect.map(Clock.currentTimeMillis, (now) => admitAt(kind, now)),
-        record: (result) => Effect.map(Clock.currentTimeMillis, (now) => recordAt(result === "failed", now))
+        state: Effect.map(moment, (now) => (openUntil === 0 ? "closed" : now < openUntil ? "open" : "half-open")),
+        admit: (kind) => Effect.map(moment, (now) => admitAt(kind, now)),
+        record: (reason) => Effect.map(moment, (now) => recordAt(circuitResult(reason), now))
       })
     })
   )
 }
+
+// A pause does not end earlier or later when the host's clock is set.
+const moment = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)

@@ -68,7 +68,7 @@ export class Gateway extends Context.Service<
             const allowance = yield* limits.acquire(endpoint.kind, endpoint.weight, restore)
             const line = yield* transport.reserve(restore).pipe(
               Effect.onError(() => limits.giveBack(allowance)),
-              Effect.tapError(() => breaker.record("failed")),
+              Effect.tapError((reason) => breaker.record(reason)),
               Effect.mapError((reason) => errorOf(endpoint, reason))
             )
             const permit = { endpoint, allowance, line, reservedAt: performance.now() }
@@ -112,18 +112,18 @@ export class Gateway extends Context.Service<
             if (Result.isFailure(exit.value)) {
               const reason = exit.value.failure
               yield* reason._tag === "NotSent" ? limits.giveBack(allowance) : limits.observe(allowance, null)
-              yield* breaker.record("failed")
+              yield* breaker.record(reason)
               return yield* errorOf(endpoint, reason)
             }
             const answer = exit.value.success
             yield* limits.observe(allowance, answer)
             if (answer.status >= 200 && answer.status < 300) {
-              yield* breaker.record("answered")
+              yield* breaker.record(null)
               return answer
             }
             const reason = classify(answer)
             if (reason._tag === "RateLimited") yield* limits.obey(reason)
-            yield* breaker.record(reason._tag === "OutcomeUnknown" ? "failed" : "answered")
+            yield* breaker.record(reason)
             return yield* errorOf(endpoint, reason)
           })
         )

@@ -33,6 +33,7 @@ const repeatableCodes: ReadonlySet<number> = new Set([-1021, -1034, ...credentia
 const repeatableMessages: ReadonlySet<string> = new Set(["Market is closed."])
 
 const duplicateMessage = "Duplicate order sent."
+const bannedStatus = 418
 const unknownOrderMessage = "Unknown order sent."
 const filterPrefix = "Filter failure: "
 
@@ -65,7 +66,7 @@ export const classify = (answer: Answer): Reason => {
     const byCode = classifyCode(error.code, error.msg)
     if (byCode !== null) return byCode
   }
-  if (status === 429 || status === 418 || status === 403) return limited(answer, error)
+  if (status === 429 || status === bannedStatus || status === 403) return limited(answer, error)
   return unknown(answer, error)
 }
 
@@ -94,12 +95,13 @@ const limited = (answer: Answer, error: ErrorOf | undefined): Reason => {
   return new RateLimited({
     code,
     exchangeMessage,
-    retryAfterMillis: retryAfterMillis(answer) ?? defaultWait(answer, error)
+    retryAfterMillis: retryAfterMillis(answer) ?? defaultWait(answer, error),
+    ...(answer.status === bannedStatus ? { banned: true as const } : {})
   })
 }
 
 const defaultWait = (answer: Answer, error: ErrorOf | undefined): number => {
-  if (answer.status === 418) return defaultWaitMillis.ban
+  if (answer.status === bannedStatus) return defaultWaitMillis.ban
   if (answer.status === 403) return defaultWaitMillis.firewall
   return error?.code === tooManyOrders ? defaultWaitMillis.orders : defaultWaitMillis.weight
 }
