@@ -44,7 +44,13 @@ export type Command =
       readonly recvWindowMillis: number
     }
   | { readonly _tag: "ExpireStale"; readonly at: EpochMillis }
-  | { readonly _tag: "RecordReport"; readonly at: EpochMillis; readonly report: ExchangeReport }
+  | {
+      readonly _tag: "RecordReport"
+      readonly at: EpochMillis
+      readonly report: ExchangeReport
+      /** Of which attempt this is the answer; absent: it came by a question or by the stream. */
+      readonly attempt?: number
+    }
   | {
       readonly _tag: "RecordRefusal"
       readonly at: EpochMillis
@@ -63,6 +69,8 @@ export type Command =
       readonly evidence: ReadonlyArray<string>
       readonly nextAttemptAt: EpochMillis
     }
+  /** The exchange has forgotten all that it had before, this order among it. */
+  | { readonly _tag: "RecordReset"; readonly at: EpochMillis }
   | { readonly _tag: "RecordCancelRefusal"; readonly at: EpochMillis; readonly code: string; readonly message: string }
   | { readonly _tag: "ParkOrder"; readonly at: EpochMillis; readonly reason: string; readonly record: string }
   | { readonly _tag: "UnparkOrder"; readonly at: EpochMillis; readonly by: string; readonly reason: string }

@@ -36,13 +36,15 @@ export const decide = (order: Order, command: Command): Decision => {
     case "ExpireStale":
       return Result.succeed(isStale(order, command.at) ? [stale(order)] : [])
     case "RecordReport":
-      return Result.succeed(recordReport(order, command.report))
+      return Result.succeed(recordReport(order, command))
     case "RecordRefusal":
       return Result.succeed(recordRefusal(order, command))
     case "RecordDoubt":
       return Result.succeed(recordDoubt(order, command))
     case "RecordAbsence":
       return Result.succeed(recordAbsence(order, command))
+    case "RecordReset":
+      return Result.succeed(isInDoubt(order) || isOpen(order) ? [lostByReset] : [])
     case "RecordCancelRefusal":
       return Result.succeed(recordCancelRefusal(order, command))
     case "ParkOrder":
@@ -111,17 +113,22 @@ const stale = (order: Order): OrderEvent =>
 
 // The exchange is the authority on fills, and a fill can overtake our cancel on the wire, so no
 // status refuses one. Everything else moves an order only forward.
-const recordReport = (order: Order, report: ExchangeReport): ReadonlyArray<OrderEvent> => {
+const recordReport = (order: Order, { attempt, report }: Named<"RecordReport">): ReadonlyArray<OrderEvent> => {
   if (order.status === null) return []
   const fresh = newFills(order, report.fills)
   const booked = fresh.map((fill) => cases.OrderFilled.make({ ...fill, source: report.source }))
   // Under our client order id lives another order than the one we know: its trades are ours, its end is not.
   const another = order.exchangeOrderId !== null && order.exchangeOrderId !== report.exchangeOrderId
   if (isEnded(order) || another) return booked
+  const accepted = acceptance(order, report, attempt ?? order.attempt?.number ?? 1)
+  // An answer to an attempt that is not the newest changes nothing, but that its fills are booked, as its own.
+  if (attempt !== undefined && attempt !== order.attempt?.number) {
+    return booked.length === 0 ? [] : [...accepted, ...booked]
+  }
   const filled = Decimal.add(order.filledQuantity, Decimal.sum(fresh.map((fill) => fill.quantity)))
   // An end is recorded only with or after fills that sum to it; till then the trades are fetched.
   const end = Decimal.equals(filled, report.executedQuantity) ? ending(report, order) : []
-  return [...acceptance(order, report), ...booked, ...end]
+  return [...accepted, ...booked, ...end]
 }
 
 const newFills = (order: Order, fills: ReadonlyArray<Fill>): ReadonlyArray<Fill> => {
@@ -133,12 +140,12 @@ const newFills = (order: Order, fills: ReadonlyArray<Fill>): ReadonlyArray<Fill>
   })
 }
 
-const acceptance = (order: Order, report: ExchangeReport): ReadonlyArray<OrderEvent> =>
+const acceptance = (order: Order, report: ExchangeReport, attempt: number): ReadonlyArray<OrderEvent> =>
   isOpen(order)
     ? []
     : [
         cases.SubmissionAccepted.make({
-          attempt: order.attempt?.number ?? 1,
+          attempt,
           exchangeOrderId: report.exchangeOrderId,
           exchangeStatus: report.exchangeStatus,
           transactTime: report.transactTime,
@@ -198,6 +205,11 @@ const recordAbsence = (order: Order, command: Named<"RecordAbsence">): ReadonlyA
     ? [cases.SubmissionProvenAbsent.make({ attempt, askedAt, evidence, nextAttemptAt }), ...cancelIfWanted(order)]
     : []
 }
+
+const lostByReset = cases.OrderFailed.make({
+  code: "LOST_BY_RESET",
+  message: "the exchange has forgotten all orders; what was executed since the last news of this one is not known"
+})
 
 const cancelIfWanted = (order: Order): ReadonlyArray<OrderEvent> =>
   order.cancelRequested ? [cancelledHere("cancelled as requested")] : []

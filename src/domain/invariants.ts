@@ -7,7 +7,7 @@ import * as Decimal from "./Decimal.ts"
 import type { OrderEvent } from "./Event.ts"
 import type { EpochMillis } from "./Ids.ts"
 import type { Order, Phase } from "./Order.ts"
-import { evolve, phaseOf, unplaced } from "./Order.ts"
+import { evolve, isLive, phaseOf, unplaced } from "./Order.ts"
 
 type OrderEventType = OrderEvent["_tag"]
 
@@ -22,6 +22,7 @@ export const legalEvents: Readonly<Record<Phase, ReadonlyArray<OrderEventType>>>
     "SubmissionRefused",
     "SubmissionUnknown",
     "SubmissionProvenAbsent",
+    "OrderFailed",
     "CancelRequested",
     "OperatorResolved",
     ...anytime
@@ -30,6 +31,7 @@ export const legalEvents: Readonly<Record<Phase, ReadonlyArray<OrderEventType>>>
     "SubmissionAccepted",
     "SubmissionRefused",
     "SubmissionProvenAbsent",
+    "OrderFailed",
     "CancelRequested",
     "OperatorResolved",
     ...anytime
@@ -39,6 +41,7 @@ export const legalEvents: Readonly<Record<Phase, ReadonlyArray<OrderEventType>>>
     "OrderCompleted",
     "OrderCancelled",
     "OrderExpired",
+    "OrderFailed",
     "CancelRequested",
     "CancelRefused",
     "OperatorResolved",
@@ -84,6 +87,10 @@ const eventFaults = (order: Order, event: OrderEvent): ReadonlyArray<string> => 
           ? []
           : ["cancelled without asking the exchange although an attempt lives"]
         : sumFaults(order, event.executedQuantity)
+    case "OrderFailed":
+      return isLive(order) && event.code !== "LOST_BY_RESET"
+        ? [`failed as ${event.code} although an attempt may live at the exchange`]
+        : []
     default:
       return []
   }

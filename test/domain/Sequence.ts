@@ -23,6 +23,7 @@ import {
   refuseCancel,
   report,
   request,
+  reset,
   resolve,
   staleAt,
   start,
@@ -140,7 +141,8 @@ const happenings: ReadonlyArray<readonly [number, Happening]> = [
     3,
     (order, pick) => [refuse(null, newest(order) - 1), doubt(newest(order) - 1), absence(newest(order) - 1)][pick % 3]
   ],
-  [4, () => refuseCancel],
+  [3, () => refuseCancel],
+  [1, () => reset],
   [1, () => park],
   [2, () => unpark],
   [1, (_, pick) => resolve(resolutions[pick % 3]!)],

@@ -32,6 +32,7 @@ import {
   refuseCancel,
   refused,
   report,
+  reset,
   request,
   resolve,
   staleAt,
@@ -103,6 +104,7 @@ const commands: Readonly<Record<string, Command>> = {
   doubt: doubt(),
   absence: absence(),
   "refuse cancel": refuseCancel,
+  reset: reset,
   park: park,
   unpark: unpark,
   resolve: resolve("FAILED")
@@ -130,6 +132,7 @@ refuse final  | -                | -                         | -                
 doubt         | -                | -                         | -                         | -                         | unknown                   | -                         | -                | -                | -             | -             | -
 absence       | -                | -                         | -                         | -                         | absent                    | absent                    | -                | -                | -             | -             | -
 refuse cancel | -                | -                         | -                         | -                         | -                         | -                         | -                | cancelRefused    | -             | -             | -
+reset         | -                | -                         | -                         | -                         | failed                    | failed                    | failed           | failed           | -             | -             | -
 park          | -                | parked                    | parked                    | -                         | parked                    | parked                    | parked           | parked           | parked        | parked        | parked
 unpark        | -                | -                         | -                         | unparked                  | -                         | -                         | -                | -                | -             | -             | -
 resolve       | !ORDER_NOT_FOUND | !NOT_STUCK                | !NOT_STUCK                | resolved                  | resolved                  | resolved                  | !NOT_STUCK       | resolved         | !TOO_LATE     | !TOO_LATE     | !TOO_LATE
@@ -160,6 +163,7 @@ describe("the transition table", () => {
       RecordDoubt: true,
       RecordAbsence: true,
       RecordCancelRefusal: true,
+      RecordReset: true,
       ParkOrder: true,
       UnparkOrder: true,
       ResolveOrder: true

@@ -1,5 +1,6 @@
 /** The moments at which orders are lost or doubled elsewhere, one by one. The whole matrix is in decide.table.test.ts. */
 import { describe, it } from "@effect/vitest"
+import type { Command } from "../../src/domain/Command.ts"
 import { decimal } from "../../src/domain/Decimal.ts"
 import { OrderEvent } from "../../src/domain/Event.ts"
 import {
@@ -286,6 +287,31 @@ describe("outcomes of attempts", () => {
     given(...open)
       .when(report("CANCELED", "0", [], { exchangeOrderId: "43" }))
       .gives()
+  })
+})
+
+describe("the answer to an attempt that is not the newest", () => {
+  const lateAnswer = (command: Command): Command => ({ ...command, attempt: 1 }) as Command
+  const second = [placed, started(), doubted(), absent(), started(2)]
+
+  it("accepts nothing for the newest one", () => {
+    given(...second)
+      .when(lateAnswer(report("NEW", "0")))
+      .gives()
+      .leaves({ status: "EXECUTING", certainty: "UNCONFIRMED" })
+  })
+
+  it("is booked with what it executed, under its own number, and ends nothing", () => {
+    given(...second)
+      .when(lateAnswer(report("FILLED", "2", [trade("1", "2")])))
+      .gives(accepted("FILLED", 1), filled("1", "2"))
+      .leaves({ status: "EXECUTING", filledQuantity: decimal("2") })
+  })
+
+  it("accepts the order when it is the newest's", () => {
+    given(...second)
+      .when({ ...report("NEW", "0"), attempt: 2 } as Command)
+      .gives(accepted("NEW", 2))
   })
 })
 

@@ -53,6 +53,7 @@ describe("lives", () => {
     ["expired with nothing", [...open, expired("IOC", "0")]],
     ["failed by age", [placed, failed("STALE", "too old")]],
     ["parked and unparked at any time", [placed, parked, unparked, started(), parked, accepted(), unparked]],
+    ["forgotten by the exchange while open", [...open, filled("1", "1"), failed("LOST_BY_RESET", "forgotten")]],
     ["resolved by an operator, then filled late", [placed, started(), doubted(), resolved("FAILED"), filled("1", "2")]],
     ["adopted without an attempt of ours", [placed, accepted(), filled("1", "2"), completed("2", "200")]]
   ])("%s is a good one", (_, life) => {
@@ -91,7 +92,7 @@ describe("lives", () => {
     [
       "a failure without evidence",
       [placed, started(), failed("-1", "?")],
-      "version 3: OrderFailed is not legal in phase SENT"
+      "version 3: failed as -1 although an attempt may live at the exchange"
     ],
     [
       "a cancel made here while an attempt lives",
