@@ -177,6 +177,7 @@ const keys = {
       private_key_file: textOrEmpty(""),
       base_url: address(["https:", "http:"], "https://testnet.binance.vision"),
       ws_api_url: address(["wss:", "ws:"], testnetWsApiUrl),
+      order_transport: oneOf(["rest", "websocket"], "rest"),
       recv_window_ms: whole(1, 60_000, 5_000),
       timeout_ms: whole(100, 120_000, 15_000)
     }

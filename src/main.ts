@@ -14,6 +14,7 @@ import { reportText, Verify } from "./audit/Verify.ts"
 import { BinanceClient } from "./binance/BinanceClient.ts"
 import { Breaker } from "./binance/Breaker.ts"
 import { Gateway } from "./binance/Gateway.ts"
+import { OrderSocket } from "./binance/OrderSocket.ts"
 import { readPrivateKey } from "./binance/PrivateKey.ts"
 import { RateLimits } from "./binance/RateLimits.ts"
 import { Requests } from "./binance/Requests.ts"
@@ -211,7 +212,7 @@ export const exchange = Layer.unwrap(
   Effect.gen(function* () {
     const { binance, execution } = yield* AppConfig
     const { baseUrl, keys, wsApiUrl } = yield* ExchangeAddress
-    const { recv_window_ms: recvWindowMillis, timeout_ms: timeoutMillis } = binance.testnet
+    const { order_transport, recv_window_ms: recvWindowMillis, timeout_ms: timeoutMillis } = binance.testnet
     // Every worker may have a request in flight, and questions must not wait for all of them.
     const maxConnections = execution.workers + execution.cancel_workers + questionConnections
     return Layer.mergeAll(
@@ -220,7 +221,13 @@ export const exchange = Layer.unwrap(
     ).pipe(
       Layer.provideMerge(Requests.layer({ keys, recvWindowMillis })),
       Layer.provideMerge(ServerTime.layer),
-      Layer.provideMerge(Gateway.layer),
+      Layer.provideMerge(
+        order_transport === "rest"
+          ? Gateway.layer
+          : Gateway.layerOverWebSocket.pipe(
+              Layer.provide(OrderSocket.layer({ wsApiUrl, timeoutMillis, maxInFlight: maxConnections }))
+            )
+      ),
       Layer.provide(Transport.layer({ baseUrl, timeoutMillis, maxConnections })),
       Layer.provideMerge(Layer.mergeAll(Breaker.layer, RateLimits.sharedLayer)),
       Layer.provide(SharedBudget.layer)

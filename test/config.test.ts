@@ -77,6 +77,7 @@ const table: Record<string, readonly [written: string, decoded: unknown, beside?
   "binance.testnet.private_key_file": ["keys/a.pem", "/work/keys/a.pem", { NEXUS_BINANCE_TESTNET_API_KEY: "k" }],
   "binance.testnet.base_url": ["http://127.0.0.1:9080/", "http://127.0.0.1:9080"],
   "binance.testnet.ws_api_url": ["wss://ws.testnet.binance.vision/other", "wss://ws.testnet.binance.vision/other"],
+  "binance.testnet.order_transport": ["websocket", "websocket"],
   "binance.testnet.recv_window_ms": ["4000", 4000],
   "binance.testnet.timeout_ms": ["20000", 20000],
   "kafka.mode": ["server", "server"],

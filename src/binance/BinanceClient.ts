@@ -17,7 +17,7 @@ import { endpoints } from "./endpoints.ts"
 import type { Endpoint, Permit } from "./Gateway.ts"
 import { pingEndpoint } from "./Gateway.ts"
 import { RateLimits } from "./RateLimits.ts"
-import { given, Requests } from "./Requests.ts"
+import { given, givenId, Requests } from "./Requests.ts"
 import { timeEndpoint } from "./ServerTime.ts"
 import type { Parameters } from "./sign.ts"
 import type { ExchangeTrade, FoundOrder } from "./translate.ts"
@@ -141,7 +141,7 @@ export class BinanceClient extends Context.Service<
         // Both ids: the exchange finds it by its own, fast, and refuses if ours is another one, as after a reset.
         const answer = yield* signed(endpoint, [
           ["symbol", order.symbol],
-          ...given("orderId", order.exchangeOrderId),
+          ...givenId("orderId", order.exchangeOrderId),
           ["origClientOrderId", order.clientOrderId],
           ...given("cancelRestrictions", order.onlyWhen)
         ])

@@ -13,6 +13,7 @@ import type { Answer } from "./classify.ts"
 import { classify } from "./classify.ts"
 import type { Allowance, Kind } from "./RateLimits.ts"
 import { RateLimits } from "./RateLimits.ts"
+import { OrderSocket } from "./OrderSocket.ts"
 import type { Keys, Parameters } from "./sign.ts"
 import type { Line } from "./Transport.ts"
 import { Transport } from "./Transport.ts"
@@ -20,6 +21,8 @@ import { Transport } from "./Transport.ts"
 export interface Endpoint {
   readonly method: "GET" | "POST" | "PUT" | "DELETE"
   readonly path: string
+  /** Its name on the WebSocket API, where it may go that way. */
+  readonly webSocket?: string
   readonly kind: Kind
   readonly weight: number
   /** Its answer is a list, which may be long. */
@@ -52,92 +55,103 @@ export class Gateway extends Context.Service<
     readonly giveBack: (permit: Permit) => Effect.Effect<void>
   }
 >()("nexus/binance/Gateway") {
+  /** All of it over REST. */
   static readonly layer = Layer.effect(
     Gateway,
-    Effect.gen(function* () {
-      const breaker = yield* Breaker
-      const limits = yield* RateLimits
-      const transport = yield* Transport
-      // Held by somebody, the oldest first. Owned here.
-      const held = new Set<Permit>()
+    Effect.suspend(() => make(null))
+  )
 
-      const open = Effect.fnUntraced(function* (endpoint: Endpoint) {
-        return yield* Effect.uninterruptibleMask((restore) =>
-          Effect.gen(function* () {
-            // Only the waits within can be interrupted: what was granted is never lost on its way to here.
-            const allowance = yield* limits.acquire(endpoint.kind, endpoint.weight, restore)
-            const line = yield* transport.reserve(restore).pipe(
-              Effect.onError(() => limits.giveBack(allowance)),
-              Effect.tapError((reason) => breaker.record(reason)),
-              Effect.mapError((reason) => errorOf(endpoint, reason))
-            )
-            const permit = { endpoint, allowance, line, reservedAt: performance.now() }
-            held.add(permit)
-            return permit
-          })
-        )
-      })
-
-      const takeBackLost = Effect.suspend(() => {
-        const [oldest] = held
-        return oldest === undefined || performance.now() - oldest.reservedAt < permitMillis
-          ? Effect.void
-          : giveBack(oldest)
-      })
-
-      const reserve = Effect.fnUntraced(function* (endpoint: Endpoint) {
-        yield* takeBackLost
-        const admission = yield* breaker.admit(endpoint.kind)
-        if (admission === "refuse") return yield* paused(endpoint)
-        if (admission === "probe") {
-          if ((yield* breaker.admit(pingEndpoint.kind)) !== "pass") return yield* paused(endpoint)
-          yield* send(yield* open(pingEndpoint))
-        }
-        return yield* open(endpoint)
-      })
-
-      const send = (permit: Permit, parameters: Parameters = [], keys: Keys | null = null) => {
-        const { allowance, endpoint, line } = permit
-        return Effect.uninterruptibleMask((restore) =>
-          Effect.gen(function* () {
-            if (!held.delete(permit)) {
-              return yield* errorOf(endpoint, new NotSent({ cause: new Error("the permit has ended") }))
-            }
-            const exit = yield* Effect.exit(restore(Effect.result(line.send({ endpoint, parameters, keys }))))
-            yield* line.release
-            if (Exit.isFailure(exit)) {
-              yield* limits.observe(allowance, null)
-              return yield* Effect.failCause(exit.cause)
-            }
-            if (Result.isFailure(exit.value)) {
-              const reason = exit.value.failure
-              yield* reason._tag === "NotSent" ? limits.giveBack(allowance) : limits.observe(allowance, null)
-              yield* breaker.record(reason)
-              return yield* errorOf(endpoint, reason)
-            }
-            const answer = exit.value.success
-            yield* limits.observe(allowance, answer)
-            if (answer.status >= 200 && answer.status < 300) {
-              yield* breaker.record(null)
-              return answer
-            }
-            const reason = classify(answer)
-            if (reason._tag === "RateLimited") yield* limits.obey(reason)
-            yield* breaker.record(reason)
-            return yield* errorOf(endpoint, reason)
-          })
-        )
-      }
-
-      const giveBack = (permit: Permit): Effect.Effect<void> =>
-        Effect.suspend(() =>
-          held.delete(permit) ? Effect.andThen(limits.giveBack(permit.allowance), permit.line.release) : Effect.void
-        ).pipe(Effect.uninterruptible)
-
-      return Gateway.of({ reserve, send, giveBack })
-    })
+  /** What the WebSocket API has a name for goes over its one connection. */
+  static readonly layerOverWebSocket = Layer.effect(
+    Gateway,
+    Effect.flatMap(OrderSocket, (socket) => make(socket))
   )
 }
+
+const make = (socket: OrderSocket["Service"] | null) =>
+  Effect.gen(function* () {
+    const breaker = yield* Breaker
+    const limits = yield* RateLimits
+    const transport = yield* Transport
+    // Held by somebody, the oldest first. Owned here.
+    const held = new Set<Permit>()
+
+    const open = Effect.fnUntraced(function* (endpoint: Endpoint) {
+      return yield* Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          // Only the waits within can be interrupted: what was granted is never lost on its way to here.
+          const allowance = yield* limits.acquire(endpoint.kind, endpoint.weight, restore)
+          const way = socket !== null && endpoint.webSocket !== undefined ? socket : transport
+          const line = yield* way.reserve(restore).pipe(
+            Effect.onError(() => limits.giveBack(allowance)),
+            Effect.tapError((reason) => breaker.record(reason)),
+            Effect.mapError((reason) => errorOf(endpoint, reason))
+          )
+          const permit = { endpoint, allowance, line, reservedAt: performance.now() }
+          held.add(permit)
+          return permit
+        })
+      )
+    })
+
+    const takeBackLost = Effect.suspend(() => {
+      const [oldest] = held
+      return oldest === undefined || performance.now() - oldest.reservedAt < permitMillis
+        ? Effect.void
+        : giveBack(oldest)
+    })
+
+    const reserve = Effect.fnUntraced(function* (endpoint: Endpoint) {
+      yield* takeBackLost
+      const admission = yield* breaker.admit(endpoint.kind)
+      if (admission === "refuse") return yield* paused(endpoint)
+      if (admission === "probe") {
+        if ((yield* breaker.admit(pingEndpoint.kind)) !== "pass") return yield* paused(endpoint)
+        yield* send(yield* open(pingEndpoint))
+      }
+      return yield* open(endpoint)
+    })
+
+    const send = (permit: Permit, parameters: Parameters = [], keys: Keys | null = null) => {
+      const { allowance, endpoint, line } = permit
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          if (!held.delete(permit)) {
+            return yield* errorOf(endpoint, new NotSent({ cause: new Error("the permit has ended") }))
+          }
+          const exit = yield* Effect.exit(restore(Effect.result(line.send({ endpoint, parameters, keys }))))
+          yield* line.release
+          if (Exit.isFailure(exit)) {
+            yield* limits.observe(allowance, null)
+            return yield* Effect.failCause(exit.cause)
+          }
+          if (Result.isFailure(exit.value)) {
+            const reason = exit.value.failure
+            yield* reason._tag === "NotSent" ? limits.giveBack(allowance) : limits.observe(allowance, null)
+            yield* breaker.record(reason)
+            return yield* errorOf(endpoint, reason)
+          }
+          const answer = exit.value.success
+          yield* limits.observe(allowance, answer)
+          if (answer.status >= 200 && answer.status < 300) {
+            yield* breaker.record(null)
+            return answer
+          }
+          const reason = classify(answer)
+          if (reason._tag === "RateLimited") yield* limits.obey(reason)
+          yield* breaker.record(reason)
+          return yield* errorOf(endpoint, reason)
+        })
+      )
+    }
+
+    const giveBack = (permit: Permit): Effect.Effect<void> =>
+      Effect.suspend(() =>
+        held.delete(permit) ? Effect.andThen(limits.giveBack(permit.allowance), permit.line.release) : Effect.void
+      ).pipe(Effect.uninterruptible)
+
+    return Gateway.of({ reserve, send, giveBack })
+  })
 
 const paused = (endpoint: Endpoint): BinanceError =>
   errorOf(endpoint, new NotSent({ cause: new Error("the exchange does not answer; asked again in a moment") }))

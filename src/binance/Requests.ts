@@ -160,6 +160,10 @@ export class Requests extends Context.Service<
 export const given = (name: string, value: string | number | undefined): Parameters =>
   value === undefined ? [] : [[name, value]]
 
+/** An id of the exchange, which its WebSocket API wants as a number. */
+export const givenId = (name: string, id: string | undefined): Parameters =>
+  id === undefined ? [] : [[name, BigInt(id)]]
+
 // Whatever became of the questions before an order: the order itself was not sent.
 const withoutOrder =
   (endpoint: Endpoint) =>

@@ -7,7 +7,10 @@
 import { Redacted } from "effect"
 import { createHmac } from "node:crypto"
 
-export type Parameters = ReadonlyArray<readonly [name: string, value: string | number]>
+/** Ids of the exchange are bigint: whole numbers to the WebSocket API, with all their digits. */
+export type Value = string | number | bigint
+
+export type Parameters = ReadonlyArray<readonly [name: string, value: Value]>
 
 /** Signs with a key that nobody else sees. */
 export interface Signer {
@@ -29,7 +32,7 @@ export const hmacSigner = (secret: Redacted.Redacted): Signer => ({
 })
 
 export const queryOf = (parameters: Parameters): string =>
-  parameters.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")
+  parameters.map(([name, value]) => `${name}=${encodeURIComponent(`${value}`)}`).join("&")
 
 /** The whole query of a signed REST request; the key itself travels in a header. */
 export const signedQuery = (signer: Signer, parameters: Parameters): string => {
@@ -46,10 +49,7 @@ export const webSocketPayload = (parameters: Parameters): string =>
     .join("&")
 
 /** The `params` of a signed WebSocket request, the key among them. */
-export const signedParams = (
-  { apiKey, signer }: Keys,
-  parameters: Parameters
-): Readonly<Record<string, string | number>> => {
+export const signedParams = ({ apiKey, signer }: Keys, parameters: Parameters): Readonly<Record<string, Value>> => {
   const signed: Parameters = [["apiKey", Redacted.value(apiKey)], ...parameters]
   return { ...Object.fromEntries(signed), signature: signer.sign(webSocketPayload(signed)) }
 }

@@ -8,6 +8,7 @@ import type { AddressInfo, Socket } from "node:net"
 import { BinanceClient } from "../../src/binance/BinanceClient.ts"
 import { Breaker } from "../../src/binance/Breaker.ts"
 import { Gateway } from "../../src/binance/Gateway.ts"
+import { OrderSocket } from "../../src/binance/OrderSocket.ts"
 import { RateLimits } from "../../src/binance/RateLimits.ts"
 import { Requests } from "../../src/binance/Requests.ts"
 import { ServerTime } from "../../src/binance/ServerTime.ts"
@@ -122,12 +123,22 @@ export const credentials = {
   keys: { apiKey: Redacted.make(apiKey), signer: hmacSigner(Redacted.make(apiSecret)) }
 } satisfies { readonly keys: Keys }
 
+export interface ClientOptions {
+  readonly timeoutMillis?: number
+  readonly keys?: Keys
+  /** Orders and cancels go there. */
+  readonly wsApiUrl?: string
+  readonly replaceAfterMillis?: number
+  readonly probeAfterMillis?: number
+  readonly maxInFlight?: number
+}
+
 /** The client as the program joins it, towards a given address. */
-export const clientLayer = (baseUrl: string, options: { readonly timeoutMillis?: number; readonly keys?: Keys } = {}) =>
+export const clientLayer = (baseUrl: string, options: ClientOptions = {}) =>
   BinanceClient.layer.pipe(
     Layer.provideMerge(Requests.layer({ keys: options.keys ?? credentials.keys, recvWindowMillis: 5_000 })),
     Layer.provideMerge(ServerTime.layer),
-    Layer.provideMerge(Gateway.layer),
+    Layer.provideMerge(gatewayLayer(options)),
     Layer.provideMerge(
       Layer.mergeAll(
         RateLimits.layer,
@@ -136,3 +147,10 @@ export const clientLayer = (baseUrl: string, options: { readonly timeoutMillis?:
       )
     )
   )
+
+const gatewayLayer = ({ keys: _, maxInFlight = 64, timeoutMillis = 5_000, wsApiUrl, ...paces }: ClientOptions) => {
+  if (wsApiUrl === undefined) return Gateway.layer
+  return Gateway.layerOverWebSocket.pipe(
+    Layer.provide(OrderSocket.layer({ wsApiUrl, timeoutMillis, maxInFlight, ...paces }))
+  )
+}

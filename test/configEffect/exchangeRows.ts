@@ -71,6 +71,23 @@ export const exchangeRows: Rows = {
     const signature = Buffer.from(query.get("signature") ?? "", "base64")
     assert.isTrue(verify(null, Buffer.from(payload), publicKey, signature))
   }),
+  "binance.testnet.order_transport": row("which way an order takes", async () => {
+    const { rest, sockets } = await trading()
+    const before = sockets.sockets.length
+    const program = await serve(newFolder(), {
+      DATABASE_URL: await newDatabase(),
+      ...simulatorKeys,
+      NEXUS_BINANCE_TESTNET_BASE_URL: rest.address,
+      NEXUS_BINANCE_TESTNET_WS_API_URL: `${sockets.address.replace("http", "ws")}/ws-api/v3`,
+      NEXUS_BINANCE_TESTNET_ORDER_TRANSPORT: "websocket"
+    })
+    const order = await ends(program.url, (await place(program.url)).id)
+    await program.end("SIGTERM")
+    assert.strictEqual(order.status, "COMPLETED")
+    assert.isFalse(rest.asked.some(({ method, target }) => method === "POST" && target.includes(order.client_order_id)))
+    // One of the user stream, one of the orders.
+    assert.isAtLeast(sockets.sockets.length - before, 2)
+  }),
   "binance.testnet.recv_window_ms": row("the window that is sent", async () => {
     assert.strictEqual((await submission()).query.get("recvWindow"), "4321")
   }),
