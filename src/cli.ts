@@ -34,6 +34,9 @@ const port = Flag.Int("port").pipe(
   Flag.withDescription("where it listens; 0 takes a free one")
 )
 
+/** One of each kind, and one of each to change over to. */
+const greatestPublicKeys = 4
+
 const simulator = Command.make(
   "simulate-exchange",
   {
@@ -55,6 +58,10 @@ const simulator = Command.make(
     limits: Flag.Literals("limits", ["off", "real"]).pipe(
       Flag.withDefault("off"),
       Flag.withDescription("real: request and order limits are enforced")
+    ),
+    publicKeys: Flag.FileText("public-key").pipe(
+      Flag.between(0, greatestPublicKeys),
+      Flag.withDescription("file with a public key (PEM, RSA or Ed25519) of the same API key; may be repeated")
     )
   },
   ({ journal, ...flags }) => simulateExchange({ ...flags, journal: Option.getOrUndefined(journal) })

@@ -472,6 +472,8 @@ export const simulateExchange = (options: {
   readonly journal: string | undefined
   readonly latencyMillis: number
   readonly limits: "off" | "real"
+  /** PEM texts. */
+  readonly publicKeys: ReadonlyArray<string>
 }) =>
   Effect.gen(function* () {
     const { apiKey, apiSecret } = yield* simulatorKeys
@@ -481,6 +483,7 @@ export const simulateExchange = (options: {
       seed: options.seed,
       latencyMs: options.latencyMillis,
       limits: options.limits,
+      publicKeys: options.publicKeys,
       tickMs: 250,
       ...(options.journal === undefined ? {} : { journal: options.journal }),
       apiKey: Redacted.value(apiKey),

@@ -18,7 +18,7 @@ import type { LimitTable } from "./RateLimits.ts"
 import { makeRestServer } from "./Rest.ts"
 import { Service, type ServiceOptions } from "./Service.ts"
 import { SimulatorError } from "./SimulatorError.ts"
-import { WebSockets } from "./WebSockets.ts"
+import { type ConnectionRules, WebSockets } from "./WebSockets.ts"
 
 export interface SimulatorOptions {
   readonly host: string
@@ -35,6 +35,8 @@ export interface SimulatorOptions {
   readonly apiSecret: string
   /** Public keys in PEM form that are registered under the same API key: RSA or Ed25519. */
   readonly publicKeys?: ReadonlyArray<string>
+  /** Other times for pings and for the life of a connection than the exchange's own. */
+  readonly connectionRules?: Partial<ConnectionRules>
   /** What the account begins with, by asset, as decimals. */
   readonly balances?: Readonly<Record<string, string>>
   /** How often the market moves; 0: only when it is told to. */
@@ -59,6 +61,8 @@ export interface SimulatorFaults {
   readonly silenceStreams: () => void
   /** The open WebSocket connections are closed, with `serverShutdown` before it or without. */
   readonly closeStreams: (withNotice: boolean) => void
+  /** `serverShutdown` on the open WebSocket connections, which stay open for now. */
+  readonly announceShutdown: () => void
   /** Forgets all orders and refills the balances, as the testnet does about monthly. */
   readonly reset: () => void
 }
@@ -111,7 +115,7 @@ export const makeSimulator = (
       journal
     })
     service.outside(() => exchange.open())
-    const webSockets = new WebSockets(service)
+    const webSockets = new WebSockets(service, options.connectionRules)
     const port = yield* listen(service, webSockets, options)
     if (options.tickMs > 0) service.timers.every(options.tickMs, () => service.outside(() => exchange.tick()))
 
@@ -136,6 +140,7 @@ export const makeSimulator = (
         },
         silenceStreams: () => webSockets.silence(),
         closeStreams: (withNotice) => webSockets.end(withNotice),
+        announceShutdown: () => webSockets.announceShutdown(),
         reset: () => service.outside(() => exchange.reset())
       },
       ledger: () => exchange.ledger.all(exchange.matching),
