@@ -59,12 +59,22 @@ const simulator = Command.make(
       Flag.withDefault("off"),
       Flag.withDescription("real: request and order limits are enforced")
     ),
+    controlPort: Flag.Int("control-port").pipe(
+      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
+      Flag.optional,
+      Flag.withDescription("port of 127.0.0.1 for faults, clock and ledger; 0 takes a free one, none without the flag")
+    ),
     publicKeys: Flag.FileText("public-key").pipe(
       Flag.between(0, greatestPublicKeys),
       Flag.withDescription("file with a public key (PEM, RSA or Ed25519) of the same API key; may be repeated")
     )
   },
-  ({ journal, ...flags }) => simulateExchange({ ...flags, journal: Option.getOrUndefined(journal) })
+  ({ controlPort, journal, ...flags }) =>
+    simulateExchange({
+      ...flags,
+      controlPort: Option.getOrUndefined(controlPort),
+      journal: Option.getOrUndefined(journal)
+    })
 ).pipe(Command.withDescription("Run the exchange simulator alone"))
 
 const nexus = Command.make("nexus").pipe(

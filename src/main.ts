@@ -472,12 +472,13 @@ export const simulateExchange = (options: {
   readonly journal: string | undefined
   readonly latencyMillis: number
   readonly limits: "off" | "real"
+  readonly controlPort: number | undefined
   /** PEM texts. */
   readonly publicKeys: ReadonlyArray<string>
 }) =>
   Effect.gen(function* () {
     const { apiKey, apiSecret } = yield* simulatorKeys
-    const { url, wsApiUrl } = yield* makeSimulator({
+    const { controlUrl, url, wsApiUrl } = yield* makeSimulator({
       host: options.host,
       port: options.port,
       seed: options.seed,
@@ -486,9 +487,12 @@ export const simulateExchange = (options: {
       publicKeys: options.publicKeys,
       tickMs: 250,
       ...(options.journal === undefined ? {} : { journal: options.journal }),
+      ...(options.controlPort === undefined ? {} : { controlPort: options.controlPort }),
+      ownsProcess: true,
       apiKey: Redacted.value(apiKey),
       apiSecret: Redacted.value(apiSecret)
     })
     yield* Console.log(`SIMULATOR  REST ${url}   WebSocket API ${wsApiUrl}`)
+    if (controlUrl !== undefined) yield* Console.log(`CONTROL    ${controlUrl}`)
     return yield* Effect.never
   }).pipe(Effect.scoped)

@@ -13,7 +13,7 @@ const Millis = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: longe
 /** May lie before the deadline too. */
 const Offset = Schema.Finite.check(Schema.isBetween({ minimum: -60_000, maximum: longestMillis }))
 /** A number, or two of them: then drawn from the seed, evenly between the two. */
-const Span = Schema.Union([Millis, Schema.Tuple([Millis, Millis])])
+export const Span = Schema.Union([Millis, Schema.Tuple([Millis, Millis])])
 const OffsetSpan = Schema.Union([Offset, Schema.Tuple([Offset, Offset])])
 
 /** When the engine does the request. The deadline is its timestamp + recvWindow, on the exchange's clock. */
@@ -89,11 +89,14 @@ const target = {
   clientOrderId: Schema.optionalKey(Schema.String)
 }
 
+export const Times = Schema.Union([
+  Schema.Literal("always"),
+  Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: greatestTimes }))
+])
+
 const bounds = {
   /** How often it strikes; once unless said otherwise. */
-  times: Schema.optionalKey(
-    Schema.Union([Schema.Literal("always"), Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: greatestTimes }))])
-  ),
+  times: Schema.optionalKey(Times),
   /** How many matching requests pass before it does. */
   skip: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: greatestTimes })))
 }

@@ -7,27 +7,30 @@
 import type { Balance } from "./Accounts.ts"
 import { format } from "./Amount.ts"
 import { quantityAt } from "./Book.ts"
+import type { EventFaults, UserEvent } from "./EventFaults.ts"
 import type { Execution, Market } from "./Matching.ts"
 import type { Order } from "./Order.ts"
 import type { PublicTrade } from "./Tape.ts"
 import { accountPosition, executionReport, tradeEvent } from "./views.ts"
 
-/** Undefined stream: the user data stream. */
 interface Item {
-  readonly stream: string | undefined
+  /** The market stream, or what the event of the user data stream is. */
+  readonly on: string | UserEvent
   readonly text: string
 }
 
 export class News {
   readonly #now: () => number
+  readonly #faults: EventFaults
   /** Wraps an event for one user data subscription. */
   readonly #users = new Set<(event: string) => void>()
   readonly #streams = new Map<string, Set<(stream: string, event: string) => void>>()
   readonly #quotes = new Map<string, string>()
   #pending: Array<Item> = []
 
-  constructor(now: () => number) {
+  constructor(now: () => number, faults: EventFaults) {
     this.#now = now
+    this.#faults = faults
   }
 
   subscribeUser(tell: (event: string) => void): () => void {
@@ -47,18 +50,25 @@ export class News {
 
   executed(order: Order, execution: Execution): void {
     if (this.#users.size === 0) return
-    this.#pending.push({ stream: undefined, text: JSON.stringify(executionReport(order, execution, this.#now())) })
+    const ids = [order.clientOrderId, ...(execution.cancelId === undefined ? [] : [execution.cancelId])]
+    this.#pending.push({
+      on: { event: "executionReport", execution: execution.type, ids },
+      text: JSON.stringify(executionReport(order, execution, this.#now()))
+    })
   }
 
   positions(balances: ReadonlyArray<Balance>, time: number): void {
     if (this.#users.size === 0) return
-    this.#pending.push({ stream: undefined, text: JSON.stringify(accountPosition(balances, time, this.#now())) })
+    this.#pending.push({
+      on: { event: "outboundAccountPosition", execution: undefined, ids: [] },
+      text: JSON.stringify(accountPosition(balances, time, this.#now()))
+    })
   }
 
   traded(market: Market, trade: PublicTrade): void {
     const stream = `${market.info.symbol.toLowerCase()}@trade`
     if (!this.#streams.has(stream)) return
-    this.#pending.push({ stream, text: JSON.stringify(tradeEvent(market.info.symbol, trade, this.#now())) })
+    this.#pending.push({ on: stream, text: JSON.stringify(tradeEvent(market.info.symbol, trade, this.#now())) })
   }
 
   quoted(market: Market): void {
@@ -75,7 +85,7 @@ export class News {
     const shown = JSON.stringify(quote)
     if (this.#quotes.get(stream) === shown) return
     this.#quotes.set(stream, shown)
-    this.#pending.push({ stream, text: JSON.stringify({ u: market.book.updateId, ...quote }) })
+    this.#pending.push({ on: stream, text: JSON.stringify({ u: market.book.updateId, ...quote }) })
   }
 
   take(): ReadonlyArray<Item> {
@@ -85,9 +95,13 @@ export class News {
   }
 
   deliver(items: ReadonlyArray<Item>): void {
-    for (const { stream, text } of items) {
-      if (stream === undefined) for (const tell of this.#users) tell(text)
-      else for (const tell of this.#streams.get(stream) ?? []) tell(stream, text)
+    for (const { on, text } of items) {
+      if (typeof on === "string") for (const tell of this.#streams.get(on) ?? []) tell(on, text)
+      else this.#faults.pass(on, () => this.#tellUsers(text))
     }
+  }
+
+  #tellUsers(text: string): void {
+    for (const tell of this.#users) tell(text)
   }
 }

@@ -8,6 +8,7 @@ import http from "node:http"
 import { Effect, type Scope } from "effect"
 import { amount, format } from "./Amount.ts"
 import { Clock } from "./Clock.ts"
+import { openControlPort } from "./ControlPort.ts"
 import { Exchange } from "./Exchange.ts"
 import type { Fault, Rate } from "./Faults.ts"
 import { Journal, JournalFault } from "./Journal.ts"
@@ -43,6 +44,10 @@ export interface SimulatorOptions {
   readonly tickMs: number
   /** The account's number at a first start; drawn when absent. */
   readonly uid?: number
+  /** A port of 127.0.0.1 for faults and the ledger, 0: any that is free; without one there is none. */
+  readonly controlPort?: number
+  /** The process is the simulator's alone, and may be killed by a fault. */
+  readonly ownsProcess?: boolean
 }
 
 /** Things that go wrong, at a test's word. */
@@ -73,6 +78,8 @@ export interface RunningSimulator {
   readonly wsApiUrl: string
   readonly port: number
   readonly accountUid: number
+  /** Of the control port, if one was asked for. */
+  readonly controlUrl: string | undefined
   readonly faults: SimulatorFaults
   /** Every order that was ever accepted, also before a reset; oldest first per symbol. */
   readonly ledger: () => ReadonlyArray<LedgerOrder>
@@ -112,11 +119,15 @@ export const makeSimulator = (
       limitTable: options.limitTable,
       latencyMillis: options.latencyMs,
       seed: options.seed,
-      journal
+      journal,
+      kill: options.ownsProcess === true ? () => process.kill(process.pid, "SIGKILL") : undefined
     })
     service.outside(() => exchange.open())
     const webSockets = new WebSockets(service, options.connectionRules)
     const port = yield* listen(service, webSockets, options)
+    const control = { service, webSockets, clock }
+    const controlUrl =
+      options.controlPort === undefined ? undefined : yield* openControlPort(control, options.controlPort)
     if (options.tickMs > 0) service.timers.every(options.tickMs, () => service.outside(() => exchange.tick()))
 
     const host = options.host.includes(":") ? `[${options.host}]` : options.host
@@ -125,6 +136,7 @@ export const makeSimulator = (
       wsApiUrl: `ws://${host}:${port}/ws-api/v3`,
       port,
       accountUid,
+      controlUrl,
       faults: {
         next: (fault) => service.faults.next(fault),
         rates: (rates) => service.faults.rates(rates),

@@ -4,9 +4,11 @@
  * Whatever a request does is written before its answer or any news of it leaves; `settled` is that point.
  */
 import type { Desk, Endpoint, Run, Twist } from "./Endpoint.ts"
+import { EventFaults } from "./EventFaults.ts"
 import type { Exchange } from "./Exchange.ts"
 import type { Strike } from "./Faults.ts"
 import { FaultTable } from "./FaultTable.ts"
+import { ForcedAnswers } from "./ForcedAnswers.ts"
 import { type Admitted, type Arrival, admit } from "./Gate.ts"
 import type { Journal } from "./Journal.ts"
 import { type Credentials, Keyring } from "./Keyring.ts"
@@ -37,6 +39,8 @@ export class Service {
   readonly limits: RateLimits
   readonly faults: FaultTable
   readonly news: News
+  readonly eventFaults: EventFaults
+  readonly forced = new ForcedAnswers()
   readonly timers = new Timers()
   readonly keyring: Keyring
   /** Half of the latency lies before the exchange, half after it. */
@@ -55,7 +59,8 @@ export class Service {
     this.#wayThere = Math.ceil(options.latencyMillis / 2)
     this.#wayBack = options.latencyMillis - this.#wayThere
     this.desk = { exchange, limits: this.limits, accountUid: options.accountUid, now }
-    this.news = new News(now)
+    this.eventFaults = new EventFaults(options.seed, this.timers)
+    this.news = new News(now, this.eventFaults)
     exchange.listen({
       executed: (order, execution) => {
         if (execution.type === "NEW") this.limits.addOrder(now())
@@ -109,6 +114,8 @@ export class Service {
 
   /** The fault that strikes this request, known by its name over REST or over the WebSocket API. */
   strikeOf(name: string, values: ReadonlyMap<string, string>): Strike | undefined {
+    const forced = this.forced.of(name, this.now())
+    if (forced !== undefined) return forced
     return this.faults.isQuiet ? undefined : this.faults.take(name, idsOf(this.desk.exchange, values))
   }
 

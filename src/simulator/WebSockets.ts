@@ -51,6 +51,7 @@ export class WebSockets {
   // Compression is never agreed on: some stream clients break off over its terms.
   readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: greatestMessage })
   readonly #open = new Set<Open>()
+  #isRefusing = false
 
   constructor(service: Service, rules: Partial<ConnectionRules> = {}) {
     this.#service = service
@@ -62,6 +63,10 @@ export class WebSockets {
   upgrade(req: http.IncomingMessage, socket: Duplex, head: Buffer): void {
     // Whoever leaves while it is being refused has its wish.
     socket.on("error", () => {})
+    if (this.#isRefusing) {
+      socket.end("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+      return
+    }
     const address = req.socket.remoteAddress ?? ""
     const refused = this.#service.limits.admitConnection(address, this.#service.now())
     if (refused !== undefined) return refuseUpgrade(socket, refused, this.#service.now())
@@ -87,6 +92,16 @@ export class WebSockets {
   /** Tells the open connections that the server is about to shut down, and leaves them open for now. */
   announceShutdown(): void {
     for (const { connection } of this.#open) connection.shutDown(this.#service.now())
+  }
+
+  /** The open connections end without a close frame. */
+  cut(): void {
+    for (const { socket } of this.#open) socket.terminate()
+  }
+
+  /** New connections are refused, until told otherwise. */
+  refuse(isRefusing: boolean): void {
+    this.#isRefusing = isRefusing
   }
 
   /** Ends the open connections, with the notice before it or without. */
