@@ -28,6 +28,7 @@ const signedByFile = async () => {
     DATABASE_URL: await newDatabase(),
     BINANCE_TESTNET_API_KEY: "key-of-the-file",
     NEXUS_BINANCE_TESTNET_PRIVATE_KEY_FILE: "key.pem",
+    NEXUS_HTTP_DRAIN_MS: "0",
     NEXUS_BINANCE_TESTNET_BASE_URL: rest.address
   })
   const find = () =>
@@ -79,7 +80,8 @@ export const exchangeRows: Rows = {
       ...simulatorKeys,
       NEXUS_BINANCE_TESTNET_BASE_URL: rest.address,
       NEXUS_BINANCE_TESTNET_WS_API_URL: `${sockets.address.replace("http", "ws")}/ws-api/v3`,
-      NEXUS_BINANCE_TESTNET_ORDER_TRANSPORT: "websocket"
+      NEXUS_BINANCE_TESTNET_ORDER_TRANSPORT: "websocket",
+      NEXUS_HTTP_DRAIN_MS: "0"
     })
     const order = await ends(program.url, (await place(program.url)).id)
     await program.end("SIGTERM")
