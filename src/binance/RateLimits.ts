@@ -172,14 +172,14 @@ function make(isShared: boolean) {
     }
 
     /** What holds a request back that is next in line. Windows have been rolled. */
-    const obstacleFor = (kind: Kind, weight: number, { here }: Moment): Obstacle | null => {
+    const obstacleFor = (kind: Kind, weight: number, { here, there }: Moment): Obstacle | null => {
       let found: Obstacle | null = null
       if (stopFor(kind, here) > 0) found = { verdict: "full", ordersOnly: here >= stoppedUntil }
       const isStale = isShared && here - sharedAt > trustMillis
       for (const window of windows) {
         const cost = Budget.costIn(window, kind, weight)
         if (cost === 0) continue
-        const verdict: Verdict = isStale ? "share" : Budget.verdict(window, kind, cost)
+        const verdict: Verdict = isStale ? "share" : Budget.verdict(window, kind, cost, there)
         if (verdict === "fits") continue
         const ordersOnly = window.type === "ORDERS" && !isStale && (found?.ordersOnly ?? true)
         found = { verdict: found?.verdict === "full" ? "full" : verdict, ordersOnly }
@@ -210,6 +210,13 @@ function make(isShared: boolean) {
       }
     }
 
+    /** Until a window opens or a stop ends; at most until it is time to look again anyway. */
+    const untilChange = (kind: Kind, { here, there }: Moment): number => {
+      const stopped = stopFor(kind, here)
+      const opens = windows.map((window) => (window.id + 1) * window.lengthMillis - there)
+      return Math.max(1, Math.min(lookAgainMillis, ...opens, ...(stopped > 0 ? [stopped] : [])))
+    }
+
     const isFirst = (kind: Kind): boolean => {
       for (const above of kinds) {
         if (queues[above].size > 0) return false
@@ -223,8 +230,7 @@ function make(isShared: boolean) {
         const now = yield* moment
         dispatch(now)
         if (waiter.allowance !== null) return waiter.allowance
-        const pause = Math.max(1, Math.min(waitAt(waiter.kind, waiter.weight, now), lookAgainMillis))
-        yield* Effect.timeoutOption(Deferred.await(waiter.granted), pause)
+        yield* Effect.timeoutOption(Deferred.await(waiter.granted), untilChange(waiter.kind, now))
       }
     })
 
@@ -280,11 +286,7 @@ function make(isShared: boolean) {
       for (const window of windows) {
         const cost = Budget.costIn(window, kind, weight)
         if (cost === 0) continue
-        const most = Budget.ceiling(window, kind, cost)
-        // What does not fit into this window; those who wait fill whole windows after it.
-        const over = aheadOf(window, kind) + cost - Math.max(0, most - Budget.taken(window))
-        if (over <= 0) continue
-        wait = Math.max(wait, (window.id + Math.ceil(over / most)) * window.lengthMillis - there)
+        wait = Math.max(wait, Budget.waitIn(window, kind, cost, aheadOf(window, kind), there))
       }
       return wait
     }
@@ -325,7 +327,7 @@ function make(isShared: boolean) {
       return windows.flatMap((window) => {
         Budget.measure(window, Math.min(elapsed, idleMillis))
         const wanted = waiting(window)
-        const asks = [Budget.ask(window, wanted), isDue(window) ? Budget.askNext(window, wanted) : null]
+        const asks = [Budget.ask(window, wanted, there), isDue(window) ? Budget.askNext(window, wanted) : null]
         return asks.filter((ask) => ask !== null)
       })
     }

@@ -12,8 +12,17 @@ import type { RateLimit } from "./wire.ts"
 export const kinds = ["cancel", "query", "submit", "refresh"] as const
 export type Kind = (typeof kinds)[number]
 
-/** How much of a weight window each kind may fill: a fifth is kept for cancels and for what reconciliation asks. */
-const ceilingOf: Readonly<Record<Kind, number>> = { cancel: 1, query: 0.95, submit: 0.8, refresh: 0.6 }
+/**
+ * How much of a weight window each kind may fill: a fifth is kept from new orders for cancels and for what
+ * reconciliation asks, and more from refreshes. What is kept is kept for the rest of the window, so it shrinks with it:
+ * else the budget would be lost that nobody came for. A hundredth or so stays for cancels until the last moment.
+ */
+const ceilingOf: Readonly<Record<Kind, { readonly first: number; readonly last: number }>> = {
+  cancel: { first: 1, last: 1 },
+  query: { first: 0.95, last: 0.99 },
+  submit: { first: 0.8, last: 0.98 },
+  refresh: { first: 0.6, last: 0.96 }
+}
 
 /** One replica takes no more than this part of a limit at a time, so that several take turns. */
 const biteShare = 0.1
@@ -76,7 +85,7 @@ export type Verdict =
   | "fits"
   /** The share is too small; more may be had at once. */
   | "share"
-  /** Nothing is left for this kind until the window ends. */
+  /** Nothing is left for this kind, for a while or until the window ends. */
   | "full"
 
 const perKind = (): Record<Kind, number> => ({ cancel: 0, query: 0, submit: 0, refresh: 0 })
@@ -146,18 +155,42 @@ export const roll = (window: Window, there: number): void => {
 export const taken = (window: Window): number =>
   window.counted + (window.share?.others ?? 0) + window.pending + window.untold
 
+/**
+ * How long a request waits behind others that cost `before`; 0: it fits now. They fill what is kept less and less of
+ * this window, and then whole windows after it.
+ */
+export const waitIn = (window: Window, kind: Kind, cost: number, before: number, there: number): number => {
+  const needed = taken(window) + before + cost
+  const elapsed = elapsedOf(window, there)
+  if (needed <= ceiling(window, kind, cost, elapsed)) return 0
+  const most = ceiling(window, kind, cost, 1)
+  const { first, last } = ceilingOf[kind]
+  const opensAt =
+    needed <= most
+      ? window.id + (needed / window.limit - first) / (last - first)
+      : window.id + Math.ceil((before + cost - Math.max(0, most - taken(window))) / most)
+  return Math.max(1, opensAt * window.lengthMillis - there)
+}
+
 /** Of the share, what may still be spent. */
 const unspent = ({ pending, share, untold }: Window): number =>
   share === null ? Number.POSITIVE_INFINITY : share.own - share.spent - pending - untold
 
-/** A request that is heavier than what its kind may fill would never go: it may use the whole window. */
-export const ceiling = (window: Window, kind: Kind, cost: number): number => {
-  const most = window.type === "REQUEST_WEIGHT" ? Math.floor(window.limit * ceilingOf[kind]) : window.limit
+/**
+ * What all may have used together when a request of this kind is made at a moment of the window, from 0 to 1. One that
+ * is heavier than what its kind may fill would never go: it may use the whole window.
+ */
+const ceiling = (window: Window, kind: Kind, cost: number, elapsed: number): number => {
+  const { first, last } = ceilingOf[kind]
+  const part = window.type === "REQUEST_WEIGHT" ? first + (last - first) * elapsed : 1
+  const most = Math.floor(window.limit * part)
   return cost > most ? Math.max(window.limit, cost) : most
 }
 
-export const verdict = (window: Window, kind: Kind, cost: number): Verdict => {
-  if (taken(window) + cost > ceiling(window, kind, cost)) return "full"
+const elapsedOf = (window: Window, there: number): number => there / window.lengthMillis - window.id
+
+export const verdict = (window: Window, kind: Kind, cost: number, there: number): Verdict => {
+  if (taken(window) + cost > ceiling(window, kind, cost, elapsedOf(window, there))) return "full"
   return unspent(window) < cost ? "share" : "fits"
 }
 
@@ -220,10 +253,10 @@ export const measure = ({ share }: Window, elapsedMillis: number): void => {
 }
 
 /** Asks for the share of this window, and gives back what is not needed: from here on it is not spent. */
-export const ask = (window: Window, waiting: Waiting): Ask | null => {
+export const ask = (window: Window, waiting: Waiting, there: number): Ask | null => {
   const { share } = window
   if (share === null) return null
-  const wants = wantsOf(window, share, waiting)
+  const wants = wantsOf(window, share, waiting, elapsedOf(window, there))
   const needed = wants.reduce((sum, { amount }) => sum + amount, 0)
   const free = Math.max(0, unspent(window))
   const keep = Math.max(0, Math.min(share.own - share.spent, window.pending + window.untold + Math.min(free, needed)))
@@ -238,21 +271,21 @@ export const ask = (window: Window, waiting: Waiting): Ask | null => {
 export const askNext = (window: Window, waiting: Waiting): Ask | null => {
   const { share } = window
   if (share === null) return null
-  const wants = wantsOf(window, share, waiting)
+  const wants = wantsOf(window, share, waiting, 0)
   const needed = wants.reduce((sum, { amount }) => sum + amount, 0)
   share.next = Math.min(share.next, needed)
   return { name: window.name, window: window.id + 1, told: null, keep: share.next, wants: beyond(wants, share.next) }
 }
 
 /** The highest precedence first; together no more than one bite, unless one request alone is greater. */
-const wantsOf = (window: Window, share: Share, waiting: Waiting): ReadonlyArray<Want> => {
+const wantsOf = (window: Window, share: Share, waiting: Waiting, elapsed: number): ReadonlyArray<Want> => {
   const least = (kind: Kind) => (kind === "submit" ? Math.ceil(window.limit * standingShare) : 0)
   let left = Math.max(Math.ceil(window.limit * biteShare), ...kinds.map((kind) => waiting.heaviest[kind]))
   return kinds.map((kind) => {
     const wanted = Math.max(waiting.cost[kind] + Math.ceil(share.demand[kind] * horizonSeconds), least(kind))
     const amount = Math.min(left, wanted)
     left -= amount
-    return { ceiling: ceiling(window, kind, waiting.heaviest[kind]), amount }
+    return { ceiling: ceiling(window, kind, waiting.heaviest[kind], elapsed), amount }
   })
 }
 
