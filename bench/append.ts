@@ -90,7 +90,7 @@ const program = Effect.gen(function* () {
   for (const callers of [1, 16, 64, 256]) yield* round(callers)
 }).pipe(
   Effect.provide(
-    EventStore.layer({ lanes, node: "bench", laneQueueSize: 4_096 }).pipe(
+    EventStore.layer({ lanes, node: "bench", laneQueueSize: 4_096, appendsInFlight: 2 }).pipe(
       Layer.provide(
         Database.layer({
           address: { url: Redacted.make(url) },

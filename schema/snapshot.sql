@@ -458,6 +458,152 @@ begin
   end if;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.append_rows(p_lane smallint, p_node text, p_commands append_command[], p_events append_event[], p_orders append_order[], OUT appended integer, OUT others jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  -- Number of the advisory lock family of lanes.
+  lane_locks constant integer := 7301;
+  head batches;
+  command append_command;
+  -- Streams whose commands were stored.
+  stored text[];
+  is_whole boolean;
+  event_hashes bytea;
+begin
+  -- Poolers drop the startup option that makes a serving connection `nexus_app`.
+  if coalesce(nullif(current_setting('role'), 'none'), session_user) <> 'nexus_app' then
+    raise exception 'appends are for connections of the role nexus_app, this one is %', session_user
+      using errcode = 'insufficient_privilege';
+  end if;
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'appends need READ COMMITTED';
+  end if;
+
+  perform pg_advisory_xact_lock(lane_locks, p_lane);
+  select * into head from batches where lane = p_lane order by last_position desc limit 1;
+  head.lane := p_lane;
+  head.first_position := coalesce(head.last_position, 0) + 1;
+  head.recorded_at := greatest(coalesce(head.recorded_at, 0), floor(extract(epoch from clock_timestamp()) * 1000)::bigint);
+  head.node := p_node;
+  head.previous_hash := coalesce(head.hash, ''::bytea);
+
+  with begun as (
+    insert into streams (stream_id, lane, version, head_hash, request_hash)
+    select c.stream_id, p_lane, c.count, c.head_hash, coalesce(c.request_hash, ''::bytea)
+    from unnest(p_commands) c where c.expected = 0
+    on conflict do nothing
+    returning stream_id
+  )
+  select coalesce(array_agg(stream_id), '{}') into stored from begun;
+  if cardinality(stored) < cardinality(p_commands) then
+    for command in select * from unnest(p_commands) c where c.expected > 0 loop
+      update streams set version = command.expected + command.count, head_hash = command.head_hash
+        where stream_id = command.stream_id and version = command.expected and lane = p_lane
+          and head_hash = command.previous_hash;
+      if found then
+        stored := stored || command.stream_id;
+      end if;
+    end loop;
+  end if;
+  appended := cardinality(stored);
+  is_whole := appended = cardinality(p_commands);
+
+  if appended > 0 then
+    -- The version check makes the writer's word about the order's status true.
+    select
+      coalesce(head.orders_total, 0) + count(*) filter (where c.before is null and c.after is not null),
+      coalesce(head.orders_processing, 0) + count(*) filter (where c.after in ('PENDING', 'EXECUTING'))
+        - count(*) filter (where c.before in ('PENDING', 'EXECUTING')),
+      coalesce(head.orders_completed, 0) + count(*) filter (where c.after = 'COMPLETED')
+        - count(*) filter (where c.before = 'COMPLETED'),
+      coalesce(head.orders_failed, 0) + count(*) filter (where c.after = 'FAILED')
+        - count(*) filter (where c.before = 'FAILED'),
+      coalesce(head.orders_cancelled, 0) + count(*) filter (where c.after = 'CANCELLED')
+        - count(*) filter (where c.before = 'CANCELLED')
+      into head.orders_total, head.orders_processing, head.orders_completed, head.orders_failed, head.orders_cancelled
+      from unnest(p_commands) c where is_whole or c.stream_id = any(stored);
+
+    with written as (
+      insert into events (lane, position, stream_id, version, event_id, type, schema_version, occurred_at, recorded_at,
+        actor, correlation_id, causation_id, command_id, trace_parent, data, previous_hash, hash)
+      select p_lane, head.first_position - 1 + row_number() over (order by e.ordinality), e.stream_id, e.version,
+        e.event_id, e.type, e.schema_version, e.occurred_at, head.recorded_at, e.actor, e.correlation_id,
+        e.causation_id, e.command_id, e.trace_parent, e.data, e.previous_hash, e.hash
+      from unnest(p_events) with ordinality e
+      where is_whole or e.stream_id = any(stored)
+      returning position, hash
+    )
+    select max(written.position), string_agg(written.hash, ''::bytea order by written.position)
+      into head.last_position, event_hashes from written;
+
+    head.hash := batch_hash(head, event_hashes);
+    insert into batches select head.*;
+
+    insert into orders (order_id, client_order_id, exchange_order_id, symbol, side, type, time_in_force, quantity,
+      quote_quantity, price, valid_until, stop_price, iceberg_quantity, self_trade_prevention, status, certainty,
+      cancel_requested, cancel_refused, filled_quantity, filled_quote, average_price, fees, fills, reason_code,
+      reason_message, parked, attempt_number, attempt_timestamp, attempt_recv_window_millis, attempt_started_at,
+      attempt_state, next_attempt_at, stale_at, due_at, placed_at, updated_at, lane, version)
+    select o.order_id, o.client_order_id, o.exchange_order_id, o.symbol, o.side, o.type, o.time_in_force, o.quantity,
+      o.quote_quantity, o.price, o.valid_until, o.stop_price, o.iceberg_quantity, o.self_trade_prevention, o.status,
+      o.certainty, o.cancel_requested, o.cancel_refused, o.filled_quantity, o.filled_quote, o.average_price, o.fees,
+      o.fills, o.reason_code, o.reason_message, o.parked, o.attempt_number, o.attempt_timestamp,
+      o.attempt_recv_window_millis, o.attempt_started_at, o.attempt_state, o.next_attempt_at, o.stale_at, o.due_at,
+      o.placed_at, o.updated_at, p_lane, o.version
+    from unnest(p_orders) o
+    where is_whole or o.order_id = any(stored)
+    on conflict (order_id) do update set
+      exchange_order_id = excluded.exchange_order_id,
+      status = excluded.status,
+      certainty = excluded.certainty,
+      cancel_requested = excluded.cancel_requested,
+      cancel_refused = excluded.cancel_refused,
+      filled_quantity = excluded.filled_quantity,
+      filled_quote = excluded.filled_quote,
+      average_price = excluded.average_price,
+      fees = excluded.fees,
+      fills = excluded.fills,
+      reason_code = excluded.reason_code,
+      reason_message = excluded.reason_message,
+      parked = excluded.parked,
+      attempt_number = excluded.attempt_number,
+      attempt_timestamp = excluded.attempt_timestamp,
+      attempt_recv_window_millis = excluded.attempt_recv_window_millis,
+      attempt_started_at = excluded.attempt_started_at,
+      attempt_state = excluded.attempt_state,
+      next_attempt_at = excluded.next_attempt_at,
+      stale_at = excluded.stale_at,
+      due_at = excluded.due_at,
+      updated_at = excluded.updated_at,
+      version = excluded.version
+    where orders.version < excluded.version;
+  end if;
+
+  others := '[]';
+  if not is_whole then
+    -- Only losers pay for the look-up. The hash covers the whole envelope, the command's id and the chain before it:
+    -- where it stands at that version, these very events are stored.
+    select jsonb_agg(jsonb_build_object('i', c.ordinality, 'outcome', case when mine then 'duplicate' else 'conflict' end,
+        'version', case when mine then c.expected + c.count else coalesce(s.version, 0) end) order by c.ordinality)
+      into others
+      from unnest(p_commands) with ordinality c
+      cross join lateral (select exists (
+        select from events e where e.stream_id = c.stream_id and e.version = c.expected + c.count
+          and e.hash = c.head_hash) as mine) d
+      left join streams s on s.stream_id = c.stream_id
+      where c.stream_id <> all(stored);
+  end if;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.batch_hash(b batches, event_hashes bytea)
  RETURNS bytea
  LANGUAGE sql
@@ -559,6 +705,7 @@ grant delete, insert, select, update on doubts to nexus_app;
 grant select on events to nexus_app;
 grant delete, insert, select, update on foreign_orders to nexus_app;
 grant execute on function append(smallint,text,jsonb) to nexus_app;
+grant execute on function append_rows(smallint,text,append_command[],append_event[],append_order[]) to nexus_app;
 grant execute on function batch_hash(batches,bytea) to public;
 grant execute on function keep_store() to public;
 grant execute on function limit_share_life() to nexus_app;

@@ -153,6 +153,7 @@ const keys = {
     name: text("nexus_trading"),
     max_open_conns: whole(2, 1_000, 25),
     max_idle_conns: whole(0, 1_000, 5),
+    appends_in_flight: whole(1, 256, 2),
     ssl_mode: oneOf(sslModes, "disable"),
     migrate: flag(true),
     migrate_url: secret(""),

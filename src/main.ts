@@ -143,7 +143,12 @@ const log = Layer.unwrap(
     const { database, engine, parts } = yield* AppConfig
     const random = yield* SecureRandom.SecureRandom
     return Layer.mergeAll(
-      EventStore.layer({ lanes: database.lanes, node: hostname(), laneQueueSize: engine.lane_queue_size }),
+      EventStore.layer({
+        lanes: database.lanes,
+        node: hostname(),
+        laneQueueSize: engine.lane_queue_size,
+        appendsInFlight: database.appends_in_flight
+      }),
       Store.layer({ exchange: parts.exchange, storeId: StoreId.make(yield* random.uuidV4()) })
     )
   })

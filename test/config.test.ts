@@ -56,6 +56,7 @@ const table: Record<string, readonly [written: string, decoded: unknown, beside?
   "database.name": ["trades", "trades"],
   "database.max_open_conns": ["50", 50],
   "database.max_idle_conns": ["0", 0],
+  "database.appends_in_flight": ["4", 4],
   "database.ssl_mode": ["verify-full", "verify-full"],
   "database.migrate": ["false", false],
   "database.migrate_url": ["postgres://owner:pw@h/d", "postgres://owner:pw@h/d"],

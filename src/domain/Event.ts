@@ -5,8 +5,8 @@
  * a changed shape gets a new schema version, the old one is upcast here when it is read
  * and stays as a fixture in the tests. Decimals are text, integers are below 2^53.
  */
-import { Result, Schema, SchemaIssue } from "effect"
-import { DecimalText } from "./Decimal.ts"
+import { BigDecimal, Result, Schema, SchemaIssue } from "effect"
+import { DecimalText, format } from "./Decimal.ts"
 import { ClientOrderId, EpochMillis, StoreId } from "./Ids.ts"
 
 export const Side = Schema.Literals(["BUY", "SELL"])
@@ -155,15 +155,26 @@ const DomainEvent = Schema.Union([OrderEvent, AccountEvent])
 export const schemaVersion = 1
 
 const decodeEvent = Schema.decodeUnknownResult(DomainEvent)
-// Events are made by us from decoded values, so their checks have been made.
-const encodeEvent = Schema.encodeSync(DomainEvent, { disableChecks: true })
 
 /** The event as the log stores it: type and JSON data apart. */
 export const encode = (
   event: DomainEvent
 ): { readonly type: EventType; readonly data: Readonly<Record<string, unknown>> } => {
-  const { _tag, ...data } = encodeEvent(event)
+  const { _tag, ...fields } = event
+  const data: Record<string, unknown> = {}
+  for (const [name, field] of Object.entries(fields)) data[name] = asStored(field)
   return { type: _tag, data }
+}
+
+// What the schemas' encoders do, without them: events are made by us from checked values, every order pays for
+// this, and a decimal is all that is stored in another form.
+const asStored = (value: unknown): unknown => {
+  if (typeof value !== "object" || value === null) return value
+  if (BigDecimal.isBigDecimal(value)) return format(value)
+  if (Array.isArray(value)) return value.map(asStored)
+  const stored: Record<string, unknown> = {}
+  for (const [name, field] of Object.entries(value)) stored[name] = asStored(field)
+  return stored
 }
 
 /** An event that this release does not know, or that its schema does not allow. */

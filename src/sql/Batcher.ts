@@ -10,14 +10,15 @@
  *
  * The queue is owned by the one fiber that runs `run`, and bounded; a full one refuses at once.
  */
-import { Clock, Deferred, Effect, Latch, Random, Result } from "effect"
+import { Clock, Deferred, Effect, Latch, Random, Result, type Semaphore } from "effect"
 import { keepRunning } from "./keepRunning.ts"
 import { StoreUnavailable } from "./StoreUnavailable.ts"
 
-/** One command in the queue, with its JSON made once. */
+/** One command in the queue. */
 export interface Entry<A, E> {
   readonly streamId: string
-  readonly json: string
+  /** How much it adds to a call. */
+  readonly chars: number
   readonly answer: Deferred.Deferred<A, E>
 }
 
@@ -34,7 +35,7 @@ export type Call<A, E, T extends Entry<A, E>> = (
 
 // Beyond this size one call gains nothing more, and holds the lane for longer.
 const maxBatchCommands = 256
-// Characters of JSON in one call: parsing them stays in milliseconds.
+// Characters in one call: parsing them stays in milliseconds.
 const maxBatchChars = 512 * 1024
 // Back-off of a call that got no answer: fast enough for a restart of PostgreSQL, slow enough for a long outage.
 const firstPauseMillis = 20
@@ -56,6 +57,8 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
   /** Of each of the two queues. */
   readonly size: number
   readonly call: Call<A, E, T>
+  /** Of all lanes: who has to wait for the others' calls makes a larger batch, and large batches are what is cheap. */
+  readonly calls: Semaphore.Semaphore
   readonly refused: (entry: T, why: DataRefused) => E
   /** Told once per outage, not once per try. */
   readonly unanswered: (error: StoreUnavailable) => Effect.Effect<void>
@@ -93,8 +96,8 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
           deferred.push(entry)
           continue
         }
-        if (batch.length > 0 && chars + entry.json.length > maxBatchChars) break
-        chars += entry.json.length
+        if (batch.length > 0 && chars + entry.chars > maxBatchChars) break
+        chars += entry.chars
         streams.add(entry.streamId)
         batch.push(entry)
       }
@@ -152,9 +155,18 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
     return Effect.forEach(waiting, ({ answer }) => Deferred.interrupt(answer), { discard: true })
   })
 
+  const storeNext = Effect.gen(function* () {
+    // What is in flight here was interrupted by a defect: it may be stored or not, and is repeated.
+    if (inFlight.length === 0) {
+      inFlight = take()
+      begunAt = yield* Clock.currentTimeMillis
+    }
+    yield* store(inFlight)
+    inFlight = []
+  })
+
   const turn = Effect.gen(function* () {
     while (true) {
-      // What is in flight here was interrupted by a defect: it may be stored or not, and is repeated.
       if (inFlight.length === 0) {
         if (engine.length + intake.length === 0) {
           arrived.closeUnsafe()
@@ -162,11 +174,8 @@ export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
         }
         // The commands of one tick travel together.
         yield* Effect.yieldNow
-        inFlight = take()
-        begunAt = yield* Clock.currentTimeMillis
       }
-      yield* store(inFlight)
-      inFlight = []
+      yield* options.calls.withPermit(storeNext)
     }
   })
 

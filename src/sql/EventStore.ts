@@ -6,16 +6,17 @@
  * row and the blotter row stand in one transaction. What a conflict means for the command is the engine's.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Clock, Context, Deferred, Effect, Latch, Layer, Result, Schema } from "effect"
+import { Clock, Context, Deferred, Effect, Latch, Layer, Result, Schema, Semaphore } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { SealedEvent, StoredEvent } from "../domain/Envelope.ts"
 import { laneOf, OrderId } from "../domain/Ids.ts"
 import type { Totals } from "../domain/invariants.ts"
 import { densityFaults } from "../domain/invariants.ts"
 import type { Order } from "../domain/Order.ts"
+import { arrayOf, commandRow, eventRow, orderRow } from "./AppendRows.ts"
 import type { DataRefused, Entry } from "./Batcher.ts"
 import { makeBatcher } from "./Batcher.ts"
-import { columnsOf, rowOf } from "./BlotterRow.ts"
+import { rowOf } from "./BlotterRow.ts"
 import { makeCommitSignal } from "./CommitSignal.ts"
 import {
   decodeAppended,
@@ -75,6 +76,10 @@ type Refusal = VersionConflict | Unstorable
 interface QueuedAppend extends Entry<AppendResult, Refusal> {
   readonly expected: number
   readonly count: number
+  readonly command: string
+  readonly events: string
+  /** Null for the account. */
+  readonly order: string | null
 }
 
 // A call that is stuck on a dead connection is given up and repeated. The server's own statement_timeout is
@@ -139,6 +144,8 @@ export class EventStore extends Context.Service<
     readonly node: string
     /** Appends that may wait for one lane, of the engine and of intake each. */
     readonly laneQueueSize: number
+    /** Calls to PostgreSQL at a time, over all lanes. */
+    readonly appendsInFlight: number
   }) =>
     Layer.effect(
       EventStore,
@@ -152,10 +159,12 @@ export class EventStore extends Context.Service<
         }
         const signal = yield* makeCommitSignal({ lanes, onCommit: wake, sql: side })
 
+        const calls = yield* Semaphore.make(options.appendsInFlight)
         const makeLane = Effect.fnUntraced(function* (lane: number) {
           const batcher = makeBatcher<AppendResult, Refusal, QueuedAppend>({
             name: `event-store/lane-${lane}`,
             size: options.laneQueueSize,
+            calls,
             call: (batch) =>
               Effect.tap(store(sql, lane, node, batch), () =>
                 Effect.sync(() => {
@@ -179,14 +188,8 @@ export class EventStore extends Context.Service<
           Effect.suspend((): Effect.Effect<AppendResult, Refusal | LaneFull> => {
             const lane = laneOf(entry.streamId, lanes)
             const answer = Deferred.makeUnsafe<AppendResult, Refusal>()
-            const queued: QueuedAppend = {
-              streamId: entry.streamId,
-              expected: entry.expected,
-              count: entry.events.length,
-              json: jsonOf(entry, lane),
-              answer
-            }
-            if (!batchers[lane]!.offer(queued, entry.priority)) return Effect.fail(new LaneFull({ lane }))
+            if (!batchers[lane]!.offer(queuedAs(entry, lane, answer), entry.priority))
+              return Effect.fail(new LaneFull({ lane }))
             return Deferred.await(answer)
           })
 
@@ -278,8 +281,11 @@ const store = Effect.fnUntraced(function* (
   node: string,
   batch: ReadonlyArray<QueuedAppend>
 ) {
-  const commands = `[${batch.map(({ json }) => json).join(",")}]`
-  const rows = yield* sql`select appended, others from append(${lane}::int2, ${node}, ${commands}::jsonb)`.pipe(
+  const commands = arrayOf(batch.map(({ command }) => command))
+  const events = arrayOf(batch.map((entry) => entry.events))
+  const orders = arrayOf(batch.flatMap(({ order }) => order ?? []))
+  const rows = yield* sql`select appended, others from append_rows(${lane}::int2, ${node},
+      ${commands}::append_command[], ${events}::append_event[], ${orders}::append_order[])`.pipe(
     Effect.mapError(sortedOut),
     Effect.timeoutOrElse({
       duration: callTimeout,
@@ -310,36 +316,31 @@ const sortedOut = (error: SqlError): StoreUnavailable | DataRefused => {
     : StoreUnavailable.of(error)
 }
 
-// The names are those of the append function; one letter each, for every order pays for them twice.
-const jsonOf = (
-  { commandId, events, expected, order, previousHash, requestHash, streamId }: Append,
-  lane: number
-): string => {
-  const version = expected + events.length
-  const row = order === null ? null : rowOf(OrderId.make(streamId), lane, version, order.after)
-  return JSON.stringify({
-    s: streamId,
-    v: expected,
-    n: events.length,
-    p: previousHash,
-    h: events[events.length - 1]?.hash,
-    q: requestHash ?? undefined,
-    b: order?.before.status ?? undefined,
-    a: order?.after.status ?? undefined,
-    c: commandId,
-    e: events.map((event) => ({
-      i: event.eventId,
-      t: event.type,
-      s: event.schemaVersion,
-      o: event.occurredAt,
-      a: event.actor,
-      r: event.correlationId,
-      u: event.causationId ?? undefined,
-      w: event.traceParent ?? undefined,
-      d: event.data,
-      p: event.previousHash,
-      h: event.hash
-    })),
-    o: row === null ? undefined : columnsOf(row)
-  })
+// Written out once, for a call may be repeated.
+const queuedAs = (
+  { events, expected, order, previousHash, requestHash, streamId }: Append,
+  lane: number,
+  answer: QueuedAppend["answer"]
+): QueuedAppend => {
+  const count = events.length
+  const row = order === null ? null : rowOf(OrderId.make(streamId), lane, expected + count, order.after)
+  const queued = {
+    streamId,
+    expected,
+    count,
+    answer,
+    command: commandRow({
+      streamId,
+      expected,
+      count,
+      previousHash,
+      headHash: events[count - 1]!.hash,
+      requestHash,
+      before: order === null ? null : order.before.status,
+      after: order === null ? null : order.after.status
+    }),
+    events: events.map(eventRow).join(","),
+    order: row === null ? null : orderRow(row)
+  }
+  return { ...queued, chars: queued.command.length + queued.events.length + (queued.order?.length ?? 0) }
 }

@@ -48,6 +48,35 @@ const absentAfter = (key: string) =>
   )
 
 export const storeRows: Rows = {
+  "database.appends_in_flight": row(
+    "calls that wait for the locks of all lanes",
+    onEngine(
+      { NEXUS_DATABASE_APPENDS_IN_FLIGHT: "3", NEXUS_DATABASE_LOCK_TIMEOUT_MS: "30000" },
+      (driven) =>
+        asAdministrator(driven.nexus.databaseUrl, (sql) =>
+          sql.withTransaction(
+            Effect.gen(function* () {
+              yield* sql`select pg_advisory_xact_lock(7301, lane) from generate_series(0, 3) as l(lane)`
+              yield* Effect.forEach(
+                Array.from({ length: 32 }, (_, n) => `waits-${n}`),
+                (id) => Effect.forkChild(driven.nexus.place(id, buy))
+              )
+
+              yield* settlesAt(
+                3,
+                100,
+                ask(
+                  driven,
+                  `select count(*)::int4 as n from pg_stat_activity
+                    where datname = current_database() and wait_event = 'advisory'`
+                )
+              )
+            })
+          )
+        ),
+      { roles: [] }
+    )
+  ),
   "database.statement_timeout_ms": row(
     "pg_settings of a serving session",
     shows("NEXUS_DATABASE_STATEMENT_TIMEOUT_MS", "statement_timeout")

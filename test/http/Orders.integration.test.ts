@@ -59,7 +59,7 @@ const storage = (url: string) =>
     Cursors.layer,
     Findings.layer,
     Snapshots.layer,
-    EventStore.layer({ lanes: templateLanes, node: "test", laneQueueSize: 64 }),
+    EventStore.layer({ lanes: templateLanes, node: "test", laneQueueSize: 64, appendsInFlight: 2 }),
     Store.layer({ exchange: "SIMULATOR", storeId: StoreId.make("7d4c7a52-5f10-4b7c-9d3e-2f1a0b9c8d7e") })
   ).pipe(Layer.provideMerge(Database.layer({ address: { url: Redacted.make(url) }, limits: limitsForTests })))
 

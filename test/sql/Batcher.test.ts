@@ -3,26 +3,30 @@
  * test's own; its data base is a list.
  */
 import { assert, it } from "@effect/vitest"
-import { Cause, Clock, Deferred, Effect, Exit, Fiber, Result } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, Result, Semaphore } from "effect"
 import { TestClock } from "effect/testing"
 import { describe } from "vitest"
 import { type Call, type Entry, makeBatcher } from "../../src/sql/Batcher.ts"
 import { StoreUnavailable } from "../../src/sql/StoreUnavailable.ts"
 
-type Letter = Entry<string, string>
+interface Letter extends Entry<string, string> {
+  readonly json: string
+}
 
 const away = StoreUnavailable.of(new Error("connection lost"))
 
 /** A batcher whose calls are recorded and answered by `call`. */
 const batcherWith = Effect.fnUntraced(function* (
   call: (batch: ReadonlyArray<Letter>, count: number) => ReturnType<Call<string, string, Letter>>,
-  size = 10_000
+  size = 10_000,
+  permits = Semaphore.makeUnsafe(1)
 ) {
   const calls: Array<ReadonlyArray<string>> = []
   let outages = 0
   const batcher = makeBatcher<string, string, Letter>({
     name: "lane",
     size,
+    calls: permits,
     call: (batch) => {
       calls.push(batch.map(({ json }) => json))
       return call(batch, calls.length)
@@ -34,7 +38,10 @@ const batcherWith = Effect.fnUntraced(function* (
   const send = (json: string, options: { readonly stream?: string; readonly priority?: "engine" | "intake" } = {}) =>
     Effect.suspend(() => {
       const answer = Deferred.makeUnsafe<string, string>()
-      return batcher.offer({ streamId: options.stream ?? json, json, answer }, options.priority ?? "intake")
+      return batcher.offer(
+        { streamId: options.stream ?? json, json, chars: json.length, answer },
+        options.priority ?? "intake"
+      )
         ? Deferred.await(answer)
         : Effect.fail("full")
     })
@@ -97,6 +104,27 @@ describe("a batch", () => {
       ])
 
       assert.deepStrictEqual(calls, [["engine", "a1", "b"], ["a2"], ["a3"]])
+    })
+  )
+
+  it.effect("waits while other lanes have all the calls, and takes what has come meanwhile", () =>
+    Effect.gen(function* () {
+      const permits = Semaphore.makeUnsafe(1)
+      const other = yield* batcherWith(() => Effect.never, 10_000, permits)
+      const { calls, send } = yield* batcherWith(storesAll, 10_000, permits)
+      yield* Effect.forkChild(other.send("other"))
+      yield* TestClock.adjust(0)
+      const first = yield* Effect.forkChild(send("a"))
+      yield* TestClock.adjust(0)
+      const second = yield* Effect.forkChild(send("b"))
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(calls, [])
+
+      yield* Fiber.interrupt(other.fiber)
+      yield* Fiber.join(first)
+      yield* Fiber.join(second)
+
+      assert.deepStrictEqual(calls, [["a", "b"]])
     })
   )
 

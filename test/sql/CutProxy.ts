@@ -11,8 +11,8 @@ export interface CutProxy {
   readonly close: () => Promise<void>
 }
 
-// What only the parameter of an append contains.
-const appendMark = Buffer.from('"h":"')
+// What only the parameters of an append contain: a hash within a row within an array.
+const appendMark = Buffer.from(String.raw`\\\\x`)
 
 /** Cuts at the answer to every `every`th append that passes. */
 export const startCutProxy = async (url: string, every: number): Promise<CutProxy> => {

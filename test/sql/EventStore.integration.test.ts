@@ -427,7 +427,7 @@ describe("the log", () => {
     onStore((url) =>
       Effect.gen(function* () {
         const result = yield* asAdministrator(url, (admin) =>
-          Effect.result(admin`select append(0::int2, 'x', '[]'::jsonb)`)
+          Effect.result(admin`select append_rows(0::int2, 'x', '{}', '{}', '{}')`)
         )
 
         assert.match(Result.isFailure(result) ? detailOf(result.failure) : "", /for connections of the role nexus_app/)

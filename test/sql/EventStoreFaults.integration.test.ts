@@ -11,6 +11,7 @@ import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import { describe, inject } from "vitest"
 import { reportText } from "../../src/audit/Verify.ts"
+import { arrayOf, commandRow, eventRow } from "../../src/sql/AppendRows.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
 import { asAdministrator, databaseUrl, freshDatabase, prepareTemplate, templateName } from "../harness/template.ts"
 import { startStoppable } from "./StoppablePostgres.ts"
@@ -49,35 +50,22 @@ const aborter = (url: string, done: () => boolean) =>
     let aborted = 0
     for (let n = 0; !done(); n++) {
       const { entry } = place(idsIn(n % 4, `aborted-${n}`, 1)[0]!)
-      const json = JSON.stringify([
-        {
-          s: entry.streamId,
-          v: 0,
-          n: 1,
-          p: "",
-          h: entry.events[0]!.hash,
-          q: entry.requestHash,
-          b: null,
-          a: "PENDING",
-          c: entry.commandId,
-          e: entry.events.map((event) => ({
-            i: event.eventId,
-            t: event.type,
-            s: 1,
-            o: event.occurredAt,
-            a: "x",
-            r: "x",
-            d: event.data,
-            p: "",
-            h: event.hash
-          })),
-          o: null
-        }
-      ])
+      const [event] = entry.events
+      const command = commandRow({
+        streamId: entry.streamId,
+        expected: 0,
+        count: 1,
+        previousHash: "",
+        headHash: event!.hash,
+        requestHash: entry.requestHash,
+        before: null,
+        after: "PENDING"
+      })
       const outcome = yield* Effect.result(
         sql.withTransaction(
           Effect.andThen(
-            sql`select appended from append(${n % 4}::int2, 'aborter', ${json}::jsonb)`,
+            sql`select appended from append_rows(${n % 4}::int2, 'aborter', ${arrayOf([command])}::append_command[],
+              ${arrayOf([eventRow(event!)])}::append_event[], '{}')`,
             Effect.fail(changedMind)
           )
         )
@@ -171,11 +159,11 @@ describe("a call that PostgreSQL answers with an error that nobody expects", () 
         const administer = (statement: string) => asAdministrator(url, (sql) => sql.unsafe(statement))
         assert.strictEqual((yield* store.stats).unansweredMillis, 0)
         // 42501: no connection is lost, and no probe of the database sees it.
-        yield* administer("revoke execute on function append(smallint, text, jsonb) from nexus_app")
+        yield* administer("revoke execute on function append_rows from nexus_app")
 
         const waiting = yield* Effect.forkChild(store.append(place("o-1").entry))
         yield* until(store.stats, ({ unansweredMillis }) => unansweredMillis > 200)
-        yield* administer("grant execute on function append(smallint, text, jsonb) to nexus_app")
+        yield* administer("grant execute on function append_rows to nexus_app")
 
         assert.strictEqual((yield* Fiber.join(waiting)).version, 1)
         assert.strictEqual((yield* store.stats).unansweredMillis, 0)

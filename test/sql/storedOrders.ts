@@ -147,7 +147,8 @@ export const storeOn = (url: string, options: { readonly node?: string; readonly
     EventStore.layer({
       lanes: templateLanes,
       node: options.node ?? "test",
-      laneQueueSize: options.laneQueueSize ?? 4_096
+      laneQueueSize: options.laneQueueSize ?? 4_096,
+      appendsInFlight: 2
     }),
     Blotter.layer,
     Verify.layer.pipe(Layer.provide(LogScan.layer))
