@@ -2,10 +2,11 @@
  * The open orders of one symbol, by price and then by time.
  *
  * Each side is an array of price levels with the best one last, so that taking from the touch moves nothing. Within a
- * level a Set keeps the order of arrival and removes from the middle at no cost.
+ * level a Set keeps the order of arrival and removes from the middle at no cost. Depth is what orders show: of an
+ * iceberg its slice.
  */
 import type { Amount } from "./Amount.ts"
-import { type Order, remaining, type Side } from "./Order.ts"
+import { type Order, shown, type Side } from "./Order.ts"
 
 export interface Level {
   readonly price: Amount
@@ -42,6 +43,14 @@ export class Book {
     this.updateId++
   }
 
+  /** Behind all others at its price: an iceberg whose slice was taken. */
+  requeue(order: Order): void {
+    const levels = this.#side(order.side)
+    const orders = levels[this.#position(levels, order.side, order.price)]?.orders
+    if (orders?.delete(order) === true) orders.add(order)
+    this.updateId++
+  }
+
   clear(): void {
     this.#bids.length = 0
     this.#asks.length = 0
@@ -70,12 +79,12 @@ export class Book {
   /** Best levels first, each with what it shows. */
   depth(side: Side, limit: number): Array<readonly [Amount, Amount]> {
     const levels = this.#side(side)
-    const shown: Array<readonly [Amount, Amount]> = []
-    for (let at = levels.length - 1; at >= 0 && shown.length < limit; at--) {
+    const best: Array<readonly [Amount, Amount]> = []
+    for (let at = levels.length - 1; at >= 0 && best.length < limit; at--) {
       const level = levels[at]!
-      shown.push([level.price, quantityAt(level)])
+      best.push([level.price, quantityAt(level)])
     }
-    return shown
+    return best
   }
 
   #side(side: Side): Array<Level> {
@@ -98,6 +107,6 @@ export class Book {
 
 export const quantityAt = (level: Level): Amount => {
   let total = 0n
-  for (const order of level.orders) total += remaining(order)
+  for (const order of level.orders) total += shown(order)
   return total
 }

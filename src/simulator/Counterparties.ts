@@ -9,7 +9,7 @@ import { firstMaker, secondMaker, taker } from "./Accounts.ts"
 import { type Amount, approximately, dividedBy, floorTo, min, one, times } from "./Amount.ts"
 import { opposite } from "./Book.ts"
 import type { Market, Matching } from "./Matching.ts"
-import { isOpen, type Order, remaining, type Side, type TimeInForce } from "./Order.ts"
+import { isOpen, newOrder, none, type Order, type OrderSeed, remaining, type Side, type TimeInForce } from "./Order.ts"
 import type { Random } from "./Random.ts"
 
 const levels = 30
@@ -97,6 +97,19 @@ export class Counterparties {
   /** Moves the price and trades everything of the account that stands in the way. */
   sweepTo(market: Market, price: Amount): void {
     this.#moveTo(market, price, takesPerSweep)
+    this.replenish(market)
+  }
+
+  /** The same, and lets the public see a trade at the new price: that is what stop orders wait for. */
+  trade(market: Market, price: Amount): void {
+    this.#moveTo(market, price, takesPerSweep)
+    const { fair } = this.#quoting[market.index]!
+    const { minQty } = market.info
+    const offer = this.#send(market, firstMaker, "SELL", fair, minQty, "GTC")
+    if (offer !== undefined && isOpen(offer)) {
+      this.#send(market, taker, "BUY", fair, minQty, "IOC")
+      if (isOpen(offer)) this.#matching.cancel(market, offer, "")
+    }
     this.replenish(market)
   }
 
@@ -197,7 +210,7 @@ export class Counterparties {
     const needed = isBuy ? times(price, quantity) : quantity
     if (quantity === 0n || this.#matching.accounts.of(account, isBuy ? quote : base).free < needed) return undefined
     const time = this.#matching.now()
-    const order: Order = {
+    const seed: OrderSeed = {
       id: 0,
       account,
       symbol: market.info,
@@ -209,16 +222,15 @@ export class Counterparties {
       quantity,
       quoteQuantity: 0n,
       icebergQuantity: 0n,
+      stopPrice: 0n,
+      trailingDelta: 0,
       strategyId: undefined,
       strategyType: undefined,
-      time,
-      executed: 0n,
-      quoteExecuted: 0n,
-      status: "NEW",
-      expiryReason: "",
-      updateTime: time,
-      trades: noTrades
+      preventionMode: "NONE",
+      listId: none,
+      time
     }
+    const order = newOrder(seed, "NEW", noTrades)
     this.#matching.submit(market, order)
     return order
   }

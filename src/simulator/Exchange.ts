@@ -5,38 +5,122 @@
  * in `#settled`, which gives the journal one entry with all that the command changed, before anybody is answered.
  */
 import { accountCount, type Balance, fees, ours } from "./Accounts.ts"
-import { type Amount, amount, times } from "./Amount.ts"
-import { opposite, reaches } from "./Book.ts"
+import { type Amount, amount, one as oneUnit } from "./Amount.ts"
+import { type Commissions, defaultCommissions } from "./Commission.ts"
 import { Counterparties } from "./Counterparties.ts"
 import { type Entry, pastOf, readEntry, snapshotOf, writeEntry } from "./Entry.ts"
-import { type Judged, judgeOrder, judgeStanding } from "./filters.ts"
+import {
+  type AssetFilter,
+  type AveragePrice,
+  type ExchangeFilter,
+  type Judged,
+  judgeOrder,
+  judgeStanding
+} from "./filters.ts"
+import { foreseeQuote } from "./foresight.ts"
 import { Ledger } from "./Ledger.ts"
 import type { SymbolInfo } from "./Market.ts"
-import { type Listener, type Market, Matching } from "./Matching.ts"
-import { isOpen, type Order, remaining, type TimeInForce } from "./Order.ts"
+import { type Listener, type Market, Matching, type RejectReason } from "./Matching.ts"
+import {
+  copyOf,
+  isMarketLike,
+  isOpen,
+  isWorking,
+  newOrder,
+  none,
+  type Order,
+  type OrderStatus,
+  type PreventionMode,
+  type TimeInForce
+} from "./Order.ts"
+import { hasPair, type ListKind, type OrderList, paysOn, sizeOf } from "./OrderList.ts"
+import { arePricesInOrder } from "./pairPrices.ts"
 import { makeRandom, type Random } from "./Random.ts"
 import {
+  amendChangesNothing,
+  amendFilterFailure,
+  amendIncreases,
+  amendOfPendingPaidOrder,
+  amendRefusal,
+  badPrices,
   duplicateOrder,
   icebergExceedsQuantity,
   insufficientBalance,
+  isRefusal,
+  marketClosed,
+  preventionModeNotAllowed,
   type Refusal,
   restricted,
   tooLittleLiquidity,
   unknownOrder,
-  wouldTake
+  worthNothing,
+  wouldTake,
+  wouldTrigger
 } from "./Refusal.ts"
 import { type Lag, type Reads, Staleness } from "./Staleness.ts"
+import { standingOf } from "./standing.ts"
 
 export interface NewOrder extends Judged {
   readonly timeInForce: TimeInForce
   readonly clientOrderId: string | undefined
   readonly strategyId: number | undefined
   readonly strategyType: number | undefined
+  /** Undefined: what the symbol does by itself. */
+  readonly preventionMode: PreventionMode | undefined
+}
+
+export interface NewList {
+  readonly kind: ListKind
+  readonly clientId: string | undefined
+  /** In the order of their ids: the working order first, of a pair the stop loss first. */
+  readonly orders: ReadonlyArray<NewOrder>
+}
+
+/** A list and its orders as they were when the request was done. */
+export interface PlacedList {
+  readonly list: OrderList
+  readonly orders: ReadonlyArray<Order>
 }
 
 export interface Target {
   readonly orderId: number | undefined
   readonly clientOrderId: string | undefined
+}
+
+export interface ListTarget {
+  readonly listId: number | undefined
+  readonly clientId: string | undefined
+}
+
+/** What one cancel ended: an order, or all that was open of a list. */
+export interface Canceled {
+  readonly orders: ReadonlyArray<Order>
+  readonly list: OrderList | undefined
+  readonly cancelId: string
+}
+
+export interface Replacement {
+  readonly target: Target
+  readonly cancelId: string
+  readonly restriction: CancelRestriction | undefined
+  /** Whether a cancel that fails keeps the new order from being tried. */
+  readonly stopsOnFailure: boolean
+  readonly wanted: NewOrder
+  /** The unfilled order count is used up: the new order is refused for that. */
+  readonly overCount: Refusal | undefined
+}
+
+export interface Replaced {
+  readonly cancel: Canceled | Refusal
+  /** Undefined: not attempted. */
+  readonly order: Order | Refusal | undefined
+}
+
+export interface Amended {
+  readonly order: Order
+  readonly formerClientId: string
+  readonly executionId: number
+  readonly list: OrderList | undefined
 }
 
 export type CancelRestriction = "ONLY_NEW" | "ONLY_PARTIALLY_FILLED"
@@ -46,6 +130,8 @@ export interface ExchangeListener extends Listener {
   readonly positions: (balances: ReadonlyArray<Balance>, time: number) => void
   /** The quotes of a market may have changed. */
   readonly quoted: (market: Market) => void
+  /** So many orders were placed, or count as if they had been. */
+  readonly counted: (orders: number) => void
 }
 
 export interface ExchangeOptions {
@@ -53,6 +139,15 @@ export interface ExchangeOptions {
   readonly seed: number
   readonly clock: () => number
   readonly balances: Readonly<Record<string, string>>
+  /** What the account's trades cost; 0.1 % of what is received when absent. */
+  readonly commissions?: Commissions | undefined
+  readonly exchangeFilters?: ReadonlyArray<ExchangeFilter>
+  readonly assetFilters?: ReadonlyArray<AssetFilter>
+}
+
+const restrictedTo: Readonly<Record<CancelRestriction, OrderStatus>> = {
+  ONLY_NEW: "NEW",
+  ONLY_PARTIALLY_FILLED: "PARTIALLY_FILLED"
 }
 
 /** What each counterparty begins with, of every asset; far more than the account can ever win. */
@@ -66,6 +161,8 @@ const idAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 export class Exchange {
   readonly matching: Matching
   readonly counterparties: Counterparties
+  readonly exchangeFilters: ReadonlyArray<ExchangeFilter>
+  readonly assetFilters: ReadonlyArray<AssetFilter>
   readonly ledger = new Ledger()
   readonly #staleness = new Staleness()
   readonly #random: Random
@@ -78,7 +175,9 @@ export class Exchange {
   updateTime = 0
 
   constructor(options: ExchangeOptions) {
-    this.matching = new Matching(options.symbols, options.clock)
+    this.matching = new Matching(options.symbols, options.clock, options.commissions ?? defaultCommissions)
+    this.exchangeFilters = options.exchangeFilters ?? []
+    this.assetFilters = options.assetFilters ?? []
     this.#random = makeRandom(options.seed)
     this.counterparties = new Counterparties(this.matching, makeRandom(options.seed + 1))
     this.#balances = options.balances
@@ -121,66 +220,70 @@ export class Exchange {
 
   /** What the API checks before the engine is asked. */
   check(market: Market, order: NewOrder): Refusal | undefined {
-    return (
-      judgeOrder(market.info, order, () => market.tape.average(this.#clock())) ??
-      (order.icebergQuantity > order.quantity ? icebergExceedsQuantity : undefined)
-    )
+    const { info } = market
+    const mode = order.preventionMode
+    if (mode !== undefined && !info.allowedPreventionModes.includes(mode)) return preventionModeNotAllowed
+    const refused = judgeOrder(info, order, this.#averageOf(market), this.assetFilters)
+    return refused ?? (order.icebergQuantity > order.quantity ? icebergExceedsQuantity : undefined)
+  }
+
+  /** The same for each order of a list; what a pending order is paid with is judged once it is known. */
+  checkList(market: Market, { kind, orders }: NewList): Refusal | undefined {
+    for (const [at, order] of orders.entries()) {
+      const isUnknown = at > 0 && (kind === "OPO" || kind === "OPOCO")
+      const judged = isUnknown ? { ...market, info: { ...market.info, filters: priceFilters(market.info) } } : market
+      const refused = this.check(judged, isUnknown ? { ...order, icebergQuantity: 0n } : order)
+      if (refused !== undefined) return refused
+    }
+    return undefined
   }
 
   place(market: Market, wanted: NewOrder): Order | Refusal {
     this.matching.beginCommand()
-    const { accounts } = this.matching
-    const { base, quote } = market.info
-    const { orders } = market
-    if (wanted.clientOrderId !== undefined && orders.isOpenClientId(wanted.clientOrderId)) return duplicateOrder
-    let { quantity } = wanted
-    const free = accounts.of(ours, wanted.side === "BUY" ? quote : base).free
-    let needed = wanted.side === "BUY" ? times(wanted.price, quantity) : quantity
-    if (wanted.type === "MARKET") {
-      const plan = this.matching.plan(market, wanted.side, quantity, wanted.quoteQuantity)
-      if (wanted.quoteQuantity > 0n) {
-        if (plan.quantity === 0n) return tooLittleLiquidity
-        // One step more than the book can give, so that the rest is seen to expire.
-        quantity = plan.isShort ? plan.quantity + market.info.stepSize : plan.quantity
-      }
-      needed = wanted.side === "BUY" ? plan.quote : quantity
-    }
-    const refused = judgeStanding(market.info, wanted, quantity, standingOf(this.matching, market))
-    if (refused !== undefined) return refused
-    if (wanted.type === "LIMIT_MAKER") {
-      const touch = this.matching.bestPrice(market, opposite(wanted.side))
-      if (touch !== undefined && reaches(wanted.side, wanted.price, touch)) return wouldTake
-    }
-    if (needed > free) return insufficientBalance
+    const entered = this.#enter(market, wanted)
+    if ("refusal" in entered) return entered.refusal
+    return this.#concluded(market, entered.order)
+  }
 
+  placeList(market: Market, wanted: NewList): PlacedList | Refusal {
+    this.matching.beginCommand()
+    const { contingencies } = this.matching
+    if (market.info.status !== "TRADING") return marketClosed
+    const ids = wanted.orders.map(({ clientOrderId }) => clientOrderId).filter((id) => id !== undefined)
+    if (new Set(ids).size < ids.length || ids.some((id) => market.orders.isOpenClientId(id))) return duplicateOrder
+    if (wanted.clientId !== undefined && contingencies.lists.isOpenClientId(wanted.clientId)) return duplicateOrder
+    const added = { orders: wanted.orders, lists: 1 } as const
+    const refused = judgeStanding(market.info, added, standingOf(this.matching, market), this.exchangeFilters)
+    if (refused !== undefined) return refused
+
+    const id = contingencies.lists.nextId
+    const orders = wanted.orders.map((order, at) => {
+      const isPending = wanted.kind !== "OCO" && at > 0
+      return this.#make(market, order, order.quantity, { at, listId: id, status: isPending ? "PENDING_NEW" : "NEW" })
+    })
+    const reason = this.#judgeList(market, wanted.kind, orders)
+    if (reason !== undefined) return refusals[reason]
+
+    market.nextOrderId += orders.length
     const time = this.matching.now()
-    const id = market.nextOrderId++
-    const order: Order = {
+    const list: OrderList = {
       id,
-      account: ours,
-      symbol: market.info,
-      clientOrderId: wanted.clientOrderId ?? this.drawId(id),
-      side: wanted.side,
-      type: wanted.type,
-      timeInForce: wanted.timeInForce,
-      price: wanted.price,
-      quantity,
-      quoteQuantity: wanted.quoteQuantity,
-      icebergQuantity: wanted.icebergQuantity,
-      strategyId: wanted.strategyId,
-      strategyType: wanted.strategyType,
+      market: market.index,
+      kind: wanted.kind,
+      clientId: wanted.clientId ?? this.drawId(id),
       time,
-      executed: 0n,
-      quoteExecuted: 0n,
-      status: "NEW",
-      expiryReason: "",
       updateTime: time,
-      trades: []
+      orderIds: orders.map((order) => order.id),
+      clientOrderIds: orders.map((order) => order.clientOrderId),
+      isDone: false,
+      isPlaced: wanted.kind === "OCO"
     }
-    this.matching.submit(market, order)
-    if (order.executed > 0n) this.counterparties.replenish(market)
+    contingencies.place(market, list, orders)
+    const placed = { list: copyOfList(list), orders: orders.map(copyOf) }
+    this.#listener?.counted(sizeOf(wanted.kind))
+    this.#runAgenda(orders.some(({ executed }) => executed > 0n) ? [market] : [])
     this.#settled([market])
-    return order
+    return placed
   }
 
   /** Asks the engine, so the answer is never stale. */
@@ -189,31 +292,88 @@ export class Exchange {
     target: Target,
     cancelId: string,
     restriction: CancelRestriction | undefined
-  ): Order | Refusal {
+  ): Canceled | Refusal {
     this.matching.beginCommand()
-    const order = this.lookUp(market, target)
-    if (order === undefined || !market.orders.open.has(order.id)) return unknownOrder
-    if (target.orderId !== undefined && target.clientOrderId !== undefined) {
-      if (order.clientOrderId !== target.clientOrderId) return unknownOrder
-    }
-    if (restriction === "ONLY_NEW" && order.status !== "NEW") return restricted
-    if (restriction === "ONLY_PARTIALLY_FILLED" && order.status !== "PARTIALLY_FILLED") return restricted
-    this.matching.cancel(market, order, cancelId)
-    this.counterparties.replenish(market)
-    this.#settled([market])
-    return order
-  }
-
-  cancelAll(market: Market, drawId: () => string): Array<readonly [Order, string]> {
-    this.matching.beginCommand()
-    const canceled = [...market.orders.open.values()].map((order) => {
-      const cancelId = drawId()
-      this.matching.cancel(market, order, cancelId)
-      return [order, cancelId] as const
-    })
+    const canceled = this.#cancel(market, target, cancelId, restriction)
+    if (isRefusal(canceled)) return canceled
     this.counterparties.replenish(market)
     this.#settled([market])
     return canceled
+  }
+
+  cancelList(market: Market, { clientId, listId }: ListTarget, cancelId: string): Canceled | Refusal {
+    this.matching.beginCommand()
+    const { contingencies } = this.matching
+    const list =
+      listId === undefined ? contingencies.lists.byClientId(clientId ?? "") : contingencies.lists.byId(listId)
+    if (list === undefined || list.isDone || list.market !== market.index) return unknownOrder
+    if (clientId !== undefined && list.clientId !== clientId) return unknownOrder
+    const orders = contingencies.cancel(market, list, cancelId)
+    this.counterparties.replenish(market)
+    this.#settled([market])
+    return { orders, list, cancelId }
+  }
+
+  /** Everything on a symbol; single orders and lists in the order of their first order. */
+  cancelAll(market: Market, drawId: () => string): Array<Canceled> {
+    this.matching.beginCommand()
+    const canceled: Array<Canceled> = []
+    for (const order of [...market.orders.open.values()]) {
+      if (isOpen(order)) canceled.push(this.#cancelOne(market, order, drawId()))
+    }
+    this.counterparties.replenish(market)
+    this.#settled([market])
+    return canceled
+  }
+
+  /** Both halves in one moment. Filters are judged first: a refusal of them leaves everything as it was. */
+  replace(
+    market: Market,
+    { cancelId, overCount, restriction, stopsOnFailure, target, wanted }: Replacement
+  ): Replaced | Refusal {
+    this.matching.beginCommand()
+    const added = { orders: [wanted], lists: 0 } as const
+    const refused = judgeStanding(market.info, added, standingOf(this.matching, market), this.exchangeFilters)
+    if (refused !== undefined && overCount === undefined) return refused
+    const cancel = this.#cancel(market, target, cancelId, restriction)
+    if (isRefusal(cancel) && stopsOnFailure) {
+      // An order that was not even attempted counts all the same.
+      if (overCount === undefined) this.#listener?.counted(1)
+      return { cancel, order: undefined }
+    }
+    const entered = overCount === undefined ? this.#enter(market, wanted) : { refusal: overCount, reason: undefined }
+    if ("order" in entered) return { cancel, order: this.#concluded(market, entered.order) }
+    if (!isRefusal(cancel)) {
+      if (overCount === undefined) this.#reportRejected(market, wanted, entered.reason)
+      this.counterparties.replenish(market)
+      this.#settled([market])
+    }
+    return { cancel, order: entered.refusal }
+  }
+
+  /** Lowers the quantity of an open order, which keeps its place; of a pair, both. */
+  amend(market: Market, target: Target, quantity: Amount, clientOrderId: string | undefined): Amended | Refusal {
+    this.matching.beginCommand()
+    const order = this.#openTarget(market, target)
+    if (order === undefined) return amendRefusal(unknownOrder.message)
+    const refused = this.#judgeAmendment(market, order, quantity, clientOrderId)
+    if (refused !== undefined) return refused
+    const { contingencies } = this.matching
+    const other = contingencies.sibling(market, order)
+    const formerClientId = order.clientOrderId
+    const executionId = this.matching.amend(market, order, quantity, clientOrderId ?? this.drawId(order.id))
+    if (other !== undefined && isOpen(other)) {
+      this.matching.amend(market, other, quantity, other.clientOrderId)
+      contingencies.rehold(market, [order, other])
+    }
+    const list = contingencies.listOf(order)
+    if (list !== undefined && order.clientOrderId !== formerClientId) contingencies.renamed(order)
+    this.#settled([market])
+    return { order, formerClientId, executionId, list }
+  }
+
+  get commissions(): Commissions {
+    return this.matching.commissions
   }
 
   lookUp(market: Market, { clientOrderId, orderId }: Target): Order | undefined {
@@ -278,6 +438,7 @@ export class Exchange {
   tick(): void {
     this.matching.beginCommand()
     for (const market of this.matching.markets) this.counterparties.tick(market)
+    this.#runAgenda([])
     if (this.isStale) {
       const unseen = this.#clock() - this.#staleness.greatest
       for (const { orders } of this.matching.markets) orders.forgetFormers(unseen)
@@ -287,14 +448,17 @@ export class Exchange {
 
   moveMarket(market: Market, price: Amount): void {
     this.matching.beginCommand()
-    this.counterparties.sweepTo(market, price)
+    this.counterparties.trade(market, price)
+    this.#runAgenda([])
     this.#settled([market])
   }
 
   /** Trades one open order, whole or half of it, before anybody else is asked. */
   fill(market: Market, order: Order, share: "whole" | "part" = "whole"): void {
+    if (!isWorking(order)) return
     this.matching.beginCommand()
     this.counterparties.fill(market, order, share)
+    this.#runAgenda([])
     this.#settled([market])
   }
 
@@ -339,13 +503,179 @@ export class Exchange {
     for (const market of this.matching.markets) {
       market.book.clear()
       market.orders.clear()
+      market.triggers.clear()
+      market.prevented.clear()
+      market.amendments.clear()
       market.nextOrderId = 1
       market.nextTradeId = 1
     }
     this.counterparties.forget()
+    this.matching.contingencies.lists.clear()
     this.matching.trades.clear()
     this.matching.accounts.clear()
     this.#writtenTrades = 0
+  }
+
+  /** Judges an order as the engine does, and lets it in. */
+  #enter(
+    market: Market,
+    wanted: NewOrder
+  ): { readonly order: Order } | { readonly refusal: Refusal; readonly reason: RejectReason | undefined } {
+    const refuse = (refusal: Refusal) => ({ refusal, reason: undefined })
+    if (market.info.status !== "TRADING") return refuse(marketClosed)
+    if (wanted.clientOrderId !== undefined && market.orders.isOpenClientId(wanted.clientOrderId)) {
+      return refuse(duplicateOrder)
+    }
+    const quantity = wanted.quoteQuantity > 0n ? this.#quantityFor(market, wanted) : wanted.quantity
+    if (isRefusal(quantity)) return refuse(quantity)
+    const added = { orders: [{ ...wanted, quantity }], lists: 0 } as const
+    const refused = judgeStanding(market.info, added, standingOf(this.matching, market), this.exchangeFilters)
+    if (refused !== undefined) return refuse(refused)
+    const order = this.#make(market, wanted, quantity, { at: 0, listId: none, status: "NEW" })
+    if (!isMarketLike(order.type) && order.price * order.quantity < oneUnit) return refuse(worthNothing)
+    const reason = this.matching.judge(market, order, 0n)
+    if (reason !== undefined) return { refusal: refusals[reason], reason }
+    market.nextOrderId++
+    this.matching.submit(market, order)
+    return { order }
+  }
+
+  /** The base that an amount of quote will move. */
+  #quantityFor(market: Market, wanted: NewOrder): Amount | Refusal {
+    const { book, info } = market
+    if (book.best(wanted.side === "BUY" ? "SELL" : "BUY") === undefined) return tooLittleLiquidity("symbol")
+    const taking = { account: ours, side: wanted.side, preventionMode: "NONE" } as const
+    const plan = foreseeQuote(book, taking, wanted.quoteQuantity, info.stepSize)
+    for (const filter of info.filters) {
+      if (filter.filterType !== "LOT_SIZE" && filter.filterType !== "MARKET_LOT_SIZE") continue
+      if (plan.quantity === 0n || plan.quantity < filter.minQty) return tooLittleLiquidity(filter.filterType)
+    }
+    // One step more than the book can give, so that the rest is seen to expire.
+    return plan.isShort ? plan.quantity + info.stepSize : plan.quantity
+  }
+
+  #make(
+    market: Market,
+    wanted: NewOrder,
+    quantity: Amount,
+    { at, listId, status }: { readonly at: number; readonly listId: number; readonly status: "NEW" | "PENDING_NEW" }
+  ): Order {
+    const id = market.nextOrderId + at
+    const seed = {
+      id,
+      account: ours,
+      symbol: market.info,
+      clientOrderId: wanted.clientOrderId ?? this.drawId(id),
+      side: wanted.side,
+      type: wanted.type,
+      timeInForce: wanted.timeInForce,
+      price: wanted.price,
+      quantity,
+      quoteQuantity: wanted.quoteQuantity,
+      icebergQuantity: wanted.icebergQuantity,
+      stopPrice: wanted.stopPrice,
+      trailingDelta: wanted.trailingDelta,
+      strategyId: wanted.strategyId,
+      strategyType: wanted.strategyType,
+      preventionMode: wanted.preventionMode ?? market.info.defaultPreventionMode,
+      listId,
+      time: this.matching.now()
+    }
+    return newOrder(seed, status, [])
+  }
+
+  #judgeList(market: Market, kind: ListKind, orders: ReadonlyArray<Order>): RejectReason | undefined {
+    const pair = hasPair({ kind }) ? orders.slice(-2) : undefined
+    if (pair !== undefined && !arePricesInOrder(pair, kind === "OCO" ? market.tape.lastPrice : undefined)) {
+      return "OCO_BAD_PRICES"
+    }
+    const atOnce = kind === "OCO" ? orders : orders.slice(0, 1)
+    for (const order of atOnce) {
+      const reason = this.matching.judge(market, order, 0n)
+      if (reason !== undefined) return reason
+    }
+    return undefined
+  }
+
+  #judgeAmendment(
+    market: Market,
+    order: Order,
+    quantity: Amount,
+    clientOrderId: string | undefined
+  ): Refusal | undefined {
+    const { info, orders } = market
+    const list = this.matching.contingencies.listOf(order)
+    if (list !== undefined && paysOn(list) && order.status === "PENDING_NEW") return amendOfPendingPaidOrder
+    if (quantity > order.quantity) return amendIncreases
+    if (quantity === order.quantity) return amendChangesNothing
+    for (const filter of info.filters) {
+      if (filter.filterType === "MAX_NUM_ORDER_AMENDS" && order.amendments >= filter.maxNumOrderAmends) {
+        return amendFilterFailure(filter.filterType)
+      }
+    }
+    const isOther = clientOrderId !== undefined && clientOrderId !== order.clientOrderId
+    if (isOther && orders.isOpenClientId(clientOrderId)) return amendRefusal(duplicateOrder.message)
+    const judged = { ...order, quantity, quoteQuantity: 0n }
+    return judgeOrder(info, judged, this.#averageOf(market), this.assetFilters)
+  }
+
+  #averageOf({ tape }: Market): AveragePrice {
+    return (minutes) => (minutes === 0 ? tape.lastPrice : tape.average(this.#clock()))
+  }
+
+  /** What was just placed, as it is told, before what it set off goes on. */
+  #concluded(market: Market, order: Order): Order {
+    const answer = this.matching.isBusy ? copyOf(order) : order
+    this.#listener?.counted(1)
+    this.#runAgenda(order.executed > 0n || order.prevented > 0n ? [market] : [])
+    this.#settled([market])
+    return answer
+  }
+
+  #openTarget(market: Market, target: Target): Order | undefined {
+    const order = this.lookUp(market, target)
+    if (order === undefined || !market.orders.open.has(order.id)) return undefined
+    const isOther = target.orderId !== undefined && target.clientOrderId !== undefined
+    return isOther && order.clientOrderId !== target.clientOrderId ? undefined : order
+  }
+
+  #cancel(
+    market: Market,
+    target: Target,
+    cancelId: string,
+    restriction: CancelRestriction | undefined
+  ): Canceled | Refusal {
+    const order = this.#openTarget(market, target)
+    if (order === undefined) return unknownOrder
+    if (restriction !== undefined && order.status !== restrictedTo[restriction]) return restricted
+    return this.#cancelOne(market, order, cancelId)
+  }
+
+  /** An order that belongs to a list takes all of it along. */
+  #cancelOne(market: Market, order: Order, cancelId: string): Canceled {
+    const { contingencies } = this.matching
+    const list = contingencies.listOf(order)
+    if (list !== undefined && !list.isDone) {
+      return { orders: contingencies.cancel(market, list, cancelId), list, cancelId }
+    }
+    this.matching.cancel(market, order, cancelId)
+    return { orders: [order], list: undefined, cancelId }
+  }
+
+  /** The new half of a cancel-replace that the engine would not have: it took a number, and is told of. */
+  #reportRejected(market: Market, wanted: NewOrder, reason: RejectReason | undefined): void {
+    const order = this.#make(market, wanted, wanted.quantity, { at: 0, listId: none, status: "NEW" })
+    market.nextOrderId++
+    order.status = "REJECTED"
+    this.matching.report(order, { type: "REJECTED", ...(reason === undefined ? {} : { rejectReason: reason }) })
+  }
+
+  /** Lets go what trades set off, and quotes anew where there was trading. */
+  #runAgenda(traded: ReadonlyArray<Market>): void {
+    for (const market of traded) this.counterparties.replenish(market)
+    if (!this.matching.isBusy) return
+    this.matching.runAgenda()
+    for (const market of this.matching.markets) this.counterparties.replenish(market)
   }
 
   // Trades among the counterparties alone are not worth an entry: their balances go along with the next one that
@@ -376,12 +706,18 @@ export class Exchange {
   }
 }
 
-const standingOf = ({ accounts }: Matching, market: Market) => ({
-  openOrders: market.orders.open.size,
-  openIcebergs: () => [...market.orders.open.values()].filter((order) => order.icebergQuantity > 0n).length,
-  position: () => {
-    const { free, locked } = accounts.of(ours, market.info.base)
-    const buying = [...market.orders.open.values()].filter(({ side }) => side === "BUY")
-    return buying.reduce((sum, order) => sum + remaining(order), free + locked)
-  }
-})
+const refusals: Readonly<Record<RejectReason, Refusal>> = {
+  INSUFFICIENT_BALANCES: insufficientBalance,
+  STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY: wouldTrigger,
+  WOULD_MATCH_IMMEDIATELY: wouldTake,
+  OCO_BAD_PRICES: badPrices
+}
+
+/** Those that do not look at a quantity. */
+const priceFilters = ({ filters }: SymbolInfo) =>
+  filters.filter(
+    ({ filterType }) =>
+      filterType.startsWith("PRICE_") || filterType.startsWith("PERCENT_") || filterType === "TRAILING_DELTA"
+  )
+
+const copyOfList = (list: OrderList): OrderList => ({ ...list, clientOrderIds: [...list.clientOrderIds] })

@@ -12,7 +12,7 @@ import type { Entry } from "./Entry.ts"
 const fileName = "journal.ndjson"
 const lockName = "lock"
 const product = "nexus exchange simulator"
-const formatVersion = 1
+const formatVersion = 2
 /** How many bytes are read at a time. */
 const chunkBytes = 1 << 20
 /** How many lock files of dead processes are removed before giving up. */

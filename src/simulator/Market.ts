@@ -4,6 +4,7 @@
  * Filters are data with the fields of `exchangeInfo`, so that what is published is what is enforced.
  */
 import { amount, type Amount } from "./Amount.ts"
+import type { PreventionMode } from "./Order.ts"
 
 export type Filter =
   | {
@@ -53,9 +54,21 @@ export type Filter =
   | { readonly filterType: "MAX_NUM_ORDER_LISTS"; readonly maxNumOrderLists: number }
   | { readonly filterType: "MAX_NUM_ORDER_AMENDS"; readonly maxNumOrderAmends: number }
   | { readonly filterType: "MAX_POSITION"; readonly maxPosition: Amount }
+  | {
+      readonly filterType: "TRAILING_DELTA"
+      readonly minTrailingAboveDelta: number
+      readonly maxTrailingAboveDelta: number
+      readonly minTrailingBelowDelta: number
+      readonly maxTrailingBelowDelta: number
+    }
+
+export type SymbolStatus = "TRADING" | "HALT" | "BREAK"
+
+export type SymbolStatus = "TRADING" | "HALT" | "BREAK"
 
 export interface SymbolInfo {
   readonly symbol: string
+  readonly status: SymbolStatus
   readonly base: string
   readonly quote: string
   /** Where the price starts, and what the walk is drawn back to. */
@@ -64,6 +77,8 @@ export interface SymbolInfo {
   readonly stepSize: Amount
   readonly minQty: Amount
   readonly filters: ReadonlyArray<Filter>
+  readonly defaultPreventionMode: PreventionMode
+  readonly allowedPreventionModes: ReadonlyArray<PreventionMode>
 }
 
 /** How many orders may be open: the exchange's own numbers, or none that a test would meet. */
@@ -89,13 +104,16 @@ const seeds: ReadonlyArray<Seed> = [
 export const symbolsOf = (limits: Limits): ReadonlyArray<SymbolInfo> =>
   seeds.map((seed) => ({
     symbol: seed.base + seed.quote,
+    status: "TRADING",
     base: seed.base,
     quote: seed.quote,
     startPrice: amount(seed.startPrice),
     tickSize: amount("0.01"),
     stepSize: amount(seed.step),
     minQty: amount(seed.step),
-    filters: filtersOf(seed, limits)
+    filters: filtersOf(seed, limits),
+    defaultPreventionMode: "NONE",
+    allowedPreventionModes: ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
   }))
 
 const filtersOf = (seed: Seed, limits: Limits): ReadonlyArray<Filter> => {
@@ -104,6 +122,13 @@ const filtersOf = (seed: Seed, limits: Limits): ReadonlyArray<Filter> => {
     { filterType: "PRICE_FILTER", minPrice: amount("0.01"), maxPrice: amount("1000000"), tickSize: amount("0.01") },
     { filterType: "LOT_SIZE", minQty: amount(seed.step), maxQty: amount(seed.maxQty), stepSize: amount(seed.step) },
     { filterType: "ICEBERG_PARTS", limit: 100 },
+    {
+      filterType: "TRAILING_DELTA",
+      minTrailingAboveDelta: 10,
+      maxTrailingAboveDelta: 2_000,
+      minTrailingBelowDelta: 10,
+      maxTrailingBelowDelta: 2_000
+    },
     { filterType: "MARKET_LOT_SIZE", minQty: 0n, maxQty: amount(seed.marketMaxQty), stepSize: 0n },
     {
       filterType: "PERCENT_PRICE_BY_SIDE",
@@ -122,7 +147,7 @@ const filtersOf = (seed: Seed, limits: Limits): ReadonlyArray<Filter> => {
       avgPriceMins: 5
     },
     { filterType: "MAX_NUM_ORDERS", maxNumOrders: atMost(200) },
-    { filterType: "MAX_NUM_ORDER_LISTS", maxNumOrderLists: 20 },
+    { filterType: "MAX_NUM_ORDER_LISTS", maxNumOrderLists: atMost(20) },
     { filterType: "MAX_NUM_ALGO_ORDERS", maxNumAlgoOrders: atMost(5) },
     { filterType: "MAX_NUM_ICEBERG_ORDERS", maxNumIcebergOrders: atMost(200) },
     { filterType: "MAX_NUM_ORDER_AMENDS", maxNumOrderAmends: 10 }

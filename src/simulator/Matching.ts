@@ -2,19 +2,37 @@
  * The matching engine: orders meet in price-time order and their accounts settle at once.
  *
  * Synchronous, and the owner of all trading state. It knows accounts by number and treats them alike, but that only
- * the account under test pays a commission, is reported on, and has its orders remembered.
+ * the account under test pays a commission, is reported on, and has its orders remembered. What a trade sets off
+ * (stops, pending orders of lists) waits on an agenda until the order that traded is done.
  */
 import { Accounts, fees, ours } from "./Accounts.ts"
-import { type Amount, dividedBy, floorTo, min, times } from "./Amount.ts"
+import { type Amount, min, one as oneUnit, times } from "./Amount.ts"
+import { Amendments } from "./Amendments.ts"
 import { Book, opposite, quantityAt, reaches } from "./Book.ts"
-import { type ExpiryReason, isOpen, type Order, remaining, type Side } from "./Order.ts"
+import { type Commissions, commissionInBnb, commissionOn, discountAsset } from "./Commission.ts"
+import { Contingencies } from "./Contingencies.ts"
+import { foresee } from "./foresight.ts"
+import { Funds, needOf } from "./Funds.ts"
 import type { SymbolInfo } from "./Market.ts"
+import {
+  type ExpiryReason,
+  isContingent,
+  isMarketLike,
+  isOpen,
+  isWorking,
+  none,
+  type Order,
+  type OrderStatus,
+  remaining,
+  shown,
+  type Side
+} from "./Order.ts"
 import { OrderArchive } from "./OrderArchive.ts"
+import type { ListStatusType, OrderList } from "./OrderList.ts"
+import { modeOf, type PreventedMatch, PreventedMatches } from "./prevention.ts"
 import { type PublicTrade, Tape } from "./Tape.ts"
 import { Trades } from "./Trades.ts"
-
-/** 0.1 %, taken from what is received and rounded down to 10^-8. */
-const commissionOf = (received: Amount): Amount => received / 1000n
+import { meets, Triggers } from "./Triggers.ts"
 
 /** One symbol's market. */
 export interface Market {
@@ -24,11 +42,21 @@ export interface Market {
   readonly book: Book
   readonly orders: OrderArchive
   readonly tape: Tape
+  readonly triggers: Triggers
+  readonly prevented: PreventedMatches
+  readonly amendments: Amendments
   nextOrderId: number
   nextTradeId: number
 }
 
-export type ExecutionType = "NEW" | "TRADE" | "CANCELED" | "EXPIRED"
+export type ExecutionType = "NEW" | "TRADE" | "CANCELED" | "REPLACED" | "REJECTED" | "EXPIRED" | "TRADE_PREVENTION"
+
+/** Why the engine would not have an order; words of the user data stream. */
+export type RejectReason =
+  | "INSUFFICIENT_BALANCES"
+  | "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY"
+  | "WOULD_MATCH_IMMEDIATELY"
+  | "OCO_BAD_PRICES"
 
 /** One thing that happened to an order of the account. */
 export interface Execution {
@@ -37,8 +65,14 @@ export interface Execution {
   readonly time: number
   /** The cancel's own id; undefined in everything but a cancel. */
   readonly cancelId?: string
+  /** What an amended order was called before. */
+  readonly formerClientId?: string
+  /** Of a REJECTED. */
+  readonly rejectReason?: RejectReason
   /** Of a TRADE. */
   readonly trade?: TradeDetails
+  /** Of a TRADE_PREVENTION. */
+  readonly prevention?: PreventionDetails
 }
 
 export interface TradeDetails {
@@ -50,34 +84,54 @@ export interface TradeDetails {
   readonly isMaker: boolean
 }
 
+export interface PreventionDetails {
+  readonly counterOrderId: number
+  readonly price: Amount
+  /** What would have been traded. */
+  readonly quantity: Amount
+  /** What this order lost. */
+  readonly lost: Amount
+}
+
 /** Told as things happen, while the order has just the state that the news is about. */
 export interface Listener {
   readonly executed: (order: Order, execution: Execution) => void
   readonly traded: (market: Market, trade: PublicTrade) => void
+  readonly listed: (list: OrderList, market: Market, type: ListStatusType) => void
 }
 
 export class Matching {
   readonly accounts = new Accounts()
+  readonly funds = new Funds(this.accounts)
   readonly trades = new Trades()
   readonly markets: ReadonlyArray<Market>
+  readonly contingencies: Contingencies
+  readonly commissions: Commissions
   readonly #bySymbol: ReadonlyMap<string, Market>
   readonly #clock: () => number
   #time = 0
   #listener: Listener | undefined
+  /** Stops that went off and lists whose pending orders are due, in the order in which that happened. */
+  #agenda: Array<() => void> = []
   executionId = 0
 
-  constructor(symbols: ReadonlyArray<SymbolInfo>, clock: () => number) {
+  constructor(symbols: ReadonlyArray<SymbolInfo>, clock: () => number, commissions: Commissions) {
     this.#clock = clock
+    this.commissions = commissions
     this.markets = symbols.map((info, index) => ({
       info,
       index,
       book: new Book(),
       orders: new OrderArchive((name) => (name === info.symbol ? info : undefined)),
       tape: new Tape(info.startPrice),
+      triggers: new Triggers(),
+      prevented: new PreventedMatches(),
+      amendments: new Amendments(),
       nextOrderId: 1,
       nextTradeId: 1
     }))
     this.#bySymbol = new Map(this.markets.map((market) => [market.info.symbol, market]))
+    this.contingencies = new Contingencies(this)
   }
 
   listen(listener: Listener): void {
@@ -98,34 +152,128 @@ export class Matching {
     return this.#bySymbol.get(symbol)
   }
 
-  /** Takes an order that its account can pay for: locks, trades, and rests or ends. */
+  /** Takes an order that its account can pay for: holds, trades, and rests, waits or ends. */
   submit(market: Market, order: Order): void {
-    this.#remember(market, order)
-    this.#report(order, { type: "NEW", executionId: ++this.executionId, time: order.updateTime })
-    if (order.type !== "MARKET") this.#lock(order)
-    if (order.timeInForce !== "FOK" || this.available(market, order.side, order.price) >= order.quantity) {
+    if (order.account === ours) market.orders.add(order)
+    this.funds.hold(order, needOf(order, market.tape.lastPrice))
+    this.begin(market, order)
+  }
+
+  /** Begins an order that holds what it needs: on the book, or among the stops. */
+  begin(market: Market, order: Order): void {
+    this.aboutToChange(market, order)
+    order.status = "NEW"
+    if (!isContingent(order.type)) {
+      this.start(market, order)
+      return this.proceed(market, order)
+    }
+    this.changed(market, order)
+    this.report(order, { type: "NEW" })
+    market.triggers.add(order)
+  }
+
+  /** From here on the order works: the first half of beginning. */
+  start(market: Market, order: Order): void {
+    order.workingTime = this.now()
+    this.changed(market, order)
+    this.report(order, { type: "NEW" })
+  }
+
+  /** It trades what it can, and rests or ends. */
+  proceed(market: Market, order: Order): void {
+    if (
+      order.timeInForce !== "FOK" ||
+      foresee(market.book, order, order.quantity, order.price).quantity >= order.quantity
+    ) {
       this.#match(market, order)
     }
     if (!isOpen(order)) return
     const reason = leftoverReason(order)
-    if (reason === "") market.book.add(order)
-    else this.#end(market, order, reason)
+    if (reason !== "") return this.expire(market, order, reason)
+    order.visible = min(order.icebergQuantity, remaining(order))
+    market.book.add(order)
+  }
+
+  /** Why the engine would not begin it now; the funds that others hold for it count as its own. */
+  judge(market: Market, order: Order, held: Amount): RejectReason | undefined {
+    if (isContingent(order.type) && order.stopPrice > 0n && meets(order, market.tape.lastPrice)) {
+      return "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY"
+    }
+    if (order.type === "LIMIT_MAKER") {
+      const touch = this.bestPrice(market, opposite(order.side))
+      if (touch !== undefined && reaches(order.side, order.price, touch)) return "WOULD_MATCH_IMMEDIATELY"
+    }
+    return this.#costOf(market, order) > this.funds.free(order) + held ? "INSUFFICIENT_BALANCES" : undefined
   }
 
   cancel(market: Market, order: Order, cancelId: string): void {
-    const time = this.now()
-    this.#aboutToChange(market, order, time)
-    market.book.remove(order)
-    this.#unlockRest(order)
+    this.aboutToChange(market, order)
+    this.#withdraw(market, order)
     order.status = "CANCELED"
-    order.updateTime = time
-    this.#changed(market, order)
-    this.#report(order, { type: "CANCELED", executionId: ++this.executionId, time: order.updateTime, cancelId })
+    order.updateTime = this.now()
+    this.changed(market, order)
+    this.report(order, { type: "CANCELED", cancelId })
   }
 
-  /** Puts an open order of an earlier life back on the book; its money is locked already. */
+  /** Ends an order for a reason of the exchange's own. */
+  expire(market: Market, order: Order, reason: ExpiryReason): void {
+    this.#end(market, order, "EXPIRED", reason)
+    this.report(order, { type: "EXPIRED" })
+    this.contingencies.ended(market, order)
+  }
+
+  /** Lowers an order's quantity where it stands; one that has nothing left to do expires. */
+  amend(market: Market, order: Order, quantity: Amount, clientOrderId: string): number {
+    this.aboutToChange(market, order)
+    const formerClientId = order.clientOrderId
+    const formerQuantity = order.quantity
+    const used = order.executed + order.prevented
+    order.quantity = quantity > used ? quantity : used
+    order.clientOrderId = clientOrderId
+    order.updateTime = this.now()
+    order.amendments++
+    if (order.icebergQuantity > 0n) order.visible = min(order.visible, remaining(order))
+    market.orders.renamed(order, formerClientId)
+    if (this.contingencies.sibling(market, order) === undefined) this.trim(market, order)
+    market.book.updateId++
+    this.changed(market, order)
+    const executionId = this.report(order, { type: "REPLACED", formerClientId })
+    market.amendments.add({
+      orderId: order.id,
+      executionId,
+      formerClientId,
+      clientOrderId,
+      formerQuantity,
+      quantity: order.quantity,
+      time: this.now()
+    })
+    if (remaining(order) === 0n) this.expire(market, order, "NONE")
+    return executionId
+  }
+
+  /** Puts an open order of an earlier life back where it was; what it holds is held already. */
   restore(market: Market, order: Order): void {
-    market.book.add(order)
+    if (order.status === "PENDING_NEW") return
+    if (isWorking(order)) market.book.add(order)
+    else market.triggers.add(order)
+  }
+
+  /** To be done when the order that trades is done. */
+  later(task: () => void): void {
+    this.#agenda.push(task)
+  }
+
+  get isBusy(): boolean {
+    return this.#agenda.length > 0
+  }
+
+  /** Does what trades have set off, and what that sets off: each stop and each list comes up once. */
+  runAgenda(): void {
+    while (this.#agenda.length > 0) {
+      const tasks = this.#agenda
+      this.#agenda = []
+      for (const task of tasks) task()
+    }
   }
 
   /** How much a taker of `side` could trade up to this price. */
@@ -138,26 +286,6 @@ export class Matching {
     return total
   }
 
-  /** What a MARKET order would do to the book as it stands: quantity, and the quote it would move. */
-  plan(market: Market, side: Side, quantity: Amount, quoteQuantity: Amount): MarketPlan {
-    let wanted = quantity
-    let quoteLeft = quoteQuantity
-    const plan = { quantity: 0n, quote: 0n, isShort: false }
-    for (const maker of market.book.queue(opposite(side))) {
-      const affordable = quoteQuantity > 0n ? floorTo(dividedBy(quoteLeft, maker.price), market.info.stepSize) : wanted
-      if (affordable === 0n) return plan
-      const taken = min(affordable, remaining(maker))
-      const quote = times(maker.price, taken)
-      plan.quantity += taken
-      plan.quote += quote
-      wanted -= taken
-      quoteLeft -= quote
-      if (taken === affordable) return plan
-    }
-    plan.isShort = true
-    return plan
-  }
-
   bestPrice(market: Market, side: Side): Amount | undefined {
     return market.book.best(side)?.price
   }
@@ -167,115 +295,235 @@ export class Matching {
     return level === undefined ? [0n, 0n] : [level.price, quantityAt(level)]
   }
 
+  /** What it costs to begin the order now: what it will hold, or what it will pay at once. */
+  #costOf(market: Market, order: Order): Amount {
+    if (!isMarketLike(order.type) || (isContingent(order.type) && !isWorking(order))) {
+      return needOf(order, market.tape.lastPrice)
+    }
+    const rest = remaining(order)
+    return order.side === "BUY" ? foresee(market.book, order, rest, undefined).quote : rest
+  }
+
   #match(market: Market, taking: Order): void {
     const side = opposite(taking.side)
+    const hasLimit = !isMarketLike(taking.type)
     while (remaining(taking) > 0n) {
       const maker = market.book.first(side)
       if (maker === undefined) return
-      if (taking.type !== "MARKET" && !reaches(taking.side, taking.price, maker.price)) return
-      this.#trade(market, taking, maker)
+      if (hasLimit && !reaches(taking.side, taking.price, maker.price)) return
+      const mode = maker.account === taking.account ? modeOf(taking, maker) : "NONE"
+      if (mode === "NONE") this.#trade(market, taking, maker)
+      else this.#prevent(market, taking, maker, mode)
     }
   }
 
   #trade(market: Market, taking: Order, maker: Order): void {
     const time = this.now()
     const price = maker.price
-    const quantity = min(remaining(taking), remaining(maker))
+    const quantity = min(remaining(taking), shown(maker))
     const quote = times(price, quantity)
     const id = market.nextTradeId++
+    if (maker.listId !== none) this.contingencies.claim(market, maker)
     for (const order of [maker, taking]) {
-      this.#aboutToChange(market, order, time)
+      this.aboutToChange(market, order)
       order.executed += quantity
       order.quoteExecuted += quote
-      order.status = order.executed === order.quantity ? "FILLED" : "PARTIALLY_FILLED"
+      order.status = remaining(order) === 0n ? "FILLED" : "PARTIALLY_FILLED"
       order.updateTime = time
     }
-    if (maker.status === "FILLED") market.book.remove(maker)
-    else market.book.updateId++
+    this.#showNext(market, maker, quantity)
     this.#settle(market, maker, { id, price, quantity, quote, time, isMaker: true })
     this.#settle(market, taking, { id, price, quantity, quote, time, isMaker: false })
-    const shown: PublicTrade = { id, price, quantity, quote, time, isBuyerMaker: maker.side === "BUY" }
-    market.tape.add(shown)
-    this.#listener?.traded(market, shown)
+    const told: PublicTrade = { id, price, quantity, quote, time, isBuyerMaker: maker.side === "BUY" }
+    market.tape.add(told, taking)
+    this.#listener?.traded(market, told)
+    if (maker.listId !== none) this.contingencies.traded(market, maker)
+    if (taking.listId !== none) this.contingencies.traded(market, taking)
+    if (market.triggers.size > 0) this.#trigger(market, price)
+  }
+
+  /** Takes a traded quantity off what the maker shows; an iceberg shows its next slice behind the others. */
+  #showNext(market: Market, maker: Order, quantity: Amount): void {
+    if (maker.status === "FILLED") return market.book.remove(maker)
+    if (maker.icebergQuantity > 0n) {
+      maker.visible -= quantity
+      if (maker.visible === 0n) {
+        maker.visible = min(maker.icebergQuantity, remaining(maker))
+        return market.book.requeue(maker)
+      }
+    }
+    market.book.updateId++
+  }
+
+  #trigger(market: Market, price: Amount): void {
+    const fired = market.triggers.trade(price, this.now(), (order) => {
+      this.aboutToChange(market, order)
+      this.changed(market, order)
+    })
+    for (const order of fired) this.later(() => this.#fire(market, order))
+  }
+
+  #fire(market: Market, order: Order): void {
+    if (!isOpen(order)) return
+    this.contingencies.claim(market, order)
+    this.contingencies.started(market, order)
+    this.aboutToChange(market, order)
+    order.workingTime = this.now()
+    order.updateTime = this.now()
+    this.trim(market, order)
+    if (isMarketLike(order.type) && this.#costOf(market, order) > this.funds.free(order)) {
+      order.workingTime = none
+      return this.expire(market, order, "REJECTED")
+    }
+    this.start(market, order)
+    this.proceed(market, order)
+  }
+
+  #prevent(market: Market, taking: Order, maker: Order, mode: PreventedMatch["mode"]): void {
+    const quantity = min(remaining(taking), shown(maker))
+    const losesAll = mode === "EXPIRE_TAKER" || mode === "EXPIRE_MAKER" || mode === "EXPIRE_BOTH"
+    const lost = (order: Order, isSpared: boolean) => (isSpared ? 0n : losesAll ? remaining(order) : quantity)
+    const match: PreventedMatch = {
+      id: market.prevented.nextId,
+      takerOrderId: taking.id,
+      makerOrderId: maker.id,
+      mode,
+      price: maker.price,
+      takerQuantity: lost(taking, mode === "EXPIRE_MAKER"),
+      makerQuantity: lost(maker, mode === "EXPIRE_TAKER"),
+      time: this.now()
+    }
+    market.prevented.add(match)
+    if (match.makerQuantity > 0n) this.#lose(market, maker, match, quantity)
+    if (match.takerQuantity > 0n) this.#lose(market, taking, match, quantity)
+  }
+
+  #lose(market: Market, order: Order, match: PreventedMatch, quantity: Amount): void {
+    const isTaker = order.id === match.takerOrderId
+    const lost = isTaker ? match.takerQuantity : match.makerQuantity
+    this.aboutToChange(market, order)
+    order.prevented += lost
+    order.preventedMatchId = match.id
+    order.updateTime = this.now()
+    if (remaining(order) === 0n) this.#end(market, order, "EXPIRED_IN_MATCH", "")
+    else {
+      if (!isTaker) this.#showNext(market, order, lost)
+      if (this.contingencies.sibling(market, order) === undefined) this.trim(market, order)
+      this.changed(market, order)
+    }
+    this.report(order, {
+      type: "TRADE_PREVENTION",
+      prevention: {
+        counterOrderId: isTaker ? match.makerOrderId : match.takerOrderId,
+        price: match.price,
+        quantity,
+        lost
+      }
+    })
+    if (!isOpen(order)) this.contingencies.ended(market, order)
   }
 
   #settle(market: Market, order: Order, deal: Deal): void {
     const { accounts } = this
-    const { base, quote } = market.info
     const { account } = order
     const isBuyer = order.side === "BUY"
-    // What an order of a fixed price had locked for this quantity; the better price leaves a rest that is free again.
-    if (order.type === "MARKET") {
-      accounts.give(account, isBuyer ? quote : base, isBuyer ? -deal.quote : -deal.quantity)
-    } else if (isBuyer) {
-      const locked = times(order.price, deal.quantity)
-      accounts.spendLocked(account, quote, locked)
-      accounts.give(account, quote, locked - deal.quote)
-    } else {
-      accounts.spendLocked(account, base, deal.quantity)
-    }
+    const { base, quote } = market.info
+    const paid = isBuyer ? deal.quote : deal.quantity
+    if (isMarketLike(order.type)) accounts.give(account, isBuyer ? quote : base, -paid)
+    // An order of a fixed price reckoned with that; a better price leaves a rest that is free again.
+    else this.funds.pay(order, isBuyer ? times(order.price, deal.quantity) : paid, paid)
+    if (order.status === "FILLED" && order.locked > 0n) this.funds.release(order)
     const received = isBuyer ? deal.quantity : deal.quote
     const receivedAsset = isBuyer ? base : quote
-    const commission = account === ours ? commissionOf(received) : 0n
-    accounts.give(account, receivedAsset, received - commission)
-    const executionId = ++this.executionId
-    if (account !== ours) return
-    accounts.give(fees, receivedAsset, commission)
-    order.trades.push(this.trades.add({ ...deal, orderId: order.id, symbol: market.index, commission, isBuyer }))
-    this.#changed(market, order)
-    this.#report(order, {
-      type: "TRADE",
-      executionId,
-      time: deal.time,
-      trade: { ...deal, commission, commissionAsset: receivedAsset }
-    })
+    if (account !== ours) {
+      this.executionId++
+      return accounts.give(account, receivedAsset, received)
+    }
+    accounts.give(account, receivedAsset, received)
+    const { commission, commissionAsset } = this.#charge(market, order, deal, received, receivedAsset)
+    if (order.listId !== none) this.contingencies.received(market, order, received, commission, commissionAsset)
+    order.trades.push(
+      this.trades.add({
+        ...deal,
+        orderId: order.id,
+        symbol: market.index,
+        commission,
+        isInBnb: commissionAsset === discountAsset && receivedAsset !== discountAsset,
+        isBuyer
+      })
+    )
+    this.changed(market, order)
+    this.report(order, { type: "TRADE", trade: { ...deal, commission, commissionAsset } })
   }
 
-  #end(market: Market, order: Order, reason: ExpiryReason): void {
-    this.#aboutToChange(market, order, order.updateTime)
-    this.#unlockRest(order)
-    order.status = "EXPIRED"
+  /** Takes the commission from the account and gives it to the fees. */
+  #charge(market: Market, { side }: Order, deal: Deal, received: Amount, receivedAsset: string) {
+    const { accounts, commissions } = this
+    let commission = commissionOn(commissions, received, side, deal.isMaker)
+    let commissionAsset = receivedAsset
+    if (commissions.paysInBnb) {
+      const inBnb = this.#inBnb(market, deal, received, receivedAsset, side)
+      if (inBnb !== undefined && inBnb <= accounts.of(ours, discountAsset).free) {
+        commission = inBnb
+        commissionAsset = discountAsset
+      }
+    }
+    accounts.give(ours, commissionAsset, -commission)
+    accounts.give(fees, commissionAsset, commission)
+    return { commission, commissionAsset }
+  }
+
+  /** Undefined when nothing says what BNB is worth. */
+  #inBnb(market: Market, deal: Deal, received: Amount, receivedAsset: string, side: Side): Amount | undefined {
+    if (receivedAsset === discountAsset) {
+      return commissionInBnb(this.commissions, received, oneUnit, side, deal.isMaker)
+    }
+    const { quote } = market.info
+    if (quote === discountAsset) return commissionInBnb(this.commissions, deal.quote, oneUnit, side, deal.isMaker)
+    const price = this.market(discountAsset + quote)?.tape.lastPrice
+    return price === undefined ? undefined : commissionInBnb(this.commissions, deal.quote, price, side, deal.isMaker)
+  }
+
+  #end(market: Market, order: Order, status: OrderStatus, reason: ExpiryReason): void {
+    this.aboutToChange(market, order)
+    this.#withdraw(market, order)
+    order.status = status
     order.expiryReason = reason
-    this.#changed(market, order)
-    this.#report(order, { type: "EXPIRED", executionId: ++this.executionId, time: order.updateTime })
+    order.updateTime = this.now()
+    this.changed(market, order)
   }
 
-  #lock(order: Order): void {
-    const { account, side, symbol } = order
-    if (side === "BUY") this.accounts.lock(account, symbol.quote, times(order.price, order.quantity))
-    else this.accounts.lock(account, symbol.base, order.quantity)
+  /** Off the book or from among the stops, with all that it holds. */
+  #withdraw(market: Market, order: Order): void {
+    if (isWorking(order)) market.book.remove(order)
+    else market.triggers.remove(order)
+    this.funds.release(order)
   }
 
-  #unlockRest(order: Order): void {
-    if (order.type === "MARKET") return
-    const { account, side, symbol } = order
-    const rest = remaining(order)
-    if (side === "BUY") this.accounts.unlock(account, symbol.quote, times(order.price, rest))
-    else this.accounts.unlock(account, symbol.base, rest)
+  /** Gives back what the order no longer needs. */
+  trim(market: Market, order: Order): void {
+    const need = needOf(order, market.tape.lastPrice)
+    if (need < order.locked) this.funds.holdExactly(order, need)
   }
 
-  #remember(market: Market, order: Order): void {
-    if (order.account === ours) market.orders.add(order)
+  aboutToChange(market: Market, order: Order): void {
+    if (order.account === ours) market.orders.aboutToChange(order, this.now())
   }
 
-  #aboutToChange(market: Market, order: Order, time: number): void {
-    if (order.account === ours) market.orders.aboutToChange(order, time)
-  }
-
-  #changed(market: Market, order: Order): void {
+  changed(market: Market, order: Order): void {
     if (order.account === ours) market.orders.changed(order)
   }
 
-  #report(order: Order, execution: Execution): void {
-    if (order.account === ours) this.#listener?.executed(order, execution)
+  /** Numbers what happened, and tells of it when it is the account's. */
+  report(order: Order, execution: Omit<Execution, "executionId" | "time">): number {
+    const executionId = ++this.executionId
+    if (order.account === ours) this.#listener?.executed(order, { ...execution, executionId, time: this.now() })
+    return executionId
   }
-}
 
-export interface MarketPlan {
-  readonly quantity: Amount
-  readonly quote: Amount
-  /** The book ended before the order did. */
-  readonly isShort: boolean
+  listed(list: OrderList, type: ListStatusType): void {
+    this.#listener?.listed(list, this.markets[list.market]!, type)
+  }
 }
 
 interface Deal {
@@ -288,7 +536,7 @@ interface Deal {
 }
 
 const leftoverReason = (order: Order): ExpiryReason => {
-  if (order.type === "MARKET") return "INSUFFICIENT_LIQUIDITY"
+  if (isMarketLike(order.type)) return "INSUFFICIENT_LIQUIDITY"
   if (order.timeInForce === "IOC") return "UNFILLED_IOC_QUANTITY_EXPIRED"
   return order.timeInForce === "FOK" ? "UNFILLED_FOK_ORDER_EXPIRED" : ""
 }

@@ -5,32 +5,28 @@
  * command that caused them is safe. Nobody subscribed, nothing written.
  */
 import type { Balance } from "./Accounts.ts"
-import { format } from "./Amount.ts"
-import { quantityAt } from "./Book.ts"
 import type { EventFaults, UserEvent } from "./EventFaults.ts"
+import { MarketStreams } from "./MarketStreams.ts"
 import type { Execution, Market } from "./Matching.ts"
 import type { Order } from "./Order.ts"
-import type { PublicTrade } from "./Tape.ts"
-import { accountPosition, executionReport, tradeEvent } from "./views.ts"
+import type { ListStatusType, OrderList } from "./OrderList.ts"
+import { accountPosition, executionReport, listStatus } from "./views.ts"
 
-interface Item {
-  /** The market stream, or what the event of the user data stream is. */
-  readonly on: string | UserEvent
-  readonly text: string
-}
+/** Delivers one event. */
+type Item = () => void
 
 export class News {
+  readonly markets: MarketStreams
   readonly #now: () => number
   readonly #faults: EventFaults
   /** Wraps an event for one user data subscription. */
   readonly #users = new Set<(event: string) => void>()
-  readonly #streams = new Map<string, Set<(stream: string, event: string) => void>>()
-  readonly #quotes = new Map<string, string>()
   #pending: Array<Item> = []
 
-  constructor(now: () => number, faults: EventFaults) {
+  constructor(now: () => number, faults: EventFaults, markets: ReadonlyArray<Market>) {
     this.#now = now
     this.#faults = faults
+    this.markets = new MarketStreams(markets, now, (deliver) => this.#pending.push(deliver))
   }
 
   subscribeUser(tell: (event: string) => void): () => void {
@@ -38,54 +34,27 @@ export class News {
     return () => this.#users.delete(tell)
   }
 
-  subscribeStream(stream: string, tell: (stream: string, event: string) => void): () => void {
-    let subscribers = this.#streams.get(stream)
-    if (subscribers === undefined) this.#streams.set(stream, (subscribers = new Set()))
-    subscribers.add(tell)
-    return () => {
-      subscribers.delete(tell)
-      if (subscribers.size === 0) this.#streams.delete(stream)
-    }
-  }
-
   executed(order: Order, execution: Execution): void {
     if (this.#users.size === 0) return
     const ids = [order.clientOrderId, ...(execution.cancelId === undefined ? [] : [execution.cancelId])]
-    this.#pending.push({
-      on: { event: "executionReport", execution: execution.type, ids },
-      text: JSON.stringify(executionReport(order, execution, this.#now()))
-    })
+    this.#tellUsers(
+      { event: "executionReport", execution: execution.type, ids },
+      executionReport(order, execution, this.#now())
+    )
+  }
+
+  listed(list: OrderList, market: Market, type: ListStatusType): void {
+    if (this.#users.size === 0) return
+    const event = listStatus(list, market.info.symbol, type, this.#now())
+    this.#tellUsers({ event: "listStatus", execution: undefined, ids: [] }, event)
   }
 
   positions(balances: ReadonlyArray<Balance>, time: number): void {
     if (this.#users.size === 0) return
-    this.#pending.push({
-      on: { event: "outboundAccountPosition", execution: undefined, ids: [] },
-      text: JSON.stringify(accountPosition(balances, time, this.#now()))
-    })
-  }
-
-  traded(market: Market, trade: PublicTrade): void {
-    const stream = `${market.info.symbol.toLowerCase()}@trade`
-    if (!this.#streams.has(stream)) return
-    this.#pending.push({ on: stream, text: JSON.stringify(tradeEvent(market.info.symbol, trade, this.#now())) })
-  }
-
-  quoted(market: Market): void {
-    const stream = `${market.info.symbol.toLowerCase()}@bookTicker`
-    if (!this.#streams.has(stream)) return
-    const [bid, ask] = [market.book.best("BUY"), market.book.best("SELL")]
-    const quote = {
-      s: market.info.symbol,
-      b: format(bid?.price ?? 0n),
-      B: format(bid === undefined ? 0n : quantityAt(bid)),
-      a: format(ask?.price ?? 0n),
-      A: format(ask === undefined ? 0n : quantityAt(ask))
-    }
-    const shown = JSON.stringify(quote)
-    if (this.#quotes.get(stream) === shown) return
-    this.#quotes.set(stream, shown)
-    this.#pending.push({ on: stream, text: JSON.stringify({ u: market.book.updateId, ...quote }) })
+    this.#tellUsers(
+      { event: "outboundAccountPosition", execution: undefined, ids: [] },
+      accountPosition(balances, time, this.#now())
+    )
   }
 
   take(): ReadonlyArray<Item> {
@@ -95,13 +64,15 @@ export class News {
   }
 
   deliver(items: ReadonlyArray<Item>): void {
-    for (const { on, text } of items) {
-      if (typeof on === "string") for (const tell of this.#streams.get(on) ?? []) tell(on, text)
-      else this.#faults.pass(on, () => this.#tellUsers(text))
-    }
+    for (const deliver of items) deliver()
   }
 
-  #tellUsers(text: string): void {
-    for (const tell of this.#users) tell(text)
+  #tellUsers(on: UserEvent, event: unknown): void {
+    const text = JSON.stringify(event)
+    this.#pending.push(() =>
+      this.#faults.pass(on, () => {
+        for (const tell of this.#users) tell(text)
+      })
+    )
   }
 }

@@ -5,7 +5,7 @@
  */
 import { ours } from "./Accounts.ts"
 import type { SymbolInfo } from "./Market.ts"
-import { decode, encode, isOpen, type Order } from "./Order.ts"
+import { decode, encode, isOpen, none, type Order } from "./Order.ts"
 
 interface Former {
   readonly at: number
@@ -45,6 +45,13 @@ export class OrderArchive {
     this.#changed.add(order)
   }
 
+  /** An amended order goes by its new client id from now on. */
+  renamed(order: Order, former: string): void {
+    if (former === order.clientOrderId) return
+    if (this.#byClientId.get(former) === order.id) this.#byClientId.delete(former)
+    this.#byClientId.set(order.clientOrderId, order.id)
+  }
+
   /** To be called before each change, for stale reads. */
   aboutToChange(order: Order, at: number): void {
     if (this.#keepsFormers) this.#keepFormer(order, encode(order), at)
@@ -69,9 +76,9 @@ export class OrderArchive {
   load(line: string): boolean {
     const order = decode(line, ours, this.#symbolOf)
     if (order === undefined) return false
-    if (!this.open.has(order.id) && !this.#ended.has(order.id)) {
-      this.#remember(order.id, order.time, order.clientOrderId)
-    }
+    const known = this.byId(order.id)
+    if (known === undefined) this.#remember(order.id, order.time, order.clientOrderId)
+    else this.renamed(order, known.clientOrderId)
     if (isOpen(order)) this.open.set(order.id, order)
     else {
       this.open.delete(order.id)
@@ -90,6 +97,10 @@ export class OrderArchive {
   byClientId(clientOrderId: string): Order | undefined {
     const id = this.#byClientId.get(clientOrderId)
     return id === undefined ? undefined : this.byId(id)
+  }
+
+  listIdOf(id: number): number {
+    return this.byId(id)?.listId ?? none
   }
 
   isOpenClientId(clientOrderId: string): boolean {

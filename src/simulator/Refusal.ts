@@ -96,11 +96,48 @@ const rejectedOrder = (message: string) => refuse(-2010, message)
 export const insufficientBalance = rejectedOrder("Account has insufficient balance for requested action.")
 export const duplicateOrder = rejectedOrder("Duplicate order sent.")
 export const wouldTake = rejectedOrder("Order would immediately match and take.")
-export const tooLittleLiquidity = rejectedOrder("Order book liquidity is less than LOT_SIZE filter minimum quantity.")
+export const wouldTrigger = rejectedOrder("Order would trigger immediately.")
+export const badPrices = rejectedOrder("The relationship of the prices for the orders is not correct.")
+export const marketClosed = rejectedOrder("Market is closed.")
+export const worthNothing = rejectedOrder("Price * QTY is zero or less.")
+export const tooLittleLiquidity = (than: "LOT_SIZE" | "MARKET_LOT_SIZE" | "symbol") =>
+  rejectedOrder(
+    than === "symbol"
+      ? "Order book liquidity is less than symbol minimum quantity."
+      : `Order book liquidity is less than ${than} filter minimum quantity.`
+  )
 export const icebergExceedsQuantity = rejectedOrder("IcebergQty exceeds QTY.")
 export const unsupportedCombination = rejectedOrder("Unsupported order combination")
 export const notSupported = (what: string) => rejectedOrder(`${what} orders are not supported for this symbol.`)
 export const countFilterFailure = (name: string) => rejectedOrder(`Filter failure: ${name}`)
+// Order lists.
+export const notForPairs = refuse(-1158, "Order type not supported in OCO.")
+export const icebergWithoutGtc = (name: string, timeInForce: string) =>
+  refuse(-1160, `Parameter '${name}' is not supported if '${timeInForce}' is not GTC.`)
+export const pairOutOfPlace = {
+  [-1165]: refuse(-1165, "A limit order in a buy OCO must be below."),
+  [-1166]: refuse(-1166, "A limit order in a sell OCO must be above."),
+  [-1168]: refuse(-1168, "At least one OCO order must be contingent."),
+  [-1196]: refuse(-1196, "A stop loss order in a buy OCO must be above."),
+  [-1197]: refuse(-1197, "A stop loss order in a sell OCO must be below."),
+  [-1198]: refuse(-1198, "A take profit order in a buy OCO must be below."),
+  [-1199]: refuse(-1199, "A take profit order in a sell OCO must be above.")
+} as const
+export const paidWorkingMustBuy = refuse(-1222, "Working order in an OPO list must be a bid.")
+export const paidPendingMustSell = refuse(-1223, "Pending orders in an OPO list must be asks.")
+export const listDoesNotExist = refuse(-2013, "Order list does not exist.")
+
+// Amendments and both halves of a cancel-replace.
+export const amendRefusal = (message: string) => refuse(-2038, message)
+export const amendIncreases = amendRefusal("Order amend (quantity increase) is not supported.")
+export const amendChangesNothing = amendRefusal("The requested action would change no state; rejecting")
+export const amendOfPendingPaidOrder = amendRefusal("Order amend (pending OPO order) is not supported.")
+export const amendFilterFailure = (name: string) => amendRefusal(`Filter failure: ${name}`)
+export const partlyReplaced = (status: 409 | 429, data: unknown) =>
+  new Refusal(status, -2021, "Order cancel-replace partially failed.", { data })
+export const notReplaced = (status: 400 | 429, data: unknown) =>
+  new Refusal(status, -2022, "Order cancel-replace failed.", { data })
+
 export const unknownOrder = refuse(-2011, "Unknown order sent.")
 export const restricted = refuse(-2011, "Order was not canceled due to cancel restrictions.")
 export const archived = refuse(

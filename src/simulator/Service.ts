@@ -60,18 +60,21 @@ export class Service {
     this.#wayBack = options.latencyMillis - this.#wayThere
     this.desk = { exchange, limits: this.limits, accountUid: options.accountUid, now }
     this.eventFaults = new EventFaults(options.seed, this.timers)
-    this.news = new News(now, this.eventFaults)
+    this.news = new News(now, this.eventFaults, exchange.matching.markets)
     exchange.listen({
       executed: (order, execution) => {
-        if (execution.type === "NEW") this.limits.addOrder(now())
         if (execution.trade !== undefined && order.trades.length === 1) {
           this.limits.firstFill(execution.trade.isMaker, now())
         }
         this.news.executed(order, execution)
       },
       positions: (balances, time) => this.news.positions(balances, time),
-      traded: (market, trade) => this.news.traded(market, trade),
-      quoted: (market) => this.news.quoted(market)
+      traded: (market, trade) => this.news.markets.traded(market, trade),
+      quoted: (market) => this.news.markets.quoted(market),
+      counted: (orders) => {
+        for (let n = 0; n < orders; n++) this.limits.addOrder(now())
+      },
+      listed: (list, market, type) => this.news.listed(list, market, type)
     })
   }
 

@@ -1,7 +1,7 @@
 /**
  * The account's trades, in columns.
  *
- * A row costs 60 bytes and no object, so the trades of a whole run stay in memory and every one can be asked for. Rows
+ * A row costs 58 bytes and no object, so the trades of a whole run stay in memory and every one can be asked for. Rows
  * are only added, in the order of their ids; an order that meets another of the same account gives two rows of one id.
  */
 import type { Amount } from "./Amount.ts"
@@ -15,6 +15,8 @@ export interface Trade {
   readonly quantity: Amount
   readonly quote: Amount
   readonly commission: Amount
+  /** The commission was paid in BNB instead of what was received. */
+  readonly isInBnb: boolean
   readonly isBuyer: boolean
   readonly isMaker: boolean
   readonly time: number
@@ -34,7 +36,7 @@ const firstRows = 1024
 export class Trades {
   #amounts = new BigInt64Array(firstRows * 4)
   #numbers = new Float64Array(firstRows * 3)
-  #flags = new Uint8Array(firstRows)
+  #flags = new Uint16Array(firstRows)
   #rows = 0
 
   get count(): number {
@@ -52,7 +54,7 @@ export class Trades {
     this.#numbers[row * 3] = trade.id
     this.#numbers[row * 3 + 1] = trade.orderId
     this.#numbers[row * 3 + 2] = trade.time
-    this.#flags[row] = (trade.symbol << 2) | (trade.isBuyer ? 2 : 0) | (trade.isMaker ? 1 : 0)
+    this.#flags[row] = (trade.symbol << 3) | (trade.isInBnb ? 4 : 0) | (trade.isBuyer ? 2 : 0) | (trade.isMaker ? 1 : 0)
     return row
   }
 
@@ -61,11 +63,12 @@ export class Trades {
     return {
       id: this.#numbers[row * 3]!,
       orderId: this.#numbers[row * 3 + 1]!,
-      symbol: flags >> 2,
+      symbol: flags >> 3,
       price: this.#amounts[row * 4]!,
       quantity: this.#amounts[row * 4 + 1]!,
       quote: this.#amounts[row * 4 + 2]!,
       commission: this.#amounts[row * 4 + 3]!,
+      isInBnb: (flags & 4) !== 0,
       isBuyer: (flags & 2) !== 0,
       isMaker: (flags & 1) !== 0,
       time: this.#numbers[row * 3 + 2]!
@@ -96,7 +99,7 @@ export class Trades {
 
   // On the columns, without making an object: there may be hundreds of thousands of rows.
   #fits(row: number, { endTime, fromId, startTime, symbol }: Wanted): boolean {
-    if (this.#flags[row]! >> 2 !== symbol || this.#numbers[row * 3]! < fromId) return false
+    if (this.#flags[row]! >> 3 !== symbol || this.#numbers[row * 3]! < fromId) return false
     const time = this.#numbers[row * 3 + 2]!
     return time >= startTime && time <= endTime
   }
@@ -105,7 +108,7 @@ export class Trades {
     const rows = this.#flags.length * 2
     const amounts = new BigInt64Array(rows * 4)
     const numbers = new Float64Array(rows * 3)
-    const flags = new Uint8Array(rows)
+    const flags = new Uint16Array(rows)
     amounts.set(this.#amounts)
     numbers.set(this.#numbers)
     flags.set(this.#flags)

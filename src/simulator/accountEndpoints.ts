@@ -12,7 +12,13 @@ const account: Endpoint = {
   read: (p) => {
     const omitZero = p.text("omitZeroBalances") === "true"
     return ({ accountUid, exchange }) =>
-      accountView(exchange.matching.accounts.balancesOf(ours), accountUid, exchange.updateTime, omitZero)
+      accountView(
+        exchange.matching.accounts.balancesOf(ours),
+        accountUid,
+        exchange.updateTime,
+        omitZero,
+        exchange.commissions
+      )
   }
 }
 
@@ -50,7 +56,7 @@ const myTrades: Endpoint = {
             ({ orderId, time }) => time <= exchange.tradesSeenUntil(market.orders.byId(orderId)!.clientOrderId)
           )
         : found
-      return seen.map((trade) => myTradeView(trade, market.info))
+      return seen.map((trade) => myTradeView(trade, market.info, market.orders.listIdOf(trade.orderId)))
     })
   }
 }

@@ -15,7 +15,8 @@ import {
   type Refusal,
   unknownOrder
 } from "./Refusal.ts"
-import { ackView, cancelView, fullView, orderView, resultView } from "./views.ts"
+import { canceledView, placedView } from "./orderAnswers.ts"
+import { orderCommissionView, orderView } from "./views.ts"
 
 const readTarget = (p: Parameters): Target => ({
   orderId: p.whole("orderId"),
@@ -47,9 +48,7 @@ const placeOrder: Endpoint = {
       const refused = exchange.check(market, wanted)
       if (refused !== undefined) return refused
       const order = exchange.place(market, wanted)
-      if (isRefusal(order)) return order
-      if (responseType === "ACK") return ackView(order)
-      return responseType === "RESULT" ? resultView(order) : fullView(order, exchange.matching.trades)
+      return isRefusal(order) ? order : placedView(exchange, market, order, responseType)
     })
   }
 }
@@ -61,23 +60,15 @@ const testOrder: Endpoint = {
   weight: (params) => (params.get("computeCommissionRates") === "true" ? 20 : 1),
   read: (p) => {
     const form = readOrderForm(p)
-    const withRates = p.text("computeCommissionRates") === "true"
+    const withRates = p.flag("computeCommissionRates")
     return onMarket(form.symbol, ({ exchange }, market) => {
       const wanted = newOrderOf(form)
       if (isRefusal(wanted)) return wanted
       const responseType = responseTypeOf(form)
       if (isRefusal(responseType)) return responseType
-      return exchange.check(market, wanted) ?? (withRates ? commissionRates : {})
+      return exchange.check(market, wanted) ?? (withRates ? orderCommissionView(exchange.commissions, wanted.side) : {})
     })
   }
-}
-
-const noRates = { maker: "0.00000000", taker: "0.00000000" }
-const commissionRates = {
-  standardCommissionForOrder: { maker: "0.00100000", taker: "0.00100000" },
-  specialCommissionForOrder: noRates,
-  taxCommissionForOrder: noRates,
-  discount: { enabledForAccount: false, enabledForSymbol: false, discountAsset: "BNB", discount: "0.00000000" }
 }
 
 const queryOrder: Endpoint = {
@@ -118,8 +109,8 @@ const cancelOrder: Endpoint = {
         exchange.fill(market, aimed, twist.fillsFirst)
       }
       const cancelId = newId ?? exchange.drawId(aimed?.id ?? 0)
-      const order = exchange.cancel(market, target, cancelId, restriction)
-      return isRefusal(order) ? order : cancelView(order, cancelId)
+      const canceled = exchange.cancel(market, target, cancelId, restriction)
+      return isRefusal(canceled) ? canceled : canceledView(canceled)
     })
   }
 }
@@ -133,7 +124,7 @@ const cancelOpenOrders: Endpoint = {
   read: (p) =>
     onMarket(p.symbol(), ({ exchange }, market) => {
       const canceled = exchange.cancelAll(market, () => exchange.drawId(0))
-      return canceled.length === 0 ? unknownOrder : canceled.map(([order, cancelId]) => cancelView(order, cancelId))
+      return canceled.length === 0 ? unknownOrder : canceled.map(canceledView)
     })
 }
 

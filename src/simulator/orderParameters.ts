@@ -6,10 +6,19 @@
  */
 import { type Amount, amount, isTooPrecise } from "./Amount.ts"
 import type { NewOrder } from "./Exchange.ts"
-import type { OrderType, Side, TimeInForce } from "./Order.ts"
+import {
+  isContingent,
+  isMarketLike,
+  isOrderType,
+  isPreventionMode,
+  isSide,
+  isTimeInForce,
+  type OrderType
+} from "./Order.ts"
 import type { Parameters } from "./Parameters.ts"
 import {
   badCombination,
+  filterFailure,
   invalidPrice,
   invalidQuantity,
   invalidSide,
@@ -18,9 +27,8 @@ import {
   invalidValue,
   isRefusal,
   mandatory,
+  mandatoryEither,
   notRequired,
-  notSupported,
-  preventionModeNotAllowed,
   type Refusal,
   strategyTypeTooLow,
   timeInForceNotRequired,
@@ -46,6 +54,8 @@ export interface OrderForm {
   readonly selfTradePreventionMode: string | undefined
   readonly strategyId: number | undefined
   readonly strategyType: number | undefined
+  /** Its quantity is what another order will have bought. */
+  readonly isPaidOn?: boolean
 }
 
 export const readOrderForm = (p: Parameters): OrderForm => ({
@@ -66,14 +76,6 @@ export const readOrderForm = (p: Parameters): OrderForm => ({
   strategyType: p.whole("strategyType")
 })
 
-/** Types of the exchange that this one does not trade, as its engine calls them. */
-const otherTypes: Readonly<Record<string, string>> = {
-  STOP_LOSS: "Stop loss",
-  STOP_LOSS_LIMIT: "Stop loss limit",
-  TAKE_PROFIT: "Take profit",
-  TAKE_PROFIT_LIMIT: "Take profit limit"
-}
-const preventionModes = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
 const lowestStrategyType = 1_000_000
 
 export const responseTypeOf = (form: OrderForm): ResponseType | Refusal => {
@@ -90,30 +92,31 @@ export const responseTypeOf = (form: OrderForm): ResponseType | Refusal => {
 }
 
 /** The symbol is known already. */
-export const newOrderOf = (form: OrderForm): NewOrder | Refusal => {
+export const newOrderOf = (form: OrderForm, names: FormNames = plainNames): NewOrder | Refusal => {
   const { side, timeInForce, type } = form
-  if (type in otherTypes) return notSupported(otherTypes[type]!)
-  if (!isType(type)) return invalidType
+  if (!isOrderType(type)) return invalidType
   if (!isSide(side)) return invalidSide
   if (timeInForce !== undefined && !isTimeInForce(timeInForce)) return invalidTimeInForce
-  const misfit = misfitOf(form, type)
+  const misfit = misfitOf(form, type, names)
   if (misfit !== undefined) return misfit
   const mode = form.selfTradePreventionMode
-  if (mode !== undefined && mode !== "NONE") {
-    return preventionModes.includes(mode) ? preventionModeNotAllowed : invalidValue("selfTradePreventionMode")
-  }
+  if (mode !== undefined && !isPreventionMode(mode)) return invalidValue("selfTradePreventionMode")
   if (form.strategyType !== undefined && form.strategyType < lowestStrategyType) return strategyTypeTooLow
 
-  const quantity = amountOf("quantity", form.quantity)
+  const quantity = amountOf(names("quantity"), form.quantity)
   if (isRefusal(quantity)) return quantity
-  const price = amountOf("price", form.price)
+  const price = amountOf(names("price"), form.price)
   if (isRefusal(price)) return price
-  const quoteQuantity = amountOf("quoteOrderQty", form.quoteOrderQty)
+  const quoteQuantity = amountOf(names("quoteOrderQty"), form.quoteOrderQty)
   if (isRefusal(quoteQuantity)) return quoteQuantity
-  const icebergQuantity = amountOf("icebergQty", form.icebergQty)
+  const icebergQuantity = amountOf(names("icebergQty"), form.icebergQty)
   if (isRefusal(icebergQuantity)) return icebergQuantity
-  if (quantity === 0n && quoteQuantity === 0n) return invalidQuantity
+  const stopPrice = amountOf(names("stopPrice"), form.stopPrice)
+  if (isRefusal(stopPrice)) return stopPrice
+  if (quantity === 0n && quoteQuantity === 0n && form.isPaidOn !== true) return invalidQuantity
   if (form.price !== undefined && price === 0n) return invalidPrice
+  if (form.stopPrice !== undefined && stopPrice === 0n) return invalidPrice
+  if (form.trailingDelta === 0) return filterFailure("TRAILING_DELTA")
   return {
     side,
     type,
@@ -122,28 +125,56 @@ export const newOrderOf = (form: OrderForm): NewOrder | Refusal => {
     quantity,
     quoteQuantity,
     icebergQuantity,
+    stopPrice,
+    trailingDelta: form.trailingDelta ?? 0,
+    preventionMode: mode,
     clientOrderId: form.newClientOrderId,
     strategyId: form.strategyId,
     strategyType: form.strategyType
   }
 }
 
+/** What a field of the form is called in the request; an order of a list has its own names. */
+export type FormNames = (field: string) => string
+const plainNames: FormNames = (field) => field
+
+/** What each type wants, besides one of stop price and trailing delta for those that wait for a trigger. */
+const wanted: Readonly<Record<OrderType, ReadonlyArray<"timeInForce" | "quantity" | "price">>> = {
+  LIMIT: ["timeInForce", "quantity", "price"],
+  LIMIT_MAKER: ["quantity", "price"],
+  MARKET: [],
+  STOP_LOSS: ["quantity"],
+  STOP_LOSS_LIMIT: ["timeInForce", "quantity", "price"],
+  TAKE_PROFIT: ["quantity"],
+  TAKE_PROFIT_LIMIT: ["timeInForce", "quantity", "price"]
+}
+
 /** What the type wants and was not sent, or does not want and was. */
-const misfitOf = (form: OrderForm, type: OrderType): Refusal | undefined => {
-  if (form.stopPrice !== undefined) return notRequired("stopPrice")
-  if (form.trailingDelta !== undefined) return notRequired("trailingDelta")
-  if (type === "MARKET") {
-    if (form.price !== undefined) return notRequired("price")
-    if (form.timeInForce !== undefined) return timeInForceNotRequired
-    if (form.icebergQty !== undefined) return notRequired("icebergQty")
-    if (form.quantity !== undefined && form.quoteOrderQty !== undefined) return badCombination
-    return form.quantity === undefined && form.quoteOrderQty === undefined ? mandatory("quantity") : undefined
+const misfitOf = (form: OrderForm, type: OrderType, names: FormNames): Refusal | undefined => {
+  for (const field of wanted[type]) {
+    const isKnownLater = field === "quantity" && form.isPaidOn === true
+    if (form[field] === undefined && !isKnownLater) return mandatory(names(field))
   }
-  if (type === "LIMIT" && form.timeInForce === undefined) return mandatory("timeInForce")
+  if (isContingent(type)) {
+    if (form.stopPrice === undefined && form.trailingDelta === undefined) {
+      return mandatoryEither(names("stopPrice"), names("trailingDelta"))
+    }
+  } else {
+    if (form.stopPrice !== undefined) return notRequired(names("stopPrice"))
+    if (form.trailingDelta !== undefined) return notRequired(names("trailingDelta"))
+  }
+  if (isMarketLike(type)) {
+    if (form.price !== undefined) return notRequired(names("price"))
+    if (form.timeInForce !== undefined) return timeInForceNotRequired
+    if (form.icebergQty !== undefined) return notRequired(names("icebergQty"))
+  }
   if (type === "LIMIT_MAKER" && form.timeInForce !== undefined) return timeInForceNotRequired
-  if (form.quantity === undefined) return mandatory("quantity")
-  if (form.price === undefined) return mandatory("price")
-  if (form.quoteOrderQty !== undefined) return notRequired("quoteOrderQty")
+  if (type !== "MARKET") {
+    if (form.quoteOrderQty !== undefined) return notRequired(names("quoteOrderQty"))
+  } else if (form.isPaidOn !== true) {
+    if (form.quantity !== undefined && form.quoteOrderQty !== undefined) return badCombination
+    if (form.quantity === undefined && form.quoteOrderQty === undefined) return mandatory(names("quantity"))
+  }
   const mayHide = form.timeInForce === undefined || form.timeInForce === "GTC"
   return form.icebergQty === undefined || mayHide ? undefined : unsupportedCombination
 }
@@ -152,7 +183,3 @@ const amountOf = (name: string, text: string | undefined): Amount | Refusal => {
   if (text === undefined) return 0n
   return isTooPrecise(text) ? tooPrecise(name) : amount(text)
 }
-
-const isType = (type: string): type is OrderType => type === "LIMIT" || type === "LIMIT_MAKER" || type === "MARKET"
-const isSide = (side: string): side is Side => side === "BUY" || side === "SELL"
-const isTimeInForce = (text: string): text is TimeInForce => text === "GTC" || text === "IOC" || text === "FOK"

@@ -400,7 +400,12 @@ describe("refusals", () => {
     ["a price far off", limit("1000", "1"), -1013, "Filter failure: PERCENT_PRICE_BY_SIDE"],
     ["too little money", market("0.00001"), -1013, "Filter failure: NOTIONAL"],
     ["more than there is", limit("60000", "20"), -2010, "Account has insufficient balance for requested action."],
-    ["a stop order", market("1", { type: "STOP_LOSS", stopPrice: "1" }), -2010, "not supported for this symbol."]
+    [
+      "a stop on the wrong side",
+      market("1", { type: "STOP_LOSS", stopPrice: "1" }),
+      -2010,
+      "Order would trigger immediately."
+    ]
   ]
 
   it.live("each fault of an order has its documented code and message, and leaves no order", () =>

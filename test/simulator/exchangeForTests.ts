@@ -4,7 +4,7 @@ import { ours } from "../../src/simulator/Accounts.ts"
 import { Exchange, type NewOrder } from "../../src/simulator/Exchange.ts"
 import { defaultBalances, symbolsOf } from "../../src/simulator/Market.ts"
 import type { Market } from "../../src/simulator/Matching.ts"
-import { isOpen, type Order, remaining } from "../../src/simulator/Order.ts"
+import { isMarketLike, isOpen, type Order, type PreventionMode, remaining } from "../../src/simulator/Order.ts"
 import { isRefusal, type Refusal } from "../../src/simulator/Refusal.ts"
 
 export const startMillis = 1_700_000_000_000
@@ -36,6 +36,10 @@ export interface Words {
   readonly quantity?: string
   readonly quote?: string
   readonly iceberg?: string
+  readonly stop?: string
+  /** In basis points. */
+  readonly trail?: number
+  readonly stp?: PreventionMode
   readonly id?: string
   readonly symbol?: string
 }
@@ -48,6 +52,9 @@ export const wantedOf = (words: Words): NewOrder => ({
   quantity: amount(words.quantity ?? "0"),
   quoteQuantity: amount(words.quote ?? "0"),
   icebergQuantity: amount(words.iceberg ?? "0"),
+  stopPrice: amount(words.stop ?? "0"),
+  trailingDelta: words.trail ?? 0,
+  preventionMode: words.stp,
   clientOrderId: words.id,
   strategyId: undefined,
   strategyType: undefined
@@ -83,12 +90,16 @@ export const wrongWith = (exchange: Exchange): string | undefined => {
       if (traded !== order.executed) return `order ${order.id} executed ${order.executed} but traded ${traded}`
       if (order.status === "FILLED" && remaining(order) !== 0n) return `order ${order.id} is filled but not whole`
       if (isOpen(order) !== orders.open.has(order.id)) return `order ${order.id} is in the wrong place`
-      if (!isOpen(order)) continue
-      const [asset, value] =
-        order.side === "BUY"
-          ? [info.quote, (order.price * remaining(order)) / 100_000_000n]
-          : [info.base, remaining(order)]
-      locked.set(asset, (locked.get(asset) ?? 0n) + value)
+      if (!isOpen(order)) {
+        if (order.locked !== 0n) return `order ${order.id} has ended and holds ${order.locked}`
+        continue
+      }
+      if (order.locked < 0n || order.prevented < 0n || remaining(order) < 0n) return `order ${order.id} is below zero`
+      const asset = order.side === "BUY" ? info.quote : info.base
+      locked.set(asset, (locked.get(asset) ?? 0n) + order.locked)
+      if (order.listId >= 0 || isMarketLike(order.type)) continue
+      const need = order.side === "BUY" ? (order.price * remaining(order)) / 100_000_000n : remaining(order)
+      if (need !== order.locked) return `order ${order.id} holds ${order.locked} and needs ${need}`
     }
   }
   for (const { asset, free, locked: held } of accounts.balancesOf(ours)) {

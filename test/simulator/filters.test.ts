@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { amount } from "../../src/simulator/Amount.ts"
-import { judgeOrder, judgeStanding } from "../../src/simulator/filters.ts"
+import { type Counts, judgeOrder, judgeStanding, type Standing } from "../../src/simulator/filters.ts"
 import { type Filter, type SymbolInfo, symbolsOf } from "../../src/simulator/Market.ts"
 import { makeExchange, marketOf, wantedOf, type Words } from "./exchangeForTests.ts"
 
@@ -96,6 +96,28 @@ const table: ReadonlyArray<readonly [filter: Filter, order: Words, passes: boole
   [{ filterType: "ICEBERG_PARTS", limit: 10 }, { price: "1", quantity: "10.01", iceberg: "1" }, false]
 ]
 
+interface Open {
+  readonly orders?: number
+  readonly algoOrders?: number
+  readonly icebergs?: number
+  readonly lists?: number
+  readonly position?: string
+}
+
+const standing = (open: Open, elsewhere: Open = {}): Standing => {
+  const counts = (one: Open, other: Open): Counts => ({
+    orders: (one.orders ?? 0) + (other.orders ?? 0),
+    algoOrders: () => (one.algoOrders ?? 0) + (other.algoOrders ?? 0),
+    icebergs: () => (one.icebergs ?? 0) + (other.icebergs ?? 0),
+    lists: () => (one.lists ?? 0) + (other.lists ?? 0)
+  })
+  return {
+    onSymbol: counts(open, {}),
+    onExchange: () => counts(open, elsewhere),
+    position: () => amount(open.position ?? "0")
+  }
+}
+
 const shown = (order: Words): string => JSON.stringify(order)
 
 describe("filters", () => {
@@ -112,7 +134,7 @@ describe("filters", () => {
     const symbol = withFilters({ filterType: "MAX_NUM_ORDERS", maxNumOrders: 2 })
     const order = wantedOf({ price: "1", quantity: "1" })
     const judge = (openOrders: number) =>
-      judgeStanding(symbol, order, 1n, { openOrders, openIcebergs: () => 0, position: () => 0n })
+      judgeStanding(symbol, { orders: [order], lists: 0 }, standing({ orders: openOrders }))
 
     assert.strictEqual(judge(1), undefined)
     assert.deepInclude(judge(2), { code: -2010, message: "Filter failure: MAX_NUM_ORDERS" })
@@ -121,11 +143,11 @@ describe("filters", () => {
   it("a position may reach its limit, and only buying can break it", () => {
     const symbol = withFilters({ filterType: "MAX_POSITION", maxPosition: amount("10") })
     const judge = (side: "BUY" | "SELL", quantity: string) =>
-      judgeStanding(symbol, wantedOf({ side, price: "1", quantity }), amount(quantity), {
-        openOrders: 0,
-        openIcebergs: () => 0,
-        position: () => amount("9")
-      })
+      judgeStanding(
+        symbol,
+        { orders: [wantedOf({ side, price: "1", quantity })], lists: 0 },
+        standing({ position: "9" })
+      )
 
     assert.strictEqual(judge("BUY", "1"), undefined)
     assert.strictEqual(judge("BUY", "1.1")?.message, "Filter failure: MAX_POSITION")
