@@ -123,7 +123,9 @@ export class Requests extends Context.Service<
             return probe
           }
           const permit = yield* reserve(endpoint)
-          // Refused while this one waited: many may have.
+          // Refused while this one waited: many may have. Its turn may have come within that very answer, which is then
+          // looked at to its end first.
+          yield* Effect.yieldNow
           const refusal = credentials.refusal()
           if (refusal === null) return permit
           yield* gateway.giveBack(permit)
