@@ -318,7 +318,7 @@ export class Exchange {
   cancelAll(market: Market, drawId: () => string): Array<Canceled> {
     this.matching.beginCommand()
     const canceled: Array<Canceled> = []
-    for (const order of [...market.orders.open.values()]) {
+    for (const order of market.orders.open.values()) {
       if (isOpen(order)) canceled.push(this.#cancelOne(market, order, drawId()))
     }
     this.counterparties.replenish(market)
