@@ -2,7 +2,7 @@
 import { createHmac } from "node:crypto"
 import http from "node:http"
 import { Effect } from "effect"
-import { WebSocket } from "ws"
+import { type ClientOptions, WebSocket } from "ws"
 import { makeSimulator, type RunningSimulator, type SimulatorOptions } from "../../src/simulator/Server.ts"
 
 export const credentials = { apiKey: "key-of-the-tests", apiSecret: "secret-of-the-tests" }
@@ -108,12 +108,14 @@ export interface Stream {
   readonly events: () => ReadonlyArray<Json>
   readonly send: (message: unknown) => void
   readonly isClosed: () => boolean
+  /** What the handshake agreed on. */
+  readonly extensions: () => string
 }
 
-export const openStream = (url: string) =>
+export const openStream = (url: string, options: ClientOptions = {}) =>
   Effect.acquireRelease(
     Effect.callback<Stream & { readonly end: () => void }, Error>((resume) => {
-      const socket = new WebSocket(url)
+      const socket = new WebSocket(url, options)
       const messages: Array<Json> = []
       let closed = false
       socket.on("message", (data: Buffer) => messages.push(JSON.parse(data.toString("utf8"))))
@@ -128,6 +130,7 @@ export const openStream = (url: string) =>
             events: () => messages.filter(({ event }) => event !== undefined).map(({ event }) => event),
             send: (message) => socket.send(JSON.stringify(message)),
             isClosed: () => closed,
+            extensions: () => socket.extensions,
             end: () => socket.terminate()
           })
         )
