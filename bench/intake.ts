@@ -1,6 +1,7 @@
 /**
  * Durable intake, POST → 202 of a process with the role `api` alone, against what the same machine gives at the
- * same time: PostgreSQL to pgbench, the same server without its engine, and node:http with JSON.parse.
+ * same time: PostgreSQL to pgbench, the same server with one bare row an order, the same without its engine, and node:http
+ * with JSON.parse.
  *
  *   npm run bench:intake [-- --seconds 5 --rounds 5]
  *
@@ -91,6 +92,16 @@ const main = async (): Promise<void> => {
     join(folder, "server.log")
   )
   ends.push(withoutEngine.stop)
+  await postgres.run([
+    "create table bare_rows (id text primary key, text text not null)",
+    "grant insert on bare_rows to nexus_app"
+  ])
+  const bareRow = await startServer(
+    "serverWithBareRow.ts",
+    { ...settings, NEXUS_APP_PORT: "0" },
+    join(folder, "bare.log")
+  )
+  ends.push(bareRow.stop)
   const raw = await startServer("rawHttp.ts", {}, join(folder, "raw.log"))
   ends.push(raw.stop)
   await simulator.stop("SIGTERM")
@@ -110,7 +121,12 @@ const main = async (): Promise<void> => {
         if (Object.keys(load.faults).length > 0) throw new Error(`${name} was answered ${JSON.stringify(load.faults)}`)
         return load
       })
-  const posts = { api: post("api", appPort), without: post("without", withoutEngine.port), raw: post("raw", raw.port) }
+  const posts = {
+    api: post("api", appPort),
+    bare: post("bare", bareRow.port),
+    without: post("without", withoutEngine.port),
+    raw: post("raw", raw.port)
+  }
 
   const cells = connections.flatMap((clients): ReadonlyArray<Cell> => {
     const cell = (name: string, run: Cell["run"]): Cell => ({ name, connections: clients, run, rounds: [] })
@@ -120,6 +136,7 @@ const main = async (): Promise<void> => {
         return { perSecond, p50: average, p99: Number.NaN }
       }),
       cell("api, durable", (round) => posts.api(clients, round)),
+      cell("Server, one bare row", (round) => posts.bare(clients, round)),
       cell("Server without Engine", (round) => posts.without(clients, round)),
       cell("node:http, JSON.parse", (round) => posts.raw(clients, round))
     ]
@@ -169,9 +186,10 @@ const main = async (): Promise<void> => {
       "",
       verdict(
         "api ÷ same Server without Engine, 64 connections",
-        rate("api", 64) / rate("Server", 64),
+        rate("api", 64) / rate("Server without", 64),
         wanted.withoutEngine
       ),
+      `one bare row ÷ same Server without Engine, 64 connections: ${(rate("Server, one", 64) / rate("Server without", 64)).toFixed(2)}, the most that can be had`,
       verdict("api ÷ pgbench one-event append, 64 clients", rate("api", 64) / rate("pgbench", 64), wanted.pgbench),
       "",
       `Median of ${rounds} interleaved rounds of ${seconds} s a cell after ${warmUpSeconds} s of warm-up; pgbench says an average instead of p50.`,

@@ -1,65 +1,11 @@
-/**
- * The program's own server on everything that it has in an api process, except for the engine's answer to a new
- * order, which comes at once and is made up: what HTTP, decoding and the answer cost alone.
- */
-import { Console, Effect, HashSet, Layer } from "effect"
-import * as SecureRandom from "effect/crypto/SecureRandom"
-import { AppConfig } from "../src/config.ts"
-import { clientOrderIdOf, OrderId, StoreId } from "../src/domain/Ids.ts"
-import { evolve, unplaced } from "../src/domain/Order.ts"
+/** The program's own server with an engine that answers a new order at once: HTTP, decoding and the answer alone. */
+import { Effect, Layer } from "effect"
 import { Engine } from "../src/engine/Engine.ts"
-import { ListeningAddress, Server } from "../src/http/Server.ts"
-import { bus, engine, exchange, ExchangeAddress, storage } from "../src/main.ts"
-import { Telemetry } from "../src/telemetry.ts"
+import { answerTo, serveWith } from "./serverWith.ts"
 
-const clientOrderId = clientOrderIdOf(StoreId.make("00000000-0000-4000-8000-000000000000"), OrderId.make("bench"))
-
-const answersAtOnce = Layer.effect(
-  Engine,
-  Effect.map(Engine, (real) =>
-    Engine.of({
-      ...real,
-      place: ({ request }) =>
-        Effect.sync(() => {
-          const at = Date.now()
-          const placed = {
-            _tag: "OrderPlaced",
-            clientOrderId,
-            request,
-            instrumentVersion: 1,
-            staleAt: at + 120_000
-          } as const
-          return {
-            order: {
-              order: evolve(unplaced, placed, at),
-              version: 1,
-              headHash: "",
-              requestHash: "",
-              commandIds: HashSet.empty()
-            },
-            replayed: false
-          }
-        })
-    })
+serveWith(
+  Layer.effect(
+    Engine,
+    Effect.map(Engine, (real) => Engine.of({ ...real, place: ({ request }) => Effect.sync(() => answerTo(request)) }))
   )
 )
-
-const program = Effect.gen(function* () {
-  yield* Console.log((yield* ListeningAddress).port)
-  return yield* Effect.never
-}).pipe(
-  Effect.provide(
-    Server.layer.pipe(
-      Layer.provide(answersAtOnce),
-      Layer.provideMerge(engine),
-      Layer.provideMerge(Layer.mergeAll(bus, exchange)),
-      Layer.provideMerge(ExchangeAddress.layer),
-      Layer.provideMerge(storage),
-      Layer.provideMerge(Layer.mergeAll(Telemetry.layer, SecureRandom.layerWebCrypto)),
-      Layer.provideMerge(Layer.effect(AppConfig, AppConfig.fromProcess({ readDotEnv: false })))
-    )
-  )
-)
-
-const fiber = Effect.runFork(program)
-process.once("SIGTERM", () => fiber.interruptUnsafe())
