@@ -23,9 +23,20 @@ process.on("SIGTERM", onSignal)
 process.on("SIGINT", onSignal)
 
 // Loaded only now, which takes most of a second: a signal must not find the process without its handlers.
-const [{ NodeRuntime, NodeServices }, { Cause, Effect, Exit, Option, Runtime, Schema }, { Command, Flag }, main] =
-  await Promise.all([import("@effect/platform-node"), import("effect"), import("effect/cli"), import("./main.ts")])
-const { migrate, serve, simulateExchange, topics, verify } = main
+const [
+  { NodeRuntime, NodeServices },
+  { Cause, Effect, Exit, Option, Runtime, Schema },
+  { Argument, Command, Flag },
+  { OrderId },
+  main
+] = await Promise.all([
+  import("@effect/platform-node"),
+  import("effect"),
+  import("effect/cli"),
+  import("./domain/Ids.ts"),
+  import("./main.ts")
+])
+const { migrate, resolve, serve, simulateExchange, topics, verify } = main
 signals.started = true
 
 const port = Flag.Int("port").pipe(
@@ -77,6 +88,38 @@ const simulator = Command.make(
     })
 ).pipe(Command.withDescription("Run the exchange simulator alone"))
 
+/** What ends in the log for ever: one line of plain text. */
+const line = (name: string, longest: number, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withSchema(
+      Schema.String.check(
+        Schema.makeFilter(
+          (text: string) =>
+            text.trim() !== "" && text.length <= longest && text.isWellFormed() && !/\p{Cc}/u.test(text),
+          { expected: `1 to ${longest} characters of one line` }
+        )
+      )
+    ),
+    Flag.withDescription(description)
+  )
+
+const resolution = Command.make(
+  "resolve",
+  {
+    orderId: Argument.String("order").pipe(Argument.withSchema(OrderId), Argument.withDescription("id of the order")),
+    as: Flag.Literals("as", ["completed", "failed", "cancelled"]).pipe(Flag.withDescription("how the order ends")),
+    by: line("by", 100, "who decides"),
+    reason: line("reason", 1_000, "what the decision rests on")
+  },
+  ({ as, ...decision }) => resolve({ ...decision, as: endings[as] })
+).pipe(
+  Command.withDescription(
+    "End an order that is stuck, by decision of a person: the last resort. Works on the database of the configuration, " +
+      "beside the programs that serve it; an embedded database that is stopped is started for as long as this takes."
+  )
+)
+const endings = { completed: "COMPLETED", failed: "FAILED", cancelled: "CANCELLED" } as const
+
 const nexus = Command.make("nexus").pipe(
   Command.withDescription("Order manager for Binance Spot"),
   Command.withSubcommands([
@@ -88,6 +131,7 @@ const nexus = Command.make("nexus").pipe(
     Command.make("verify", {}, () => verify).pipe(
       Command.withDescription("Recompute chains, versions, positions and lives of the whole log")
     ),
+    resolution,
     simulator
   ])
 )

@@ -24,13 +24,14 @@ import { Transport } from "./binance/Transport.ts"
 import { UserStream } from "./binance/UserStream.ts"
 import type { Role } from "./config.ts"
 import { AppConfig, simulatorKeys } from "./config.ts"
-import { StoreId } from "./domain/Ids.ts"
+import * as Decimal from "./domain/Decimal.ts"
+import { type OrderId, StoreId } from "./domain/Ids.ts"
 import { Backlog } from "./engine/Backlog.ts"
 import { Attempt } from "./engine/Attempt.ts"
 import { Balances } from "./engine/Balances.ts"
 import * as CancelDelivery from "./engine/CancelDelivery.ts"
 import { Cancels } from "./engine/Cancels.ts"
-import { DoubtStories } from "./engine/DoubtStories.ts"
+import { DoubtStories, evidenceOf } from "./engine/DoubtStories.ts"
 import { Doubts } from "./engine/Doubts.ts"
 import { Engine } from "./engine/Engine.ts"
 import { ExchangeCheck } from "./engine/ExchangeCheck.ts"
@@ -468,6 +469,53 @@ export const verify = Effect.gen(function* () {
     )
   )
 )
+
+class NotConfirmedYet extends Schema.TaggedError<NotConfirmedYet>()("NotConfirmedYet", {}) {
+  override get message() {
+    return "the database did not answer in time; the same command again tells what became of it"
+  }
+}
+
+/**
+ * `nexus resolve`: through the engine's one door, on the store of whatever serves now. The append compares versions,
+ * so it needs no program to be asked and disturbs none.
+ */
+export const resolve = (decision: {
+  readonly orderId: OrderId
+  readonly as: "COMPLETED" | "FAILED" | "CANCELLED"
+  readonly by: string
+  readonly reason: string
+}) =>
+  Effect.gen(function* () {
+    const engine = yield* Engine
+    const story = yield* (yield* DoubtStories).of(decision.orderId)
+    const evidence = story === null ? [] : evidenceOf(story)
+    const { order } = yield* Effect.catchTags(engine.resolve({ ...decision, evidence }), {
+      Busy: () => new NotConfirmedYet({}),
+      NotConfirmed: () => new NotConfirmedYet({})
+    })
+    const filled = `${Decimal.format(order.filledQuantity)} filled`
+    yield* Console.log(
+      [`order ${decision.orderId} is ${order.status} by decision of ${decision.by}, ${filled}`, ...evidence].join("\n  ")
+    )
+  }).pipe(
+    Effect.provide(
+      Layer.mergeAll(Engine.layer, DoubtStories.layer).pipe(
+        Layer.provide(Layer.mergeAll(Backlog.layer, noSymbols)),
+        Layer.provide(Supervisor.layer),
+        Layer.provide(kept),
+        Layer.provide(Postgres.sharedLayer),
+        Layer.provideMerge(foundation)
+      )
+    )
+  )
+
+/** For a process that places no orders. */
+const noSymbols = Layer.succeed(Instruments, {
+  current: Effect.succeed(null),
+  refresh: Effect.void,
+  market: () => Effect.never
+})
 
 /** `nexus simulate-exchange`: until a signal comes. */
 export const simulateExchange = (options: {
