@@ -41,6 +41,8 @@ import { ForeignOrders } from "./engine/ForeignOrders.ts"
 import { Health } from "./engine/Health.ts"
 import { Instruments } from "./engine/Instruments.ts"
 import { OpenOrders } from "./engine/OpenOrders.ts"
+import { Resets } from "./engine/Resets.ts"
+import { VanishedOrders } from "./engine/VanishedOrders.ts"
 import { Ownership } from "./engine/Ownership.ts"
 import * as Reconciler from "./engine/Reconciler.ts"
 import * as Relay from "./engine/Relay.ts"
@@ -262,6 +264,8 @@ export const bus = Layer.unwrap(
 /** Everything of the engine that waits to be called; what happens by itself are the roles. */
 export const engineOnSupervisor = Health.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer)),
+  Layer.provideMerge(VanishedOrders.layer),
+  Layer.provideMerge(Resets.layer),
   Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
   Layer.provideMerge(Cancels.layer),
   Layer.provideMerge(Engine.layer),

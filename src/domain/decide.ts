@@ -161,7 +161,11 @@ const ending = (report: ExchangeReport, order: Order): ReadonlyArray<OrderEvent>
     case "CANCELED":
       return [
         cases.OrderCancelled.make({
-          reason: order.cancelRequested ? "cancelled as requested" : "cancelled at the exchange",
+          reason: order.cancelRequested
+            ? "cancelled as requested"
+            : expiryReason === "NONE"
+              ? "cancelled at the exchange"
+              : `cancelled at the exchange: ${expiryReason}`,
           executedQuantity,
           source
         })

@@ -72,7 +72,7 @@ export class Attempt extends Context.Service<
           client.placeOrder({ clientOrderId, request, timestamp, recvWindowMillis }, permit)
         )
         if (Result.isSuccess(answer)) {
-          yield* Effect.catch(settlement.record(orderId, answer.success), logRejection(orderId))
+          yield* Effect.catch(settlement.record(orderId, answer.success, attempt), logRejection(orderId))
           return
         }
         const at = yield* Clock.currentTimeMillis

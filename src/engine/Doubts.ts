@@ -2,48 +2,38 @@
  * Settles attempts whose outcome nobody knows, by asking the exchange and never by guessing.
  *
  * A positive answer is adopted at once. A negative one counts only after timestamp + recvWindow + δ + T on
- * the exchange's clock, and only if open orders, all orders and trades of the symbol, asked once per symbol,
- * say the same (domain/reconcile.ts decides). Until then the order stays visibly UNKNOWN (INV-3, INV-8).
+ * the exchange's clock, only if open orders, all orders and trades of the symbol, asked once per symbol, say the
+ * same (domain/reconcile.ts decides), and only from an exchange that has not forgotten what it knew (Resets.ts).
+ * Until then the order stays visibly UNKNOWN, with what was asked and answered so far (INV-3, INV-8).
  */
 import { Clock, Context, Effect, Layer } from "effect"
-import type { FoundOrder } from "../binance/BinanceClient.ts"
 import { BinanceClient } from "../binance/BinanceClient.ts"
 import type { BinanceError } from "../binance/BinanceError.ts"
 import { ServerTime } from "../binance/ServerTime.ts"
 import { AppConfig } from "../config.ts"
-import * as Decimal from "../domain/Decimal.ts"
-import type { EpochMillis, OrderId } from "../domain/Ids.ts"
-import type { Margins, Question } from "../domain/reconcile.ts"
+import type { EpochMillis } from "../domain/Ids.ts"
+import type { Margins } from "../domain/reconcile.ts"
 import { conclusiveAt, reconcile } from "../domain/reconcile.ts"
 import type { Rejection } from "../domain/Rejection.ts"
 import type { BlotterRow } from "../sql/Blotter.ts"
 import { Blotter } from "../sql/Blotter.ts"
+import { Findings } from "../sql/Findings.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import { makeDoubtPlan } from "./DoubtPlan.ts"
 import { Engine } from "./Engine.ts"
+import { Resets } from "./Resets.ts"
 import { Settlement } from "./Settlement.ts"
+import { surveyOf } from "./survey.ts"
 
 const pageSize = 500
 const pages = 20
-// Between two questions about one order, doubling: an order that exists is usually visible at once.
-const askPauseMillis = 1_000
-const askPauseMaxMillis = 15_000
 const concurrency = 4
-// Rows of a list answer, and how many lists are read before a symbol is taken for too busy to judge.
-const listSize = 1_000
-const lists = 20
-// Orders of trades that no list showed, looked up one by one.
-const strangers = 50
 // Half of what a list sees from its start: attempts further apart are surveyed apart.
 const windowMillis = 12 * 3_600_000
 // The exchange's nodes need not agree to the second.
 const clockMarginMillis = 1_000
 
 type Failure = BinanceError | StoreUnavailable | Rejection
-
-interface Waiting {
-  readonly notBefore: EpochMillis
-  readonly pause: number
-}
 
 export class Doubts extends Context.Service<
   Doubts,
@@ -62,11 +52,13 @@ export class Doubts extends Context.Service<
       const blotter = yield* Blotter
       const client = yield* BinanceClient
       const engine = yield* Engine
+      const findings = yield* Findings
+      const resets = yield* Resets
       const serverTime = yield* ServerTime
       const settlement = yield* Settlement
       const limits: Margins = { deltaMillis: margins.delta_ms, stalenessMillis: margins.staleness_ms }
-      // When each order is asked about again; owned by the one caller of `settle`.
-      let waiting = new Map<OrderId, Waiting>()
+      // When each order is asked about again, and what was answered; owned by the one caller of `settle`.
+      const plan = makeDoubtPlan((attempt) => conclusiveAt(attempt, limits) + 2 * clockMarginMillis)
 
       const allInDoubt = Effect.fnUntraced(function* (startedBefore: EpochMillis) {
         const now = yield* Clock.currentTimeMillis
@@ -94,69 +86,14 @@ export class Doubts extends Context.Service<
               Effect.logWarning(`an order in doubt could not be asked for: ${error.message}`, { orderId: row.orderId }),
               "failed" as const
             )
-          })
-        )
-
-      // Accepted, nothing executed, ended, and older than the exchange remembers: its own word, hence an end.
-      const endArchived = Effect.fnUntraced(function* (row: BlotterRow) {
-        yield* Effect.catch(
-          settlement.record(row.orderId, {
-            exchangeOrderId: row.exchangeOrderId ?? "archived",
-            exchangeStatus: "CANCELED",
-            expiryReason: "ARCHIVED",
-            executedQuantity: Decimal.zero,
-            executedQuote: Decimal.zero,
-            transactTime: row.attempt?.timestamp ?? 0,
-            fills: [],
-            source: "query"
           }),
-          (error) =>
-            Effect.logWarning(`an archived order could not be ended: ${error.message}`, { orderId: row.orderId })
+          Effect.tap((answer) => Effect.map(Clock.currentTimeMillis, (at) => plan.heard(row, "order", answer, at)))
         )
-      })
 
-      // P5: what the symbol's lists say. Every order of ours that any of them shows is in `found`.
-      const survey = Effect.fnUntraced(function* (symbol: string, since: EpochMillis) {
-        const found = new Map<string, FoundOrder>()
-        const asked: Array<Question> = ["order"]
-        const known = new Set<string>()
-        const keep = (orders: ReadonlyArray<FoundOrder>) => {
-          for (const order of orders) {
-            found.set(order.clientOrderId, order)
-            known.add(order.report.exchangeOrderId)
-          }
-        }
-        keep(yield* client.openOrders(symbol))
-        asked.push("openOrders")
-
-        let page = yield* client.allOrders({ symbol, startTime: since, limit: listSize })
-        keep(page)
-        for (let list = 1; page.length === listSize && list < lists; list++) {
-          page = yield* client.allOrders({
-            symbol,
-            orderId: next(page.at(-1)!.report.exchangeOrderId),
-            limit: listSize
-          })
-          keep(page)
-        }
-        if (page.length < listSize) asked.push("allOrders")
-
-        let trades = yield* client.myTrades({ symbol, startTime: since, limit: listSize })
-        const traded = new Set(trades.map((trade) => trade.exchangeOrderId))
-        for (let list = 1; trades.length === listSize && list < lists; list++) {
-          trades = yield* client.myTrades({ symbol, fromId: next(trades.at(-1)!.tradeId), limit: listSize })
-          for (const trade of trades) traded.add(trade.exchangeOrderId)
-        }
-        const unknown = Array.from(traded).filter((exchangeOrderId) => !known.has(exchangeOrderId))
-        for (const orderId of unknown.slice(0, strangers)) {
-          keep(yield* client.allOrders({ symbol, orderId, limit: 1 }))
-        }
-        // A trade whose order nobody shows may be the very one that is looked for.
-        if (trades.length < listSize && unknown.every((exchangeOrderId) => known.has(exchangeOrderId))) {
-          asked.push("myTrades")
-        }
-        return { found, asked }
-      })
+      const endArchived = (row: BlotterRow) =>
+        Effect.catch(settlement.endArchived(row), (error) =>
+          Effect.logWarning(`an archived order could not be ended: ${error.message}`, { orderId: row.orderId })
+        )
 
       const settleSymbol = Effect.fnUntraced(function* (symbol: string, rows: ReadonlyArray<BlotterRow>) {
         // Before the first question, at the pessimistic end of our estimate.
@@ -166,21 +103,28 @@ export class Doubts extends Context.Service<
         })
         const ripe = answers.flatMap(({ answer, row }) =>
           answer === "not found" && row.attempt !== null && askedAt > conclusiveAt(row.attempt, limits)
-            ? [{ row, timestamp: row.attempt.timestamp }]
+            ? [{ row, timestamp: row.attempt.timestamp, startedAt: row.attempt.startedAt }]
             : []
         )
         yield* Effect.forEach(windowsOf(ripe), (window) => prove(symbol, window, askedAt), { discard: true })
       })
 
+      // P5: what the symbol's lists say.
       const prove = Effect.fnUntraced(function* (symbol: string, ripe: ReadonlyArray<Ripe>, askedAt: EpochMillis) {
         const since = Math.min(...ripe.map(({ timestamp }) => timestamp)) - clockMarginMillis
-        const { asked, found } = yield* survey(symbol, since)
-        for (const { row } of ripe) {
+        const { asked, found } = yield* surveyOf(client, symbol, since)
+        const now = yield* Clock.currentTimeMillis
+        for (const { row } of ripe) plan.surveyed(row, asked, now)
+        // Asked after the lists: an exchange that had forgotten by then has proven nothing with them.
+        const remembers = yield* resets.intact
+        const reset = (yield* resets.last) ?? 0
+        for (const { row, startedAt } of ripe) {
           const order = found.get(row.clientOrderId)
           if (order !== undefined) {
             yield* settlement.adopt(row.orderId, order)
             continue
           }
+          if (!remembers || startedAt < reset) continue
           const stream = yield* engine.read(row.orderId)
           if (stream === null) continue
           const at = yield* Clock.currentTimeMillis
@@ -191,32 +135,17 @@ export class Doubts extends Context.Service<
 
       const settle = Effect.fn("Doubts.settle")(function* (startedBefore: EpochMillis) {
         const rows = yield* allInDoubt(startedBefore)
-        const now = yield* Clock.currentTimeMillis
-        const due = rows.filter((row) => (waiting.get(row.orderId)?.notBefore ?? 0) <= now)
-        const next = new Map<OrderId, Waiting>()
-        for (const row of rows) {
-          const before = waiting.get(row.orderId)
-          if (before !== undefined && before.notBefore > now) {
-            next.set(row.orderId, before)
-            continue
-          }
-          const pause = Math.min((before?.pause ?? askPauseMillis / 2) * 2, askPauseMaxMillis)
-          // Not slept past the moment from which a no is conclusive.
-          const ripe = row.attempt === null ? 0 : conclusiveAt(row.attempt, limits) + 2 * clockMarginMillis
-          const notBefore = ripe > now ? Math.min(now + pause, ripe) : now + pause
-          next.set(row.orderId, { pause, notBefore })
-        }
-        waiting = next
-        const bySymbol = new Map<string, Array<BlotterRow>>()
-        for (const row of due) bySymbol.set(row.symbol, [...(bySymbol.get(row.symbol) ?? []), row])
+        const due = plan.due(rows, yield* Clock.currentTimeMillis)
         yield* Effect.forEach(
-          bySymbol,
+          Map.groupBy(due, (row) => row.symbol),
           ([symbol, doubtful]) =>
             Effect.catch(settleSymbol(symbol, doubtful), (error: Failure) =>
               Effect.logWarning(`the doubts of ${symbol} could not be settled yet: ${error.message}`)
             ),
           { discard: true }
         )
+        if (due.length > 0) yield* findings.saveDoubts(plan.findings(due))
+        if (plan.forgot()) yield* findings.forgetSettled
         return rows.length
       })
 
@@ -228,6 +157,7 @@ export class Doubts extends Context.Service<
 interface Ripe {
   readonly row: BlotterRow
   readonly timestamp: EpochMillis
+  readonly startedAt: EpochMillis
 }
 
 /** Groups attempts so that one survey, which sees 24 hours from its start, covers every attempt of a group. */
@@ -242,5 +172,3 @@ const windowsOf = (ripe: ReadonlyArray<Ripe>): ReadonlyArray<ReadonlyArray<Ripe>
 }
 
 const isAnswered = ({ attempt }: BlotterRow): boolean => attempt?.state === "UNKNOWN"
-
-const next = (id: string): string => `${BigInt(id) + 1n}`

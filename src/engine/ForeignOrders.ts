@@ -32,6 +32,8 @@ export class ForeignOrders extends Context.Service<
     readonly heard: (order: FoundOrder) => Effect.Effect<void, StoreUnavailable>
     /** All that a list of open orders has shown, which was asked for at this moment. */
     readonly listed: (orders: ReadonlyArray<FoundOrder>, askedAt: EpochMillis) => Effect.Effect<void, StoreUnavailable>
+    /** The exchange has forgotten them, and gives their ids anew. */
+    readonly forgetAll: Effect.Effect<void, StoreUnavailable>
   }
 >()("nexus/engine/ForeignOrders") {
   static readonly layer = Layer.effect(
@@ -69,7 +71,8 @@ export class ForeignOrders extends Context.Service<
       return ForeignOrders.of({
         read: kept.list(listSize),
         heard: (order) => Effect.flatMap(Clock.currentTimeMillis, (now) => kept.save([rowOf(order)], now)),
-        listed
+        listed,
+        forgetAll: kept.forgetAll
       })
     })
   )

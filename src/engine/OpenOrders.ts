@@ -2,8 +2,9 @@
  * Compares the orders open at the exchange with the orders open in the log, and repairs what differs:
  * fills that never arrived, ends that nobody told, orders that were thought absent.
  *
- * Runs at start, after every gap of the user stream, and as a slow sweep: the only defence against a
- * silently lost event (INV-4). What the exchange lists and this store never sent is counted, never touched.
+ * Runs at start, after every gap of the user stream, and as a slow sweep: the only defence against a silently lost
+ * event (INV-4). What the exchange lists and this store never sent goes to ForeignOrders.ts; what is open here and
+ * not listed there, to VanishedOrders.ts. What was found is kept for everybody to read.
  */
 import { Clock, Context, Effect, Layer, Option } from "effect"
 import { BinanceClient } from "../binance/BinanceClient.ts"
@@ -16,28 +17,25 @@ import { ends } from "../domain/reconcile.ts"
 import type { Rejection } from "../domain/Rejection.ts"
 import { Blotter } from "../sql/Blotter.ts"
 import type { BlotterRow } from "../sql/Blotter.ts"
+import type { Difference, ReconciliationReport } from "../sql/Findings.ts"
+import { Findings } from "../sql/Findings.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import { ForeignOrders } from "./ForeignOrders.ts"
 import { Settlement } from "./Settlement.ts"
+import { VanishedOrders } from "./VanishedOrders.ts"
 
 const pageSize = 500
 // Questions to the exchange at a time; the permits pace them further.
 const concurrency = 4
 // An order that changed this recently may be missing from a list that was asked before.
 const settleMillis = 2_000
-
-export interface Comparison {
-  readonly openOrders: number
-  readonly adopted: number
-  readonly foreign: number
-  readonly fillsBooked: number
-  /** Orders whose question failed: the comparison is not complete. */
-  readonly failed: number
-}
+// Differences kept in a report; the log has all of them.
+const keptDifferences = 100
 
 export class OpenOrders extends Context.Service<
   OpenOrders,
   {
-    readonly compare: Effect.Effect<Comparison, BinanceError | StoreUnavailable | Rejection>
+    readonly compare: Effect.Effect<ReconciliationReport, BinanceError | StoreUnavailable | Rejection>
   }
 >()("nexus/engine/OpenOrders") {
   static readonly layer = Layer.effect(
@@ -45,19 +43,10 @@ export class OpenOrders extends Context.Service<
     Effect.gen(function* () {
       const blotter = yield* Blotter
       const client = yield* BinanceClient
+      const findings = yield* Findings
+      const foreign = yield* ForeignOrders
       const settlement = yield* Settlement
-
-      // Open here, and the exchange does not list it: it ended, or the list is older than the order.
-      const askWhatBecame = Effect.fnUntraced(function* (row: BlotterRow) {
-        const found = yield* client.queryOrder(row).pipe(
-          Effect.catchIf(
-            (error) => error.reason._tag === "OrderUnknown",
-            () =>
-              Effect.as(Effect.logWarning("an open order is unknown to the exchange", { orderId: row.orderId }), null)
-          )
-        )
-        if (found !== null) yield* settlement.adopt(row.orderId, found)
-      })
+      const vanished = yield* VanishedOrders
 
       // Listed there, and not open here. Lists lag, so nothing is done to an order before it was asked for itself.
       const adopt = Effect.fnUntraced(
@@ -84,6 +73,24 @@ export class OpenOrders extends Context.Service<
         )
       )
 
+      // Listed there and open here. A list may be old: what speaks against our sums is asked for once more.
+      const compareListed = Effect.fnUntraced(function* (row: BlotterRow, listed: FoundOrder) {
+        const filled = Decimal.decimal(row.filledQuantity)
+        if (Decimal.equals(filled, listed.report.executedQuantity)) return null
+        const found = Decimal.isGreater(listed.report.executedQuantity, filled) ? listed : yield* client.queryOrder(row)
+        const { order } = yield* settlement.adopt(row.orderId, found)
+        const { executedQuantity } = found.report
+        return {
+          repaired: !Decimal.equals(order.filledQuantity, filled),
+          // The stream may have gone on meanwhile, the exchange may not have gone back.
+          what: Decimal.isLess(order.filledQuantity, executedQuantity)
+            ? `executed ${Decimal.format(executedQuantity)}, and its trades sum to ${Decimal.format(order.filledQuantity)}`
+            : Decimal.isGreater(filled, executedQuantity)
+              ? `booked ${Decimal.format(filled)}, and the exchange has executed ${Decimal.format(executedQuantity)}`
+              : null
+        }
+      })
+
       // One question that fails holds back nobody but its own order.
       const alone = <A, E extends { readonly message: string }>(question: Effect.Effect<A, E>) =>
         Effect.catch(Effect.asSome(question), (error) =>
@@ -97,31 +104,67 @@ export class OpenOrders extends Context.Service<
         const begun = yield* Clock.currentTimeMillis
         const listed = new Map((yield* client.openOrders()).map((found) => [found.clientOrderId, found]))
         const openOrders = listed.size
-        let fillsBooked = 0
+        const differences: Array<Difference> = []
+        const gone: Array<BlotterRow> = []
+        let compared = 0
+        let repaired = 0
         let failed = 0
         let after: string | null = null
-        const compareRow = Effect.fnUntraced(function* (row: BlotterRow) {
-          const found = listed.get(row.clientOrderId)
-          listed.delete(row.clientOrderId)
-          if (found === undefined) {
-            if (row.updatedAt < begun - settleMillis) yield* askWhatBecame(row)
-          } else if (Decimal.isGreater(found.report.executedQuantity, Decimal.decimal(row.filledQuantity))) {
-            yield* settlement.adopt(row.orderId, found)
-            fillsBooked += 1
-          }
-        })
-        while (true) {
+        do {
           const rows: ReadonlyArray<BlotterRow> = yield* blotter.open({ after, limit: pageSize })
-          const compared = yield* Effect.forEach(rows, (row) => alone(compareRow(row)), { concurrency })
-          failed += compared.filter(Option.isNone).length
-          after = rows.at(-1)?.orderId ?? null
-          if (rows.length < pageSize) break
+          compared += rows.length
+          const pairs = rows.flatMap((row) => {
+            const found = listed.get(row.clientOrderId)
+            listed.delete(row.clientOrderId)
+            if (found === undefined && row.updatedAt < begun - settleMillis) gone.push(row)
+            return found === undefined ? [] : [{ row, found }]
+          })
+          const outcomes = yield* Effect.forEach(
+            pairs,
+            ({ found, row }) => alone(Effect.map(compareListed(row, found), (outcome) => ({ row, outcome }))),
+            { concurrency }
+          )
+          for (const one of outcomes) {
+            if (Option.isNone(one)) failed += 1
+            else if (one.value.outcome !== null) {
+              const { outcome, row } = one.value
+              if (outcome.repaired) repaired += 1
+              if (outcome.what !== null) differences.push({ orderId: row.orderId, what: outcome.what })
+            }
+          }
+          after = rows.length < pageSize ? null : (rows.at(-1)?.orderId ?? null)
+        } while (after !== null)
+
+        const settled = yield* vanished.settle(gone)
+        const strangers: Array<FoundOrder> = []
+        const kinds = yield* Effect.forEach(
+          listed.values(),
+          (found) =>
+            alone(
+              Effect.tap(adopt(found, begun), (kind) =>
+                Effect.sync(() => void (kind === "foreign" && strangers.push(found)))
+              )
+            ),
+          { concurrency }
+        )
+        yield* foreign.listed(strangers, begun)
+        const report: ReconciliationReport = {
+          at: begun,
+          listed: openOrders,
+          compared,
+          adopted: kinds.filter((kind) => Option.isSome(kind) && kind.value === "adopted").length,
+          repaired: repaired + settled.repaired,
+          foreign: strangers.length,
+          missing: settled.missing.length,
+          failed: failed + settled.failed + kinds.filter(Option.isNone).length,
+          differences: [
+            ...differences,
+            ...settled.missing.map((orderId) => ({ orderId, what: "open here, unknown to the exchange" })),
+            ...(yield* settlement.takeAlarms)
+          ].slice(0, keptDifferences)
         }
-        const kinds = yield* Effect.forEach(listed.values(), (found) => alone(adopt(found, begun)), { concurrency })
-        const count = (kind: "adopted" | "foreign") =>
-          kinds.filter((one) => Option.isSome(one) && one.value === kind).length
-        failed += kinds.filter(Option.isNone).length
-        return { openOrders, fillsBooked, failed, adopted: count("adopted"), foreign: count("foreign") }
+        yield* findings.saveReport(report)
+        return report
       })
 
       return OpenOrders.of({ compare })

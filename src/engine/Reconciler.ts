@@ -1,8 +1,9 @@
 /**
  * Keeps the log and the exchange in agreement. One owner by lease.
  *
- * Four loops: attempts in doubt, the slow sweep over open orders, cancels that nobody answered, and the
- * snapshot of instruments. At start the doubts of processes that died are asked about at once.
+ * Five loops: attempts in doubt, the slow sweep over open orders, cancels that nobody answered, whether the
+ * exchange still remembers, and the snapshot of instruments. At start the doubts of processes that died are asked
+ * about at once.
  */
 import { Clock, Effect, Layer } from "effect"
 import { AppConfig } from "../config.ts"
@@ -14,11 +15,14 @@ import { ExchangeCheck } from "./ExchangeCheck.ts"
 import { Instruments } from "./Instruments.ts"
 import { OpenOrders } from "./OpenOrders.ts"
 import { Ownership } from "./Ownership.ts"
+import { Resets } from "./Resets.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 export const reconcilerRole = "reconciler"
 
 const cancelPage = 500
+// A look costs one question of 4 out of 6,000 a minute; a reset is to be known within half a minute.
+const resetCheckMillis = 10_000
 
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -31,6 +35,7 @@ export const layer = Layer.effectDiscard(
     const instruments = yield* Instruments
     const openOrders = yield* OpenOrders
     const ownership = yield* Ownership
+    const resets = yield* Resets
     const supervisor = yield* Supervisor
 
     const settleDoubts = Effect.gen(function* () {
@@ -46,13 +51,17 @@ export const layer = Layer.effectDiscard(
 
     const sweep = Effect.gen(function* () {
       yield* check.passed
-      for (let first = true; ; first = false) {
+      // Written to the log when it says something new; the newest report is kept beside it.
+      let foreignBefore: number | null = null
+      while (true) {
         yield* supervisor.beat("reconciler/sweep")
-        const found = yield* openOrders.compare
-        const repaired = found.adopted + found.fillsBooked > 0
-        if (first || repaired) {
-          yield* engine.recordAccount(() => ({ _tag: "ReconciliationReported", doubts: 0, ...found }))
+        const { adopted, foreign, listed, repaired } = yield* openOrders.compare
+        if (adopted + repaired > 0 || foreign !== foreignBefore) {
+          const { count: doubts } = yield* blotter.doubtCounts
+          const report = { openOrders: listed, adopted, foreign, doubts, fillsBooked: repaired }
+          yield* engine.recordAccount(() => ({ _tag: "ReconciliationReported", ...report }))
         }
+        foreignBefore = foreign
         yield* Effect.sleep(reconciler.interval_ms)
       }
     })
@@ -74,6 +83,15 @@ export const layer = Layer.effectDiscard(
       }
     })
 
+    const watchForResets = Effect.gen(function* () {
+      yield* check.passed
+      while (true) {
+        yield* supervisor.beat("reconciler/resets")
+        yield* resets.watch
+        yield* Effect.sleep(resetCheckMillis)
+      }
+    })
+
     const refreshInstruments = Effect.gen(function* () {
       while (true) {
         yield* supervisor.beat("reconciler/instruments")
@@ -88,6 +106,7 @@ export const layer = Layer.effectDiscard(
           yield* supervisor.supervise("reconciler/doubts", settleDoubts)
           yield* supervisor.supervise("reconciler/sweep", sweep)
           yield* supervisor.supervise("reconciler/cancels", deliverCancels)
+          yield* supervisor.supervise("reconciler/resets", watchForResets)
           yield* supervisor.supervise("reconciler/instruments", refreshInstruments)
           return yield* Effect.never
         })

@@ -1,39 +1,55 @@
 /**
  * Books what the exchange says of one order, by whichever way it came: the answer to a submission, the
  * user stream, or a query. Where the news says more was executed than its trades show, the trades are
- * fetched before the order can end (INV-7); where a cancel is wanted and the order turns out to be open,
- * the cancel goes on its way.
+ * fetched before the order can end (INV-7); where the trades cost another sum than the exchange says, that
+ * is an alarm; where a cancel is wanted and the order turns out to be open, the cancel goes on its way.
  */
 import { Clock, Context, Effect, Layer, Result } from "effect"
-import type { ExchangeTrade, FoundOrder } from "../binance/BinanceClient.ts"
+import type { FoundOrder } from "../binance/BinanceClient.ts"
 import { BinanceClient } from "../binance/BinanceClient.ts"
 import type { ExchangeReport } from "../domain/Command.ts"
 import * as Decimal from "../domain/Decimal.ts"
-import type { OrderId } from "../domain/Ids.ts"
+import type { EpochMillis, OrderId } from "../domain/Ids.ts"
 import type { OrderRequest } from "../domain/Event.ts"
 import type { OrderStream } from "../domain/Order.ts"
 import { isEnded, isOpen } from "../domain/Order.ts"
 import type { Rejection } from "../domain/Rejection.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import type { Difference } from "../sql/Findings.ts"
 import { Cancels } from "./Cancels.ts"
 import { Engine } from "./Engine.ts"
+import { sumDifference } from "./sumDifference.ts"
+import { tradesFrom } from "./SymbolHistory.ts"
 
 // Trades may be a moment behind the order that they fill.
 const tradeFetches = 3
 const tradePauseMillis = 200
-// Trades of one answer, and answers of one order: a hundred thousand trades.
-const pageSize = 1_000
+// Answers of one order: a hundred thousand trades.
 const pages = 100
+// Alarms kept for the next report; the log has all of them.
+const keptAlarms = 100
 // Whoever fetches may hold a worker, and the sweep comes back to what was not fetched.
 const fetchTimeout = "10 seconds"
 
 export class Settlement extends Context.Service<
   Settlement,
   {
-    /** Books the news; the order after it. */
-    readonly record: (orderId: OrderId, report: ExchangeReport) => Effect.Effect<OrderStream, Rejection>
+    /** Books the news; the order after it. `attempt`: whose answer this is, where it is one. */
+    readonly record: (
+      orderId: OrderId,
+      report: ExchangeReport,
+      attempt?: number
+    ) => Effect.Effect<OrderStream, Rejection>
     /** Books an order that was found at the exchange, if it is the one we sent; else parks ours. */
     readonly adopt: (orderId: OrderId, found: FoundOrder) => Effect.Effect<OrderStream, Rejection | StoreUnavailable>
+    /** Ends an order that the exchange has archived: accepted, nothing executed, ended, and older than it remembers. */
+    readonly endArchived: (order: {
+      readonly orderId: OrderId
+      readonly exchangeOrderId: string | null
+      readonly placedAt: EpochMillis
+    }) => Effect.Effect<OrderStream, Rejection>
+    /** Sums that stay wrong, since they were last taken. */
+    readonly takeAlarms: Effect.Effect<ReadonlyArray<Difference>>
   }
 >()("nexus/engine/Settlement") {
   static readonly layer = Layer.effect(
@@ -43,28 +59,33 @@ export class Settlement extends Context.Service<
       const client = yield* BinanceClient
       const engine = yield* Engine
 
-      const tradesOf = Effect.fnUntraced(function* (symbol: string, exchangeOrderId: string) {
-        const trades: Array<ExchangeTrade> = []
-        for (let page = 0; page < pages; page++) {
-          const last = trades.at(-1)
-          const found = yield* client.myTrades({
-            symbol,
-            exchangeOrderId,
-            limit: pageSize,
-            ...(last === undefined ? {} : { fromId: `${BigInt(last.tradeId) + 1n}` })
-          })
-          trades.push(...found)
-          if (found.length < pageSize) break
-        }
-        return trades
+      const alarms: Array<Difference> = []
+
+      const alarm = Effect.fnUntraced(function* (orderId: OrderId, what: string) {
+        yield* Effect.logError(`an order's trades do not add up: ${what}`, { orderId })
+        if (alarms.length < keptAlarms) alarms.push({ orderId, what })
       })
 
-      const record = Effect.fn("Settlement.record")(function* (orderId: OrderId, report: ExchangeReport) {
-        let { stream } = yield* engine.tell(orderId, {
-          _tag: "RecordReport",
-          at: yield* Clock.currentTimeMillis,
-          report
-        })
+      const tradesOf = (symbol: string, exchangeOrderId: string) =>
+        Effect.map(tradesFrom(client, symbol, { exchangeOrderId }, pages), ({ trades }) => trades)
+
+      const record = Effect.fn("Settlement.record")(function* (
+        orderId: OrderId,
+        report: ExchangeReport,
+        attempt?: number
+      ) {
+        const tell = (news: ExchangeReport) =>
+          Effect.flatMap(Clock.currentTimeMillis, (at) =>
+            engine.tell(orderId, {
+              _tag: "RecordReport",
+              at,
+              report: news,
+              ...(attempt === undefined ? {} : { attempt })
+            })
+          )
+        const first = yield* tell(report)
+        let { stream } = first
+        let isNews = first.events.length > 0
         for (let fetch = 0; fetch < tradeFetches && lacksTrades(stream, report); fetch++) {
           if (fetch > 0) yield* Effect.sleep(tradePauseMillis * fetch)
           const symbol = stream.order.request?.symbol ?? ""
@@ -76,13 +97,13 @@ export class Settlement extends Context.Service<
             })
             break
           }
-          const fuller = { ...report, fills: trades.success }
-          stream = (yield* engine.tell(orderId, {
-            _tag: "RecordReport",
-            at: yield* Clock.currentTimeMillis,
-            report: fuller
-          })).stream
+          const told = yield* tell({ ...report, fills: trades.success })
+          stream = told.stream
+          isNews ||= told.events.length > 0
         }
+        // The same sums of the same news were judged when it was new.
+        const difference = isNews ? sumDifference(stream.order, report) : null
+        if (difference !== null) yield* alarm(orderId, difference)
         const { cancelRefused, cancelRequested } = stream.order
         if (isOpen(stream.order) && cancelRequested && !cancelRefused) yield* cancels.want(orderId)
         return stream
@@ -103,7 +124,19 @@ export class Settlement extends Context.Service<
         return told.stream
       })
 
-      return Settlement.of({ record, adopt })
+      const endArchived: Settlement["Service"]["endArchived"] = ({ exchangeOrderId, orderId, placedAt }) =>
+        record(orderId, {
+          exchangeOrderId: exchangeOrderId ?? "archived",
+          exchangeStatus: "CANCELED",
+          expiryReason: "ARCHIVED",
+          executedQuantity: Decimal.zero,
+          executedQuote: Decimal.zero,
+          transactTime: placedAt,
+          fills: [],
+          source: "query"
+        })
+
+      return Settlement.of({ record, adopt, endArchived, takeAlarms: Effect.sync(() => alarms.splice(0)) })
     })
   )
 }

@@ -46,6 +46,7 @@ export class ForeignOrders extends Context.Service<
     readonly list: (limit: number) => Effect.Effect<ReadonlyArray<ForeignOrder>, StoreUnavailable>
     /** Forgets ended ones that were last seen before this moment. */
     readonly forget: (endedBefore: EpochMillis) => Effect.Effect<void, StoreUnavailable>
+    readonly forgetAll: Effect.Effect<void, StoreUnavailable>
   }
 >()("nexus/sql/ForeignOrders") {
   static readonly layer = Layer.effect(
@@ -95,7 +96,13 @@ export class ForeignOrders extends Context.Service<
         yield* answerOf(sql`delete from foreign_orders where not is_open and updated_at < ${endedBefore}::int8`)
       })
 
-      return ForeignOrders.of({ save, unseenSince, list, forget })
+      return ForeignOrders.of({
+        save,
+        unseenSince,
+        list,
+        forget,
+        forgetAll: Effect.asVoid(answerOf(sql`delete from foreign_orders`))
+      })
     })
   )
 }

@@ -40,7 +40,7 @@ describe("OpenOrders", () => {
 
       const found = yield* (yield* OpenOrders).compare
 
-      assert.deepStrictEqual([found.openOrders, found.adopted, found.foreign, found.fillsBooked], [3, 0, 0, 0])
+      assert.deepStrictEqual([found.listed, found.adopted, found.foreign, found.repaired], [3, 0, 0, 0])
       assert.strictEqual((yield* nexus.verify).events, before.events)
     }).pipe(scripted([]))
   )

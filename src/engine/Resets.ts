@@ -1,0 +1,254 @@
+/**
+ * Whether the exchange still remembers what it has told us. A testnet forgets everything about once a month, without
+ * a word: then "unknown" says nothing of an order, and sending it again could buy what was bought before.
+ *
+ * Sentinels answer it: orders of ours that the exchange has accepted, old enough that no answer can be too stale for
+ * them. One that is known proves that nothing was forgotten. Forgotten is believed only when several sentinels are
+ * unknown again and again, and neither their trades nor their ids are in the exchange's lists. It is written down
+ * once, and every order that was live before it ends as LOST_BY_RESET; nothing of it is sent again.
+ */
+import { Clock, Context, Effect, Layer } from "effect"
+import { BinanceClient } from "../binance/BinanceClient.ts"
+import type { BinanceError } from "../binance/BinanceError.ts"
+import { ServerTime } from "../binance/ServerTime.ts"
+import { AppConfig } from "../config.ts"
+import type { EpochMillis } from "../domain/Ids.ts"
+import type { Status } from "../domain/Order.ts"
+import { conclusiveAt } from "../domain/reconcile.ts"
+import type { Rejection } from "../domain/Rejection.ts"
+import type { BlotterRow } from "../sql/Blotter.ts"
+import { Blotter } from "../sql/Blotter.ts"
+import { Findings } from "../sql/Findings.ts"
+import { Store } from "../sql/Store.ts"
+import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import { Engine } from "./Engine.ts"
+import { ForeignOrders } from "./ForeignOrders.ts"
+import { Settlement } from "./Settlement.ts"
+import { ordersFrom } from "./SymbolHistory.ts"
+
+// Several, so that one order that the exchange has mislaid is not taken for all of them.
+const sentinelCount = 3
+const candidates = 50
+// Questions to each sentinel before its silence is believed, and the pause between them.
+const rounds = 3
+const roundPauseMillis = 2_000
+// Clocks of the exchange's nodes need not agree to the second.
+const clockMarginMillis = 1_000
+const pageSize = 500
+// What an exchange lists after a reset is short; where it is not, orders are asked for one by one.
+const historyPages = 20
+const concurrency = 16
+// An order that was sent while the exchange forgot is judged when an answer about it is conclusive; this is long after.
+const watchAfterMillis = 900_000
+
+type Failure = BinanceError | StoreUnavailable | Rejection
+
+export class Resets extends Context.Service<
+  Resets,
+  {
+    /** False: the exchange does not know orders that it has accepted. True also while there is none to ask for. */
+    readonly intact: Effect.Effect<boolean, BinanceError | StoreUnavailable>
+    /** Attempts that started before this are lost with what the exchange forgot, and are nobody's to judge. */
+    readonly last: Effect.Effect<EpochMillis | null, StoreUnavailable>
+    /** Looks for all the evidence of a reset, writes one down that is certain, and ends the orders that are lost by one. */
+    readonly watch: Effect.Effect<void, Failure>
+  }
+>()("nexus/engine/Resets") {
+  static readonly layer = Layer.effect(
+    Resets,
+    Effect.gen(function* () {
+      const { margins } = yield* AppConfig
+      const blotter = yield* Blotter
+      const client = yield* BinanceClient
+      const engine = yield* Engine
+      const findings = yield* Findings
+      const foreign = yield* ForeignOrders
+      const serverTime = yield* ServerTime
+      const settlement = yield* Settlement
+      const store = yield* Store
+      const limits = { deltaMillis: margins.delta_ms, stalenessMillis: margins.staleness_ms }
+
+      // Executed ones first: they stay known for ever, while others are archived after 90 days.
+      const sentinels = Effect.gen(function* () {
+        const after = yield* findings.lastReset
+        const before = (yield* Clock.currentTimeMillis) - limits.deltaMillis - limits.stalenessMillis
+        const found: Array<Sentinel> = []
+        for (const status of ["COMPLETED", "CANCELLED", "EXECUTING"] satisfies ReadonlyArray<Status>) {
+          const rows = yield* blotter.list({ statuses: [status], limit: candidates })
+          for (const row of rows) {
+            if (found.length >= sentinelCount) return found
+            const sentinel = sentinelOf(row)
+            if (sentinel !== null && row.updatedAt < before && row.placedAt > (after ?? 0)) found.push(sentinel)
+          }
+        }
+        return found
+      })
+
+      const isKnown = (sentinel: Sentinel) =>
+        client.queryOrder(sentinel).pipe(
+          Effect.as(true),
+          // Archived is a memory too.
+          Effect.catchIf(
+            ({ reason }) => reason._tag === "Archived",
+            () => Effect.succeed(true)
+          ),
+          Effect.catchIf(
+            ({ reason }) => reason._tag === "OrderUnknown",
+            () => Effect.succeed(false)
+          )
+        )
+
+      const anyKnown = Effect.fnUntraced(function* (asked: ReadonlyArray<Sentinel>) {
+        for (const sentinel of asked) if (yield* isKnown(sentinel)) return true
+        return false
+      })
+
+      const intact = Effect.gen(function* () {
+        const asked = yield* sentinels
+        return asked.length === 0 || (yield* anyKnown(asked))
+      })
+
+      // The lists say it too: null if any of them still shows a sentinel.
+      const missingFromLists = Effect.fnUntraced(function* (asked: ReadonlyArray<Sentinel>) {
+        const evidence: Array<string> = []
+        for (const { clientOrderId, exchangeOrderId, symbol, tradeId } of asked) {
+          const [order] = yield* client.allOrders({ symbol, orderId: exchangeOrderId, limit: 1 })
+          if (order?.clientOrderId === clientOrderId) return null
+          evidence.push(`${symbol} lists no order ${exchangeOrderId} of ours any more`)
+          if (tradeId === null) continue
+          const [trade] = yield* client.myTrades({ symbol, fromId: tradeId, limit: 1 })
+          if (trade?.tradeId === tradeId && trade.exchangeOrderId === exchangeOrderId) return null
+          evidence.push(`${symbol} lists no trade ${tradeId} of ours any more`)
+        }
+        return evidence
+      })
+
+      const evidenceOfReset = Effect.gen(function* () {
+        // Keys of another account would know none of our orders either.
+        const { uid } = yield* client.account
+        if (uid !== (yield* store.accountUid)) return null
+        const asked = yield* sentinels
+        if (asked.length === 0) return null
+        for (let round = 0; round < rounds; round++) {
+          if (round > 0) yield* Effect.sleep(roundPauseMillis)
+          if (yield* anyKnown(asked)) return null
+        }
+        const lists = yield* missingFromLists(asked)
+        if (lists === null) return null
+        // An order from before a sentinel that still rests there was not forgotten.
+        const youngest = Math.max(...asked.map(({ placedAt }) => placedAt))
+        for (const listed of yield* client.openOrders()) {
+          const row = yield* blotter.findByClientOrderId(listed.clientOrderId)
+          if (row !== null && row.placedAt < youngest) return null
+        }
+        return [
+          ...asked.map(
+            ({ exchangeOrderId, orderId }) =>
+              `order ${orderId}, accepted as ${exchangeOrderId}, was unknown in ${rounds} rounds of questions`
+          ),
+          ...lists
+        ]
+      })
+
+      const detect = Effect.gen(function* () {
+        // Only what was looked at may be written on: another owner's reset would be a second one.
+        let head = 0
+        yield* engine.recordAccount((version) => {
+          head = version
+          return null
+        })
+        const evidence = yield* evidenceOfReset
+        if (evidence === null) return
+        const { count, open } = yield* blotter.doubtCounts
+        const openOrders = open + count
+        yield* Effect.logError("the exchange has forgotten all orders: what was live there is lost", { openOrders })
+        yield* engine.recordAccount((version) =>
+          version === head ? { _tag: "ExchangeReset", evidence, openOrders } : null
+        )
+        yield* foreign.forgetAll
+      })
+
+      const lost = (row: BlotterRow) =>
+        Effect.flatMap(Clock.currentTimeMillis, (at) => engine.tell(row.orderId, { _tag: "RecordReset", at }))
+
+      const askAgain = (row: BlotterRow) =>
+        client.queryOrder(row).pipe(
+          Effect.flatMap((found) => settlement.adopt(row.orderId, found)),
+          Effect.catchIf(
+            (error) => error._tag === "BinanceError" && error.reason._tag === "OrderUnknown",
+            () => lost(row)
+          ),
+          Effect.asVoid
+        )
+
+      // What was sent after the exchange forgot stands in its new lists; everything else is lost.
+      const endLost = Effect.fnUntraced(function* (symbol: string, rows: ReadonlyArray<BlotterRow>) {
+        const { complete, orders } = yield* ordersFrom(client, symbol, { id: "0" }, historyPages)
+        const known = new Map(orders.map((order) => [order.clientOrderId, order]))
+        yield* Effect.forEach(
+          rows,
+          (row) => {
+            const found = known.get(row.clientOrderId)
+            if (found !== undefined) return Effect.asVoid(settlement.adopt(row.orderId, found))
+            return complete ? Effect.asVoid(lost(row)) : askAgain(row)
+          },
+          { concurrency, discard: true }
+        )
+      })
+
+      const liveBefore = Effect.fnUntraced(function* (reset: EpochMillis) {
+        const before = (row: BlotterRow) => row.attempt !== null && row.attempt.startedAt < reset
+        const found: Array<BlotterRow> = []
+        for (const read of [blotter.open, (page: Page) => blotter.inDoubt({ ...page, startedBefore: reset })]) {
+          let after: string | null = null
+          do {
+            const rows: ReadonlyArray<BlotterRow> = yield* read({ limit: pageSize, after })
+            found.push(...rows.filter(before))
+            after = rows.length < pageSize ? null : (rows.at(-1)?.orderId ?? null)
+          } while (after !== null)
+        }
+        return found
+      })
+
+      const settle = Effect.gen(function* () {
+        const reset = yield* findings.lastReset
+        if (reset === null || (yield* Clock.currentTimeMillis) > reset + watchAfterMillis) return
+        const now = (yield* serverTime.pessimisticNow) - clockMarginMillis
+        const rows = yield* liveBefore(reset)
+        const ripe = rows.filter((row) => row.attempt !== null && conclusiveAt(row.attempt, limits) < now)
+        for (const [symbol, ofSymbol] of Map.groupBy(ripe, (row) => row.symbol)) yield* endLost(symbol, ofSymbol)
+      })
+
+      return Resets.of({
+        intact,
+        last: findings.lastReset,
+        watch: Effect.gen(function* () {
+          if (!(yield* intact)) yield* detect
+          yield* settle
+        })
+      })
+    })
+  )
+}
+
+interface Page {
+  readonly limit: number
+  readonly after: string | null
+}
+
+interface Sentinel {
+  readonly orderId: string
+  readonly clientOrderId: string
+  readonly symbol: string
+  readonly exchangeOrderId: string
+  readonly placedAt: EpochMillis
+  /** Null: nothing of it was executed. */
+  readonly tradeId: string | null
+}
+
+/** Null: the exchange need not know it, as one that an operator has ended. */
+const sentinelOf = (row: BlotterRow): Sentinel | null => {
+  const { clientOrderId, exchangeOrderId, fills, orderId, placedAt, reason, symbol } = row
+  if (exchangeOrderId === null || reason?.code === "OPERATOR") return null
+  return { orderId, clientOrderId, symbol, exchangeOrderId, placedAt, tradeId: fills[0]?.tradeId ?? null }
+}
