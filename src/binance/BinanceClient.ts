@@ -219,9 +219,9 @@ export class BinanceClient extends Context.Service<
         health: Effect.gen(function* () {
           const refusal = yield* requests.refusal
           if (refusal !== null) return `the exchange refuses our keys: ${refusal}`
-          if ((yield* breaker.state) !== "closed") return "does not answer: orders wait until it does"
           const wait = yield* limits.waitMillis("submit", endpoints.placeOrder.weight)
-          return wait < limitedMillis ? null : `limits our requests: orders wait ${Math.ceil(wait / 1_000)} s`
+          if (wait >= limitedMillis) return `limits our requests: orders wait ${Math.ceil(wait / 1_000)} s`
+          return (yield* breaker.state) === "closed" ? null : "does not answer: orders wait until it does"
         })
       })
     })

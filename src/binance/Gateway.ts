@@ -10,7 +10,7 @@ import type { Reason } from "./BinanceError.ts"
 import { BinanceError, NotSent } from "./BinanceError.ts"
 import { Breaker } from "./Breaker.ts"
 import type { Answer } from "./classify.ts"
-import { classify } from "./classify.ts"
+import { classify, isInParts } from "./classify.ts"
 import type { Allowance, Kind } from "./RateLimits.ts"
 import { RateLimits } from "./RateLimits.ts"
 import { OrderSocket } from "./OrderSocket.ts"
@@ -139,7 +139,7 @@ const make = (socket: OrderSocket["Service"] | null) =>
           }
           const reason = classify(answer)
           if (reason._tag === "RateLimited") yield* limits.obey(reason)
-          yield* breaker.record(reason)
+          yield* breaker.record(isInParts(reason) ? null : reason)
           return yield* errorOf(endpoint, reason)
         })
       )

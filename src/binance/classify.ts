@@ -6,6 +6,7 @@
 import { Option, Result, Schema } from "effect"
 import type { Reason } from "./BinanceError.ts"
 import { Archived, DuplicateOrder, OrderUnknown, OutcomeUnknown, RateLimited, Refused } from "./BinanceError.ts"
+import { type CodeGroup, type EngineGroup, engineMessages, groupOf } from "./codes.ts"
 import { clean, ErrorBody, parseJson } from "./wire.ts"
 
 export interface Answer {
@@ -14,42 +15,13 @@ export interface Answer {
   readonly body: string
 }
 
-/** UNKNOWN, DISCONNECTED, UNEXPECTED_RESP, TIMEOUT, SERVER_BUSY, SERVICE_SHUTTING_DOWN. */
-const unknownCodes: ReadonlySet<number> = new Set([-1000, -1001, -1006, -1007, -1008, -1016])
-
-/** Beside -11xx: refusals that are made before anything happens. */
-const definiteCodes: ReadonlySet<number> = new Set([
-  -1002, -1010, -1013, -1014, -1020, -1021, -1022, -1034, -2010, -2014, -2015
-])
-
-/** UNAUTHORIZED, INVALID_SIGNATURE, BAD_API_KEY_FMT, REJECTED_MBX_KEY: our keys are refused, whatever the order. */
-const credentialCodes: ReadonlySet<number> = new Set([-1002, -1022, -2014, -2015])
-
-/** INVALID_TIMESTAMP, TOO_MANY_CONNECTIONS and refused keys: nothing is wrong with the order itself. */
-const repeatableCodes: ReadonlySet<number> = new Set([-1021, -1034, ...credentialCodes])
-
-// The other message that a later try might survive, a book too thin for a quote quantity, is final here: the
-// trader asked for this market, and decides anew about another one.
-const repeatableMessages: ReadonlySet<string> = new Set(["Market is closed."])
-
-const duplicateMessage = "Duplicate order sent."
-const bannedStatus = 418
-const unknownOrderMessage = "Unknown order sent."
 const filterPrefix = "Filter failure: "
-
 const invalidTimestamp = -1021
-const tooManyRequests = -1003
 const tooManyOrders = -1015
-const newOrderRejected = -2010
-const cancelRejected = -2011
-const noSuchOrder = -2013
-const archived = -2026
-const idsDiffer = -2039
+const bannedStatus = 418
 
 /** Waits where the exchange names none: a weight window, an order window, the shortest ban, a firewall's patience. */
 const defaultWaitMillis = { weight: 60_000, orders: 10_000, ban: 120_000, firewall: 60_000 } as const
-
-export const isUnknownCode = (code: number): boolean => unknownCodes.has(code)
 
 const decodeError = Schema.decodeUnknownOption(ErrorBody)
 const hasOrder = Schema.is(Schema.Struct({ orderId: Schema.Unknown }))
@@ -59,10 +31,11 @@ export const classify = (answer: Answer): Reason => {
   const body = Result.getOrUndefined(parseJson(answer.body))
   const error = Option.getOrUndefined(decodeError(body))
   const { status } = answer
-  if (error !== undefined && unknownCodes.has(error.code)) return unknown(answer, error)
-  if (status < 400 || status >= 500 || hasOrder(body)) return unknown(answer, error)
+  const group = error === undefined ? undefined : groupOf(error.code)
+  if (group === "unknown" || status < 400 || status >= 500 || hasOrder(body)) return unknown(answer, error)
   if (error !== undefined) {
-    if (error.code === tooManyRequests || error.code === tooManyOrders) return limited(answer, error)
+    if (group === "parts") return inParts(error, body)
+    if (group === "limit") return limited(answer, error)
     const byCode = classifyCode(error.code, error.msg)
     if (byCode !== null) return byCode
   }
@@ -70,24 +43,56 @@ export const classify = (answer: Answer): Reason => {
   return unknown(answer, error)
 }
 
-/** Null: the code alone does not decide. */
+/** Null: the code does not decide. */
 const classifyCode = (code: number, message: string): Reason | null => {
   const refused = (repeatable: boolean) => new Refused({ code: `${code}`, exchangeMessage: clean(message), repeatable })
-  if (code === noSuchOrder || code === idsDiffer) return new OrderUnknown({ code: `${code}` })
-  if (code === archived) return new Archived({})
-  if (code === newOrderRejected && message === duplicateMessage) return new DuplicateOrder({})
-  if (code === cancelRejected) {
-    return message === unknownOrderMessage
-      ? new OrderUnknown({ code: `${code}` })
-      : refused(repeatableMessages.has(message))
-  }
   // Filters that the engine counts come back under other codes than those of the API.
   if (message.startsWith(filterPrefix)) return refused(false)
-  if (definiteCodes.has(code) || (code <= -1100 && code > -1200)) {
-    return refused(repeatableCodes.has(code) || repeatableMessages.has(message))
+  const group = groupOf(code)
+  const said = engineMessages.get(message)
+  switch (group) {
+    case "absent":
+      return new OrderUnknown({ code: `${code}` })
+    case "archived":
+      return new Archived({})
+    // Nothing is wrong with the order itself.
+    case "mend":
+    case "keys":
+      return refused(true)
+    case "cancel":
+      return said === "notOpen" ? new OrderUnknown({ code: `${code}` }) : refused(isOfTheMoment(said))
+    case "engine":
+      if (said === "duplicate") return new DuplicateOrder({})
+      // Of an amendment: its order is not open.
+      return said === "notOpen" ? new OrderUnknown({ code: `${code}` }) : refused(isOfTheMoment(said))
+    case "request":
+      return refused(isOfTheMoment(said))
+    default:
+      return null
   }
-  return null
 }
+
+// A book too thin for a quote quantity might be another one later too, but the trader asked for this market, and
+// decides anew about another one.
+const isOfTheMoment = (said: EngineGroup | undefined): boolean => said === "closed" || said === "access"
+
+/** A cancel and an order in one request, of which not both were done; what came of each stands in the answer. */
+export class InParts extends Error {
+  readonly code: number
+  /** As the exchange sent it. */
+  readonly body: unknown
+  constructor(error: ErrorOf, body: unknown) {
+    super(`done in parts: ${error.code} ${clean(error.msg)}`)
+    this.code = error.code
+    this.body = body
+  }
+}
+
+export const isInParts = (reason: Reason): boolean =>
+  reason._tag === "OutcomeUnknown" && reason.cause instanceof InParts
+
+// For whoever did not ask for two things, that is no answer.
+const inParts = (error: ErrorOf, body: unknown): Reason => new OutcomeUnknown({ cause: new InParts(error, body) })
 
 const limited = (answer: Answer, error: ErrorOf | undefined): Reason => {
   const code = error === undefined ? `HTTP_${answer.status}` : `${error.code}`
@@ -126,8 +131,10 @@ export const isClockRefusal = (reason: Reason): boolean =>
 /** True when not this request but our keys were refused: no other one will do better. */
 export const isCredentialRefusal = (reason: Reason): boolean =>
   reason._tag === "Refused"
-    ? credentialCodes.has(Number(reason.code))
+    ? groupOf(Number(reason.code)) === "keys" || engineMessages.get(reason.exchangeMessage) === "access"
     : reason._tag === "OutcomeUnknown" && reason.cause instanceof Unauthorized
+
+const pastTheKeys: ReadonlySet<CodeGroup | undefined> = new Set(["engine", "cancel"])
 
 /** True when the exchange looked at the order itself, so that it had taken our keys. */
 export const isPastTheKeys = (reason: Reason): boolean => {
@@ -137,7 +144,7 @@ export const isPastTheKeys = (reason: Reason): boolean => {
     case "Archived":
       return true
     case "Refused":
-      return reason.code === `${newOrderRejected}` || reason.code === `${cancelRejected}`
+      return pastTheKeys.has(groupOf(Number(reason.code)))
     default:
       return false
   }

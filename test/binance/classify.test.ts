@@ -1,7 +1,8 @@
 /** What each answer that is no success means for the caller: the table, row by row. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Reason } from "../../src/binance/BinanceError.ts"
-import { classify, isCredentialRefusal } from "../../src/binance/classify.ts"
+import { classify, isCredentialRefusal, isPastTheKeys } from "../../src/binance/classify.ts"
+import { groupOf } from "../../src/binance/codes.ts"
 
 const answer = (status: number, body: unknown, headers: Readonly<Record<string, string>> = {}) => ({
   status,
@@ -29,7 +30,10 @@ describe("an answer that proves nothing", () => {
     })
   }
 
-  for (const code of [-1, -999, -1099, -1200, -1210, -1999, -2021, -2022, -2040, -9000, 200]) {
+  for (const code of [
+    -1, -999, -1004, -1005, -1009, -1012, -1017, -1099, -1200, -1209, -1221, -1226, -1999, -2012, -2023, -2040, -9000,
+    200
+  ]) {
     it(`is unknown: the unlisted code ${code}`, () => {
       assert.strictEqual(coded(400, code)._tag, "OutcomeUnknown")
     })
@@ -117,6 +121,92 @@ describe("a refusal", () => {
     assert.isAtMost(reason.exchangeMessage.length, 500)
     assert.isTrue(reason.exchangeMessage.isWellFormed())
     assert.notInclude(reason.exchangeMessage, "\u0000")
+  })
+})
+
+describe("each code that the exchange lists", () => {
+  /** As its documents group them, by what may be done next. */
+  const listed: Readonly<Record<string, ReadonlyArray<number>>> = {
+    OutcomeUnknown: [-1000, -1001, -1006, -1007, -1008, -1016, -2021, -2022],
+    "Refused, to be repeated": [-1002, -1021, -1022, -1034, -2014, -2015],
+    RateLimited: [-1003, -1015],
+    Refused: [
+      ...[-1010, -1013, -1014, -1020, -1100, -1101, -1102, -1103, -1104, -1105, -1106, -1108, -1111, -1112, -1114],
+      ...[-1115, -1116, -1117, -1118, -1119, -1120, -1121, -1122, -1125, -1127, -1128, -1130, -1131, -1134, -1135],
+      ...[-1139, -1145, -1151, -1158, -1160, -1165, -1166, -1168, -1196, -1197, -1198, -1199, -1210, -1211, -1220],
+      ...[-1222, -1223, -1224, -1225, -2010, -2011, -2016, -2035, -2036, -2038, -2042, -2043]
+    ],
+    OrderUnknown: [-2013, -2039],
+    Archived: [-2026]
+  }
+  const nameOf = (reason: Reason): string =>
+    reason._tag === "Refused" && reason.repeatable ? "Refused, to be repeated" : reason._tag
+
+  for (const [expected, codes] of Object.entries(listed)) {
+    for (const code of codes) {
+      it(`means one thing: ${code} is ${expected}`, () => {
+        assert.strictEqual(nameOf(coded(400, code, "words that nobody knows")), expected)
+      })
+    }
+  }
+
+  it("stands in one group, and no other code stands in any", () => {
+    const all = Object.values(listed).flat()
+    const grouped = Array.from({ length: 3_000 }, (_, at) => -at).filter((code) => groupOf(code) !== undefined)
+
+    assert.strictEqual(new Set(all).size, all.length)
+    assert.deepStrictEqual(
+      grouped.filter((code) => !all.includes(code) && (code > -1100 || code < -1199)),
+      []
+    )
+  })
+})
+
+describe("a message of the matching engine", () => {
+  const rows: ReadonlyArray<readonly [codes: ReadonlyArray<number>, message: string, expected: object]> = [
+    [[-2010], "Duplicate order sent.", { _tag: "DuplicateOrder" }],
+    [[-2011, -2038, -1010], "Unknown order sent.", { _tag: "OrderUnknown" }],
+    [[-2010, -2011, -1013], "Market is closed.", { _tag: "Refused", repeatable: true }],
+    [[-2010], "Rest API trading is not enabled.", { _tag: "Refused", repeatable: true }],
+    [[-2010, -2011], "WebSocket API trading is not enabled.", { _tag: "Refused", repeatable: true }],
+    ...[
+      "Account has insufficient balance for requested action.",
+      "Order would immediately match and take.",
+      "Order would trigger immediately.",
+      "The relationship of the prices for the orders is not correct.",
+      "This action is disabled on this account.",
+      "This account may not place or cancel orders.",
+      "This symbol is not permitted for this account.",
+      "This symbol is restricted for this account.",
+      "Market orders are not supported for this symbol.",
+      "Order book liquidity is less than `MARKET_LOT_SIZE` filter minimum quantity.",
+      "Order book liquidity is less than symbol minimum quantity.",
+      "Price * QTY is zero or less.",
+      "IcebergQty exceeds QTY.",
+      "Unsupported order combination",
+      "Filter failure: MAX_NUM_ALGO_ORDERS",
+      "This symbol does not allow the specified self-trade prevention mode."
+    ].map((message) => [[-2010, -1013, -1010], message, { _tag: "Refused", repeatable: false }] as const),
+    [[-2011], "Order was not canceled due to cancel restrictions.", { _tag: "Refused", repeatable: false }],
+    [[-2038], "Order amend (quantity increase) is not supported.", { _tag: "Refused", repeatable: false }],
+    [[-2038], "The requested action would change no state; rejecting", { _tag: "Refused", repeatable: false }],
+    [[-2038], "Filter failure: MAX_NUM_ORDER_AMENDS", { _tag: "Refused", repeatable: false }]
+  ]
+  for (const [codes, message, expected] of rows) {
+    it(`is known by its exact text: ${message}`, () => {
+      for (const code of codes) assert.deepInclude(coded(400, code, message), expected, `${code}`)
+    })
+  }
+
+  it("is another one when a letter differs: then it is a refusal like any", () => {
+    assert.deepInclude(coded(400, -2010, "duplicate order sent."), { _tag: "Refused", repeatable: false })
+    assert.deepInclude(coded(400, -2011, "Unknown order"), { _tag: "Refused", repeatable: false })
+  })
+
+  it("that our way in is shut holds back all orders, as a refused key does", () => {
+    assert.isTrue(isCredentialRefusal(coded(400, -2010, "WebSocket API trading is not enabled.")))
+    assert.isFalse(isPastTheKeys(coded(400, -1013, "Filter failure: LOT_SIZE")))
+    assert.isTrue(isPastTheKeys(coded(400, -2010, "Order would trigger immediately.")))
   })
 })
 
