@@ -2,7 +2,7 @@
 import { ours } from "./Accounts.ts"
 import { always, type Endpoint, faultOfPeriod, onMarket, readPeriod, rowsOf } from "./Endpoint.ts"
 import { badCombination } from "./Refusal.ts"
-import { accountView, myTradeView } from "./views.ts"
+import { accountView, commissionView, filterView, myTradeView } from "./views.ts"
 
 const account: Endpoint = {
   rest: "GET /api/v3/account",
@@ -10,7 +10,7 @@ const account: Endpoint = {
   isSigned: true,
   weight: always(20),
   read: (p) => {
-    const omitZero = p.text("omitZeroBalances") === "true"
+    const omitZero = p.flag("omitZeroBalances")
     return ({ accountUid, exchange }) =>
       accountView(
         exchange.matching.accounts.balancesOf(ours),
@@ -66,13 +66,51 @@ const orderLimits: Endpoint = {
   webSocket: "account.rateLimits.orders",
   isSigned: true,
   weight: always(40),
-  read: () => (desk) => {
-    const counts = desk.limits.orderCounts(desk.now())
-    return desk.limits
-      .published()
-      .filter(({ rateLimitType }) => rateLimitType === "ORDERS")
-      .map((limit, at) => ({ ...limit, count: counts[at] }))
+  read: () => (desk) => desk.limits.orderLimits(desk.now())
+}
+
+const commission: Endpoint = {
+  rest: "GET /api/v3/account/commission",
+  webSocket: "account.commission",
+  isSigned: true,
+  weight: always(20),
+  read: (p) => onMarket(p.symbol(), ({ exchange }, { info }) => commissionView(exchange.commissions, info.symbol))
+}
+
+const myFilters: Endpoint = {
+  rest: "GET /api/v3/myFilters",
+  webSocket: "myFilters",
+  isSigned: true,
+  weight: always(40),
+  read: (p) =>
+    onMarket(p.symbol(), ({ exchange }, { info }) => ({
+      exchangeFilters: exchange.exchangeFilters.map(filterView),
+      symbolFilters: info.filters.map(filterView),
+      assetFilters: exchange.assetFilters
+        .filter(({ asset }) => asset === info.base || asset === info.quote)
+        .map(filterView)
+    }))
+}
+
+/** Allocations come from smart order routing, which this exchange does not have. */
+const myAllocations: Endpoint = {
+  rest: "GET /api/v3/myAllocations",
+  webSocket: "myAllocations",
+  isSigned: true,
+  weight: always(20),
+  read: (p) => {
+    const symbol = p.symbol()
+    const period = readPeriod(p)
+    for (const name of ["fromAllocationId", "orderId", "limit"]) p.whole(name)
+    return onMarket(symbol, () => faultOfPeriod(period) ?? [])
   }
 }
 
-export const accountEndpoints: ReadonlyArray<Endpoint> = [account, myTrades, orderLimits]
+export const accountEndpoints: ReadonlyArray<Endpoint> = [
+  account,
+  myTrades,
+  orderLimits,
+  commission,
+  myFilters,
+  myAllocations
+]
