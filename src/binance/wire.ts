@@ -5,7 +5,7 @@
  * decimals. Enums stay open: a word that we do not know is kept as it is.
  */
 import { Result, Schema, SchemaGetter } from "effect"
-import { DecimalText } from "../domain/Decimal.ts"
+import { type Decimal, DecimalText, isLess, zero } from "../domain/Decimal.ts"
 
 /** Sixteen digits or more may be above 2^53. A hit inside a string costs only the slower parse. */
 const bigInteger = /\d{16}/
@@ -49,13 +49,21 @@ const Id = Schema.Union([Schema.String.check(Schema.isPattern(/^-?\d{1,20}$/)), 
   })
 )
 
+/** Never below nothing: a negative one says that we read something else than we think. */
+const Amount = DecimalText.check(
+  Schema.makeFilter((value: Decimal) => !isLess(value, zero), { expected: "an amount that is not negative" })
+)
+
+/** In ms, up to the year 9999: what a date can be made of. */
+const Time = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 253_402_300_799_999 }))
+
 export const ErrorBody = Schema.Struct({ code: Schema.Int, msg: Schema.String })
 
-export const ServerTimeBody = Schema.Struct({ serverTime: Schema.Int })
+export const ServerTimeBody = Schema.Struct({ serverTime: Time })
 
 const AnswerFill = Schema.Struct({
-  price: DecimalText,
-  qty: DecimalText,
+  price: Amount,
+  qty: Amount,
   commission: DecimalText,
   commissionAsset: Schema.NullOr(Schema.String),
   tradeId: Id
@@ -66,9 +74,9 @@ export const PlacedOrder = Schema.Struct({
   symbol: Schema.String,
   orderId: Id,
   clientOrderId: Schema.String,
-  transactTime: Schema.Int,
+  transactTime: Time,
   status: Schema.String,
-  executedQty: DecimalText,
+  executedQty: Amount,
   cummulativeQuoteQty: DecimalText,
   expiryReason: Schema.optionalKey(Schema.String),
   fills: Schema.optionalKey(Schema.Array(AnswerFill))
@@ -79,9 +87,9 @@ export const CancelledOrder = Schema.Struct({
   symbol: Schema.String,
   orderId: Id,
   origClientOrderId: Schema.String,
-  transactTime: Schema.Int,
+  transactTime: Time,
   status: Schema.String,
-  executedQty: DecimalText,
+  executedQty: Amount,
   cummulativeQuoteQty: DecimalText,
   expiryReason: Schema.optionalKey(Schema.String)
 })
@@ -91,14 +99,14 @@ export const QueriedOrder = Schema.Struct({
   symbol: Schema.String,
   orderId: Id,
   clientOrderId: Schema.String,
-  price: DecimalText,
-  origQty: DecimalText,
-  executedQty: DecimalText,
+  price: Amount,
+  origQty: Amount,
+  executedQty: Amount,
   cummulativeQuoteQty: DecimalText,
   status: Schema.String,
   type: Schema.String,
   side: Schema.String,
-  updateTime: Schema.Int,
+  updateTime: Time,
   expiryReason: Schema.optionalKey(Schema.String)
 })
 
@@ -106,26 +114,26 @@ export const Trade = Schema.Struct({
   symbol: Schema.String,
   id: Id,
   orderId: Id,
-  price: DecimalText,
-  qty: DecimalText,
+  price: Amount,
+  qty: Amount,
   commission: DecimalText,
   commissionAsset: Schema.NullOr(Schema.String),
-  time: Schema.Int
+  time: Time
 })
 
 export const AccountBody = Schema.Struct({
   uid: Id,
   canTrade: Schema.Boolean,
-  balances: Schema.Array(Schema.Struct({ asset: Schema.String, free: DecimalText, locked: DecimalText }))
+  balances: Schema.Array(Schema.Struct({ asset: Schema.String, free: Amount, locked: Amount }))
 })
 
-export const TickerPrice = Schema.Struct({ price: DecimalText })
+export const TickerPrice = Schema.Struct({ price: Amount })
 
 export const BookTicker = Schema.Struct({
-  bidPrice: DecimalText,
-  bidQty: DecimalText,
-  askPrice: DecimalText,
-  askQty: DecimalText
+  bidPrice: Amount,
+  bidQty: Amount,
+  askPrice: Amount,
+  askQty: Amount
 })
 
 export const RateLimit = Schema.Struct({
@@ -165,23 +173,23 @@ export const ExecutionReport = Schema.Struct({
   C: Schema.String,
   S: Schema.String,
   o: Schema.String,
-  q: DecimalText,
-  p: DecimalText,
+  q: Amount,
+  p: Amount,
   x: Schema.String,
   X: Schema.String,
   i: Id,
-  l: DecimalText,
-  z: DecimalText,
-  L: DecimalText,
+  l: Amount,
+  z: Amount,
+  L: Amount,
   Z: DecimalText,
   n: DecimalText,
   N: Schema.NullOr(Schema.String),
   t: Id,
-  T: Schema.Int,
+  T: Time,
   eR: Schema.optionalKey(Schema.String)
 })
 
 /** The event `outboundAccountPosition`: only assets that may have changed. */
 export const AccountPosition = Schema.Struct({
-  B: Schema.Array(Schema.Struct({ a: Schema.String, f: DecimalText, l: DecimalText }))
+  B: Schema.Array(Schema.Struct({ a: Schema.String, f: Amount, l: Amount }))
 })

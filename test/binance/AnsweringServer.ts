@@ -148,7 +148,7 @@ export const clientLayer = (baseUrl: string, options: ClientOptions = {}) =>
     )
   )
 
-const gatewayLayer = ({ keys: _, maxInFlight = 64, timeoutMillis = 5_000, wsApiUrl, ...paces }: ClientOptions) => {
+const gatewayLayer = ({ maxInFlight = 64, timeoutMillis = 5_000, wsApiUrl, ...paces }: ClientOptions) => {
   if (wsApiUrl === undefined) return Gateway.layer
   return Gateway.layerOverWebSocket.pipe(
     Layer.provide(OrderSocket.layer({ wsApiUrl, timeoutMillis, maxInFlight, ...paces }))

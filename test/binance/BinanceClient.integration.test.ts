@@ -153,6 +153,10 @@ describe("an order on its way", () => {
     ["the answer is about another order", json({ ...filled, clientOrderId: "other" })],
     ["the answer is about another symbol", json({ ...filled, symbol: "ETHUSDT" })],
     ["the answer has no order", json({})],
+    [
+      "the answer is longer than any order's",
+      { status: 200, body: `${JSON.stringify(filled)}${" ".repeat(1_100_000)}` }
+    ],
     ["a gateway answers", { status: 502, body: "<html>Bad Gateway</html>" }]
   ]
   for (const [name, reply] of doubtful) {
