@@ -36,7 +36,7 @@ const [
   import("./domain/Ids.ts"),
   import("./main.ts")
 ])
-const { migrate, resolve, serve, simulateExchange, topics, verify } = main
+const { foreign, migrate, resolve, serve, simulateExchange, topics, verify } = main
 signals.started = true
 
 const port = Flag.Int("port").pipe(
@@ -130,6 +130,9 @@ const nexus = Command.make("nexus").pipe(
     Command.make("topics", {}, () => topics).pipe(Command.withDescription("Create the Kafka topics, or check them")),
     Command.make("verify", {}, () => verify).pipe(
       Command.withDescription("Recompute chains, versions, positions and lives of the whole log")
+    ),
+    Command.make("foreign", {}, () => foreign).pipe(
+      Command.withDescription("List orders at the exchange, under our keys, that this store never sent")
     ),
     resolution,
     simulator

@@ -5,7 +5,7 @@
  * Built from below and closed from above: the listener first, then submissions in flight, the relay, the
  * leases, the pools, and an embedded exchange and PostgreSQL last.
  */
-import { Console, Context, Effect, Layer, Redacted, Schedule, Schema } from "effect"
+import { Console, Context, DateTime, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { randomBytes, randomUUID } from "node:crypto"
 import { hostname } from "node:os"
@@ -44,6 +44,7 @@ import { OpenOrders } from "./engine/OpenOrders.ts"
 import { Resets } from "./engine/Resets.ts"
 import { VanishedOrders } from "./engine/VanishedOrders.ts"
 import { Ownership } from "./engine/Ownership.ts"
+import { Reconciliation } from "./engine/Reconciliation.ts"
 import * as Reconciler from "./engine/Reconciler.ts"
 import * as Relay from "./engine/Relay.ts"
 import { Settlement } from "./engine/Settlement.ts"
@@ -263,7 +264,7 @@ export const bus = Layer.unwrap(
 
 /** Everything of the engine that waits to be called; what happens by itself are the roles. */
 export const engineOnSupervisor = Health.layer.pipe(
-  Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer)),
+  Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer, Reconciliation.layer)),
   Layer.provideMerge(VanishedOrders.layer),
   Layer.provideMerge(Resets.layer),
   Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
@@ -474,6 +475,45 @@ export const verify = Effect.gen(function* () {
   )
 )
 
+/** `nexus foreign`: orders made elsewhere under our keys, as whatever serves the store has seen them. */
+export const foreign = Effect.gen(function* () {
+  const orders = yield* (yield* KeptForeignOrders).list(foreignRows)
+  const lines = orders.map(({ clientOrderId, executed, id, quantity, side, since, status, symbol, type }) => [
+    symbol,
+    id,
+    clientOrderId,
+    side,
+    type,
+    quantity,
+    executed,
+    status,
+    DateTime.formatIso(DateTime.makeUnsafe(since))
+  ])
+  yield* Console.log(
+    orders.length === 0
+      ? "no orders were made elsewhere under our keys"
+      : table([
+          ["symbol", "id", "client order id", "side", "type", "quantity", "executed", "status", "since"],
+          ...lines
+        ])
+  )
+}).pipe(Effect.provide(kept.pipe(Layer.provide(Postgres.sharedLayer), Layer.provideMerge(foundation))))
+
+// As many as the API lists.
+const foreignRows = 1_000
+
+const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join("  ")
+        .trimEnd()
+    )
+    .join("\n")
+}
+
 class NotConfirmedYet extends Schema.TaggedError<NotConfirmedYet>()("NotConfirmedYet", {}) {
   override get message() {
     return "the database did not answer in time; the same command again tells what became of it"
@@ -500,7 +540,9 @@ export const resolve = (decision: {
     })
     const filled = `${Decimal.format(order.filledQuantity)} filled`
     yield* Console.log(
-      [`order ${decision.orderId} is ${order.status} by decision of ${decision.by}, ${filled}`, ...evidence].join("\n  ")
+      [`order ${decision.orderId} is ${order.status} by decision of ${decision.by}, ${filled}`, ...evidence].join(
+        "\n  "
+      )
     )
   }).pipe(
     Effect.provide(

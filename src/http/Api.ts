@@ -13,6 +13,7 @@ import { OrderBody, Symbol } from "./OrderBody.ts"
 import { defaultLimit, maxLimit } from "./OrderList.ts"
 import { OrderView } from "./OrderView.ts"
 import { Problem } from "./Problem.ts"
+import { ReconciliationView } from "./ReconciliationView.ts"
 
 const Order = OrderView.annotate({ identifier: "Order" })
 const Detail = OrderDetail.annotate({ identifier: "OrderDetail" })
@@ -170,6 +171,12 @@ const symbols = HttpApiGroup.make("symbols").add(
 const account = HttpApiGroup.make("account").add(
   HttpApiEndpoint.get("getBalances", "/api/v1/balances", {
     success: Schema.Array(BalanceView).annotate({ description: "What the account holds, by asset; exact digits." }),
+    error: [foreign, tryLater]
+  }),
+  HttpApiEndpoint.get("getReconciliation", "/api/v1/reconciliation", {
+    success: ReconciliationView.annotate({
+      description: "How the log and the exchange agree: the last comparison, orders made elsewhere, doubts."
+    }),
     error: [foreign, tryLater]
   })
 )

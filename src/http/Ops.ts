@@ -17,6 +17,7 @@ import { Symbol } from "./OrderBody.ts"
 import { badParameters } from "./Orders.ts"
 import { time } from "./OrderView.ts"
 import { json, problem, tryAgain } from "./Problem.ts"
+import { makeReconciliation } from "./ReconciliationView.ts"
 
 /** So that a page that polls does not spend the exchange's request weight. */
 const market = { freshFor: "1 second", symbols: 1_000, patience: "2 seconds" } as const
@@ -80,7 +81,7 @@ export const makeOps = Effect.gen(function* () {
     })
   )
 
-  return { health, ready, metrics, symbol, balances }
+  return { health, ready, metrics, symbol, balances, reconciliation: yield* makeReconciliation }
 })
 
 const exchangeAway = (why: string) => tryAgain("exchange_away", `the exchange could not be asked: ${why}`)

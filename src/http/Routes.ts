@@ -54,6 +54,8 @@ export const makeRoutes = (orders: Effect.Success<typeof makeOrders>, ops: Effec
         return openApiAnswer
       case "/api/v1/balances":
         return ops.balances
+      case "/api/v1/reconciliation":
+        return ops.reconciliation
     }
     if (!path.startsWith(symbolsPrefix)) return null
     const symbol = decoded(path.slice(symbolsPrefix.length))

@@ -15,8 +15,10 @@ import { Balances } from "../../src/engine/Balances.ts"
 import { Backlog } from "../../src/engine/Backlog.ts"
 import { DoubtStories } from "../../src/engine/DoubtStories.ts"
 import { Engine } from "../../src/engine/Engine.ts"
+import { ForeignOrders } from "../../src/engine/ForeignOrders.ts"
 import { Health } from "../../src/engine/Health.ts"
 import { Instruments } from "../../src/engine/Instruments.ts"
+import { Reconciliation } from "../../src/engine/Reconciliation.ts"
 import { Supervisor } from "../../src/engine/Supervisor.ts"
 import { BalanceView, EventView, SymbolView } from "../../src/http/Api.ts"
 import { CancelAllView } from "../../src/http/CancelAll.ts"
@@ -24,6 +26,7 @@ import { OrderDetail } from "../../src/http/DoubtView.ts"
 import { read } from "../../src/http/OrderBody.ts"
 import { OrderView } from "../../src/http/OrderView.ts"
 import { Problem } from "../../src/http/Problem.ts"
+import { ReconciliationView } from "../../src/http/ReconciliationView.ts"
 import { ListeningAddress, Server } from "../../src/http/Server.ts"
 import { parse } from "../../src/http/StrictJson.ts"
 import { Blotter } from "../../src/sql/Blotter.ts"
@@ -31,6 +34,7 @@ import { Cursors } from "../../src/sql/Cursors.ts"
 import { Database } from "../../src/sql/Database.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
 import { Findings } from "../../src/sql/Findings.ts"
+import { ForeignOrders as KeptForeignOrders } from "../../src/sql/ForeignOrders.ts"
 import { Instruments as Snapshots } from "../../src/sql/Instruments.ts"
 import { Store } from "../../src/sql/Store.ts"
 import { freshDatabase, limitsForTests, templateLanes } from "../harness/template.ts"
@@ -58,6 +62,7 @@ const storage = (url: string) =>
     Blotter.layer,
     Cursors.layer,
     Findings.layer,
+    KeptForeignOrders.layer,
     Snapshots.layer,
     EventStore.layer({ lanes: templateLanes, node: "test", laneQueueSize: 64, appendsInFlight: 2 }),
     Store.layer({ exchange: "SIMULATOR", storeId: StoreId.make("7d4c7a52-5f10-4b7c-9d3e-2f1a0b9c8d7e") })
@@ -86,7 +91,8 @@ const served = (url: string) =>
   Server.layer.pipe(
     Layer.provide(Layer.mock(Health)({ draining: Effect.succeed(false) })),
     Layer.provideMerge(Engine.layer),
-    Layer.provide([Backlog.layer, Balances.layer, DoubtStories.layer, Instruments.layer]),
+    Layer.provide(Reconciliation.layer),
+    Layer.provide([Backlog.layer, Balances.layer, DoubtStories.layer, ForeignOrders.layer, Instruments.layer]),
     Layer.provide(saved),
     Layer.provide([
       Supervisor.layer,
@@ -105,7 +111,7 @@ interface Api {
   ) => Effect.Effect<Reply>
 }
 
-const withApi = <E>(use: (api: Api) => Effect.Effect<void, E, EventStore | Engine | Findings>) =>
+const withApi = <E>(use: (api: Api) => Effect.Effect<void, E, EventStore | Engine | Findings | KeptForeignOrders>) =>
   Effect.scoped(
     Effect.flatMap(freshDatabase(inject("pgUrl")), (url) =>
       Effect.gen(function* () {
@@ -493,6 +499,55 @@ describe("Orders", () => {
           [fault]
         )
         assert.strictEqual(viewOf((yield* call("GET", `${orders}/stays`)).body).status, "PENDING")
+      })
+    )
+  )
+
+  it.live("GET /reconciliation shows what was compared, what others made under our keys, and the orders in doubt", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        const reconciliationOf = Schema.decodeUnknownSync(Schema.fromJsonString(ReconciliationView), {
+          onExcessProperty: "error"
+        })
+        const before = yield* call("GET", "/api/v1/reconciliation")
+        assert.deepStrictEqual(reconciliationOf(before.body), {
+          report: null,
+          foreign: [],
+          doubts: [],
+          doubt_count: 0,
+          last_reset_at: null
+        })
+        const at = 1_700_000_000_000
+        yield* (yield* KeptForeignOrders).save(
+          [
+            {
+              id: "9007199254740993",
+              clientOrderId: "by-hand",
+              symbol: "BTCUSDT",
+              side: "BUY",
+              type: "LIMIT",
+              quantity: "0.000000000000000001",
+              executed: "0",
+              status: "NEW",
+              isOpen: true
+            }
+          ],
+          at
+        )
+        const counts = { listed: 1, compared: 2, adopted: 0, repaired: 1, foreign: 1, missing: 1, failed: 0 }
+        const differences = [{ orderId: "gone", what: "open here, unknown to the exchange" }]
+        yield* (yield* Findings).saveReport({ at, ...counts, differences })
+
+        const { body, status } = yield* call("GET", "/api/v1/reconciliation")
+
+        assert.strictEqual(status, 200)
+        assert.include(body, `"quantity":0.000000000000000001,"executed":0`)
+        const view = reconciliationOf(body)
+        assert.deepInclude(view.report, { ...counts, at: "2023-11-14T22:13:20.000Z" })
+        assert.deepStrictEqual(view.report?.differences, [
+          { order_id: "gone", what: "open here, unknown to the exchange" }
+        ])
+        assert.deepInclude(view.foreign[0], { id: "9007199254740993", client_order_id: "by-hand", status: "NEW" })
       })
     )
   )

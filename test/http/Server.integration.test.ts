@@ -13,6 +13,7 @@ import { DoubtStories } from "../../src/engine/DoubtStories.ts"
 import { Busy, Engine, FilterDenied, InstrumentsUnknown, NotConfirmed } from "../../src/engine/Engine.ts"
 import { Health } from "../../src/engine/Health.ts"
 import { Instruments } from "../../src/engine/Instruments.ts"
+import { Reconciliation } from "../../src/engine/Reconciliation.ts"
 import { openApi } from "../../src/http/Api.ts"
 import { Problem } from "../../src/http/Problem.ts"
 import { ListeningAddress, Server } from "../../src/http/Server.ts"
@@ -93,6 +94,7 @@ const layerOf = (script: Script, env: Readonly<Record<string, string>>) => {
       Layer.mock(Blotter)({}),
       Layer.mock(DoubtStories)({}),
       Layer.mock(Balances)({}),
+      Layer.mock(Reconciliation)({}),
       Layer.mock(EventStore)({ lanes: 4 }),
       Layer.succeed(AppConfig, Result.getOrThrow(config)),
       // A defect is logged; here it is wanted.
@@ -392,6 +394,7 @@ describe("Server", () => {
           "/api/v1/orders",
           "/api/v1/orders/{id}",
           "/api/v1/orders/{id}/events",
+          "/api/v1/reconciliation",
           "/api/v1/symbols/{symbol}",
           "/health",
           "/metrics",
