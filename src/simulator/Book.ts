@@ -8,6 +8,9 @@
 import type { Amount } from "./Amount.ts"
 import { type Order, shown, type Side } from "./Order.ts"
 
+/** Hears of the price of every level that changes. */
+export type BookWatcher = (side: Side, price: Amount) => void
+
 export interface Level {
   readonly price: Amount
   readonly orders: Set<Order>
@@ -24,6 +27,7 @@ export class Book {
   readonly #asks: Array<Level> = []
   /** Grows with every change; `lastUpdateId` and `u` of the market data. */
   updateId = 1
+  readonly #watchers = new Set<BookWatcher>()
 
   add(order: Order): void {
     const levels = this.#side(order.side)
@@ -31,7 +35,7 @@ export class Book {
     const found = levels[at]
     if (found !== undefined && found.price === order.price) found.orders.add(order)
     else levels.splice(at, 0, { price: order.price, orders: new Set([order]) })
-    this.updateId++
+    this.changed(order)
   }
 
   remove(order: Order): void {
@@ -40,7 +44,13 @@ export class Book {
     const level = levels[at]
     if (level === undefined || level.price !== order.price || !level.orders.delete(order)) return
     if (level.orders.size === 0) levels.splice(at, 1)
+    this.changed(order)
+  }
+
+  /** What an open order shows is another quantity than before. */
+  changed({ price, side }: Order): void {
     this.updateId++
+    for (const watcher of this.#watchers) watcher(side, price)
   }
 
   /** Behind all others at its price: an iceberg whose slice was taken. */
@@ -52,9 +62,26 @@ export class Book {
   }
 
   clear(): void {
+    for (const watcher of this.#watchers) {
+      for (const { price } of this.#bids) watcher("BUY", price)
+      for (const { price } of this.#asks) watcher("SELL", price)
+    }
     this.#bids.length = 0
     this.#asks.length = 0
     this.updateId++
+  }
+
+  /** Returns how to end it. */
+  watch(watcher: BookWatcher): () => void {
+    this.#watchers.add(watcher)
+    return () => this.#watchers.delete(watcher)
+  }
+
+  /** What a level shows; 0 where there is none. */
+  quantityOf(side: Side, price: Amount): Amount {
+    const levels = this.#side(side)
+    const level = levels[this.#position(levels, side, price)]
+    return level?.price === price ? quantityAt(level) : 0n
   }
 
   best(side: Side): Level | undefined {

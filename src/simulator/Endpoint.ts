@@ -8,7 +8,7 @@ import type { Exchange } from "./Exchange.ts"
 import type { Market } from "./Matching.ts"
 import type { Parameters } from "./Parameters.ts"
 import type { RateLimits } from "./RateLimits.ts"
-import { badCombination, invalidSymbol, invalidValue, isRefusal, type Refusal, tooLongInterval } from "./Refusal.ts"
+import { invalidSymbol, type Refusal, tooLongInterval } from "./Refusal.ts"
 
 export interface Desk {
   readonly exchange: Exchange
@@ -52,27 +52,6 @@ export const onMarket =
     const market = desk.exchange.matching.market(symbol)
     return market === undefined ? invalidSymbol : run(desk, market, twist)
   }
-
-/** One symbol, several, or all. */
-export const onMarkets = (
-  p: Parameters,
-  run: (desk: Desk, markets: ReadonlyArray<Market>, isOne: boolean) => unknown
-): Run => {
-  const symbol = p.symbolIfSent()
-  const list = p.text("symbols")
-  return (desk) => {
-    const { matching } = desk.exchange
-    if (symbol !== undefined && list !== undefined) return badCombination
-    const names = symbol === undefined ? (list === undefined ? undefined : namesOf(list)) : [symbol]
-    if (isRefusal(names)) return names
-    if (names === undefined) return run(desk, matching.markets, false)
-    const markets = names.map((name) => matching.market(name)).filter((market) => market !== undefined)
-    return markets.length < names.length ? invalidSymbol : run(desk, markets, symbol !== undefined)
-  }
-}
-
-const namesOf = (list: string): ReadonlyArray<string> | Refusal =>
-  /^\["[^"]+"(,"[^"]+")*\]$/.test(list) ? list.slice(2, -2).split('","') : invalidValue("symbols")
 
 export const rowsOf = (limit: number | undefined): number => Math.min(limit ?? defaultRows, greatestRows)
 

@@ -64,6 +64,8 @@ export type Filter =
 
 export type SymbolStatus = "TRADING" | "HALT" | "BREAK"
 
+export type SymbolStatus = "TRADING" | "HALT" | "BREAK"
+
 export interface SymbolInfo {
   readonly symbol: string
   readonly status: SymbolStatus

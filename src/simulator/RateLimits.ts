@@ -79,6 +79,10 @@ export class RateLimits {
     this.#table = { ...realLimits, ...table }
   }
 
+  get isEnforced(): boolean {
+    return this.#enforced
+  }
+
   published(): ReadonlyArray<Limit> {
     const { ordersPerDay, ordersPerTenSeconds, rawPerFiveMinutes, weightPerMinute } = this.#table
     const most = (limit: number) => (this.#enforced ? limit : lifted)

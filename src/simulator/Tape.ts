@@ -1,5 +1,12 @@
-/** What the public sees of a market: its last trades, its last price, and the average of the last minutes. */
-import { type Amount, dividedBy } from "./Amount.ts"
+/**
+ * What the public sees of a market: its trades, their aggregates, its candles, and the prices that follow from them.
+ *
+ * It begins with the process: trades of an earlier life are in the account's history, not here. Where trade ids begin
+ * anew, as after a reset of the exchange, the tape does too.
+ */
+import { type Amount, dividedBy, times } from "./Amount.ts"
+import { Candles, minuteMillis } from "./Candles.ts"
+import { type Row, TradeRing } from "./TradeRing.ts"
 
 export interface PublicTrade {
   readonly id: number
@@ -10,58 +17,54 @@ export interface PublicTrade {
   readonly isBuyerMaker: boolean
 }
 
-/** As many as one answer of `trades` may hold. */
-const keptTrades = 1000
 export const averageMinutes = 5
-const minuteMillis = 60_000
-
-interface Minute {
-  minute: number
-  quantity: Amount
-  quote: Amount
-}
 
 export class Tape {
   lastPrice: Amount
-  /** A ring: the oldest trade is overwritten. */
-  readonly #trades: Array<PublicTrade> = []
-  #next = 0
-  readonly #minutes: Array<Minute> = []
+  /** The price before the first trade. */
+  openingPrice: Amount
+  readonly candles = new Candles()
+  readonly trades = new TradeRing()
+  /** Complete between two commands: no taker trades in both. */
+  readonly aggregates = new TradeRing()
+  #lastTaker: unknown
 
   constructor(startPrice: Amount) {
     this.lastPrice = startPrice
+    this.openingPrice = startPrice
   }
 
-  add(trade: PublicTrade): void {
-    this.lastPrice = trade.price
-    this.#trades[this.#next] = trade
-    this.#next = (this.#next + 1) % keptTrades
-    const minute = Math.floor(trade.time / minuteMillis)
-    let current = this.#minutes[this.#minutes.length - 1]
-    if (current === undefined || current.minute !== minute) {
-      this.#minutes.push((current = { minute, quantity: 0n, quote: 0n }))
-      if (this.#minutes.length > averageMinutes) this.#minutes.shift()
-    }
-    current.quantity += trade.quantity
-    current.quote += trade.quote
+  /** What one taker trades at one price is one aggregate; who it is does not matter, only whether it is still the same. */
+  add(trade: PublicTrade, taker?: unknown): void {
+    const { id, isBuyerMaker, price, quantity, time } = trade
+    if (this.trades.isBefore(id)) this.#beginAnew()
+    if (this.trades.count === 0) this.openingPrice = this.lastPrice
+    const goesOn = taker !== undefined && taker === this.#lastTaker && price === this.lastPrice
+    this.#lastTaker = taker
+    this.lastPrice = price
+    const row = { id, price, quantity, time, isBuyerMaker, firstId: id, lastId: id }
+    this.trades.add(row)
+    if (goesOn) this.aggregates.extend(quantity, id)
+    else this.aggregates.add({ ...row, id: this.aggregates.nextId })
+    this.candles.add(trade)
   }
 
-  /** Oldest first. */
-  recent(limit: number): Array<PublicTrade> {
-    const ordered = [...this.#trades.slice(this.#next), ...this.#trades.slice(0, this.#next)]
-    return ordered.slice(-limit)
+  get lastTrade(): Row | undefined {
+    return this.trades.newest
   }
 
   /** Weighted by volume over the last minutes; the last price when nothing traded. */
   average(now: number): Amount {
-    const oldest = Math.floor(now / minuteMillis) - averageMinutes
-    let quantity = 0n
-    let quote = 0n
-    for (const one of this.#minutes) {
-      if (one.minute <= oldest) continue
-      quantity += one.quantity
-      quote += one.quote
-    }
-    return quantity === 0n ? this.lastPrice : dividedBy(quote, quantity)
+    const { quote, volume } = this.candles.since(now - (averageMinutes - 1) * minuteMillis, this.lastPrice)
+    return volume === 0n ? this.lastPrice : dividedBy(quote, volume)
+  }
+
+  #beginAnew(): void {
+    this.trades.clear()
+    this.aggregates.clear()
+    this.candles.clear()
+    this.#lastTaker = undefined
   }
 }
+
+export const quoteOf = ({ price, quantity }: Row): Amount => times(price, quantity)

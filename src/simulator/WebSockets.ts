@@ -6,6 +6,7 @@ import type http from "node:http"
 import type { Duplex } from "node:stream"
 import { type WebSocket, WebSocketServer } from "ws"
 import { MarketConnection } from "./MarketConnection.ts"
+import { beatMillis } from "./periodicStreams.ts"
 import type { Refusal } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
 import { wantsMicros } from "./timeUnit.ts"
@@ -34,6 +35,8 @@ const unwelcome = 1008
 export interface Connection {
   readonly receive: (text: string) => void
   readonly closed: () => void
+  /** A ping or a pong came. */
+  readonly frame?: () => void
   readonly shutDown: (now: number) => void
 }
 
@@ -57,6 +60,7 @@ export class WebSockets {
     this.#service = service
     this.#rules = { ...exchangeRules, ...rules }
     service.timers.every(this.#rules.pingMillis, () => this.#ping())
+    service.timers.every(beatMillis, () => service.outside(() => service.news.markets.beat()))
   }
 
   /** To be called for the server's `upgrade` event. */
@@ -132,8 +136,10 @@ export class WebSockets {
     const open: Open = { socket, connection, since: now, lastPong: now, isSilent: false }
     this.#open.add(open)
     socket.on("message", (data) => connection.receive(bytesOf(data).toString("utf8")))
+    socket.on("ping", () => connection.frame?.())
     socket.on("pong", () => {
       open.lastPong = Date.now()
+      connection.frame?.()
     })
     // An error is always followed by the close.
     socket.on("error", () => {})
@@ -175,16 +181,16 @@ const connectionFor = (target: string, service: Service, address: string): ((lin
     }
     return (link) => new WebSocketApi(service, link, address, wishes)
   }
-  if (url.pathname === "/stream") {
-    const streams = (url.searchParams.get("streams") ?? "").split("/").filter((name) => name !== "")
-    return ({ send }) => new MarketConnection(service, send, streams, true)
+  const isCombined = url.pathname === "/stream"
+  if (!isCombined && url.pathname !== "/ws" && !url.pathname.startsWith("/ws/")) return undefined
+  const names = isCombined ? (url.searchParams.get("streams") ?? "") : unescaped(url.pathname.slice("/ws/".length))
+  const options = {
+    streams: names.split("/").filter((name) => name !== ""),
+    isCombined,
+    inMicros: wantsMicros(url.searchParams.get("timeUnit"))
   }
-  if (url.pathname === "/ws" || url.pathname.startsWith("/ws/")) {
-    const streams = url.pathname
-      .slice("/ws/".length)
-      .split("/")
-      .filter((name) => name !== "")
-    return ({ send }) => new MarketConnection(service, send, streams, false)
-  }
-  return undefined
+  return (link) => new MarketConnection(service, link, options)
 }
+
+/** Never throws, as `decodeURIComponent` does over half an escape. */
+const unescaped = (text: string): string => new URLSearchParams(`_=${text.replaceAll("+", "%2B")}`).get("_") ?? ""

@@ -1,11 +1,20 @@
-/** Public requests: the server, its rules, and the market data. */
+/** Public requests: the server, the book, and the trades. */
 import { format } from "./Amount.ts"
-import { always, type Endpoint, onMarket, onMarkets, rowsOf } from "./Endpoint.ts"
+import { always, type Endpoint, onMarket, rowsOf, type Run } from "./Endpoint.ts"
+import { exchangeInfo } from "./exchangeInfoEndpoint.ts"
+import { klines, uiKlines } from "./klineEndpoints.ts"
+import { noReferencePrice } from "./marketRefusals.ts"
+import { namedSymbols, oneMarket, someMarkets } from "./marketSelection.ts"
+import { aggregateView, depthView, publicTradeView } from "./marketViews.ts"
+import { limitOf, momentOf } from "./marketParameters.ts"
+import { badCombination, mandatory } from "./Refusal.ts"
 import { averageMinutes } from "./Tape.ts"
-import { depthView, publicTradeView, symbolView } from "./views.ts"
+import { tickerEndpoints } from "./tickerEndpoints.ts"
 
 const defaultDepth = 100
 const greatestDepth = 5_000
+const rulesWeight = 2
+const greatestRulesWeight = 40
 
 const ping: Endpoint = {
   rest: "GET /api/v3/ping",
@@ -23,81 +32,21 @@ const time: Endpoint = {
   read: () => (desk) => ({ serverTime: desk.now() })
 }
 
-const exchangeInfo: Endpoint = {
-  rest: "GET /api/v3/exchangeInfo",
-  webSocket: "exchangeInfo",
-  isSigned: false,
-  weight: always(20),
-  read: (p) => {
-    const permissionSets = p.text("showPermissionSets") !== "false"
-    p.known("permissions", "symbolStatus")
-    return onMarkets(p, (desk, markets) => ({
-      timezone: "UTC",
-      serverTime: desk.now(),
-      rateLimits: desk.limits.published(),
-      exchangeFilters: [],
-      symbols: markets.map(({ info }) => symbolView(info, permissionSets))
-    }))
-  }
-}
-
 const depth: Endpoint = {
   rest: "GET /api/v3/depth",
   webSocket: "depth",
   isSigned: false,
   weight: (params) => depthWeight(Number(params.get("limit") ?? defaultDepth)),
   read: (p) => {
-    const symbol = p.symbol()
-    const limit = p.whole("limit")
-    p.known("symbolStatus")
-    return onMarket(symbol, (_, market) => depthView(market, Math.min(limit ?? defaultDepth, greatestDepth)))
+    const limit = limitOf(p) ?? defaultDepth
+    return oneMarket(p, (_, market) => depthView(market, Math.min(limit, greatestDepth)))
   }
 }
 
 const depthWeight = (limit: number): number => {
   if (limit <= 100) return 5
   if (limit <= 500) return 25
-  return limit <= 1000 ? 50 : 250
-}
-
-const perSymbolWeight = (params: ReadonlyMap<string, string>): number => (params.has("symbol") ? 2 : 4)
-
-const tickerPrice: Endpoint = {
-  rest: "GET /api/v3/ticker/price",
-  webSocket: "ticker.price",
-  isSigned: false,
-  weight: perSymbolWeight,
-  read: (p) => {
-    p.known("symbolStatus")
-    return onMarkets(p, (_, markets, isOne) => {
-      const views = markets.map(({ info, tape }) => ({ symbol: info.symbol, price: format(tape.lastPrice) }))
-      return isOne ? views[0] : views
-    })
-  }
-}
-
-const bookTicker: Endpoint = {
-  rest: "GET /api/v3/ticker/bookTicker",
-  webSocket: "ticker.book",
-  isSigned: false,
-  weight: perSymbolWeight,
-  read: (p) => {
-    p.known("symbolStatus")
-    return onMarkets(p, ({ exchange }, markets, isOne) => {
-      const views = markets.map((market) => {
-        const [bidPrice, bidQuantity] = exchange.matching.shown(market, "BUY")
-        const [askPrice, askQuantity] = exchange.matching.shown(market, "SELL")
-        return {
-          symbol: market.info.symbol,
-          bidPrice: format(bidPrice),
-          bidQty: format(bidQuantity),
-          askPrice: format(askPrice),
-          askQty: format(askQuantity)
-        }
-      })
-      return isOne ? views[0] : views
-    })
-  }
+  return limit <= 1_000 ? 50 : 250
 }
 
 const avgPrice: Endpoint = {
@@ -109,7 +58,7 @@ const avgPrice: Endpoint = {
     onMarket(p.symbol(), (desk, { tape }) => ({
       mins: averageMinutes,
       price: format(tape.average(desk.now())),
-      closeTime: desk.now()
+      closeTime: tape.lastTrade?.time ?? desk.now()
     }))
 }
 
@@ -120,9 +69,88 @@ const trades: Endpoint = {
   weight: always(25),
   read: (p) => {
     const symbol = p.symbol()
-    const limit = p.whole("limit")
-    return onMarket(symbol, (_, { tape }) => tape.recent(rowsOf(limit)).map(publicTradeView))
+    const rows = rowsOf(limitOf(p))
+    return onMarket(symbol, (_, { tape }) => tape.trades.recent(rows).map(publicTradeView))
   }
+}
+
+const historicalTrades: Endpoint = {
+  rest: "GET /api/v3/historicalTrades",
+  webSocket: "trades.historical",
+  isSigned: false,
+  weight: always(25),
+  read: (p) => {
+    const symbol = p.symbol()
+    const rows = rowsOf(limitOf(p))
+    const fromId = p.whole("fromId")
+    return onMarket(symbol, (_, { tape }) =>
+      (fromId === undefined ? tape.trades.recent(rows) : tape.trades.from(fromId, rows)).map(publicTradeView)
+    )
+  }
+}
+
+const aggTrades: Endpoint = {
+  rest: "GET /api/v3/aggTrades",
+  webSocket: "trades.aggregate",
+  isSigned: false,
+  weight: always(4),
+  read: (p) => {
+    const symbol = p.symbol()
+    const rows = rowsOf(limitOf(p))
+    const fromId = p.whole("fromId")
+    const startTime = momentOf(p, "startTime")
+    const endTime = momentOf(p, "endTime")
+    return onMarket(symbol, (_, { tape: { aggregates } }) => {
+      const hasPeriod = startTime !== undefined || endTime !== undefined
+      if (fromId !== undefined && hasPeriod) return badCombination
+      if (fromId !== undefined) return aggregates.from(fromId, rows).map(aggregateView)
+      if (!hasPeriod) return aggregates.recent(rows).map(aggregateView)
+      const found = aggregates.within(startTime ?? 0, endTime ?? Infinity, rows, startTime !== undefined)
+      return found.map(aggregateView)
+    })
+  }
+}
+
+/** Nobody trades in blocks here. */
+const historicalBlockTrades: Endpoint = {
+  rest: "GET /api/v3/historicalBlockTrades",
+  webSocket: "blockTrades.historical",
+  isSigned: false,
+  weight: always(25),
+  read: (p) => {
+    const symbol = p.symbol()
+    const fromId = p.whole("fromId")
+    limitOf(p)
+    return fromId === undefined ? () => mandatory("fromId") : onMarket(symbol, () => [])
+  }
+}
+
+/** No symbol has a rule of this kind. */
+const executionRules: Endpoint = {
+  rest: "GET /api/v3/executionRules",
+  webSocket: "executionRules",
+  isSigned: false,
+  weight: (params) => {
+    const named = namedSymbols(params)
+    return named === 0 ? greatestRulesWeight : Math.min(named * rulesWeight, greatestRulesWeight)
+  },
+  read: (p) => someMarkets(p, () => ({ symbolRules: [] }))
+}
+
+const referencePrice: Endpoint = {
+  rest: "GET /api/v3/referencePrice",
+  webSocket: "referencePrice",
+  isSigned: false,
+  weight: always(2),
+  read: (p): Run => onMarket(p.symbol(), () => noReferencePrice)
+}
+
+const referencePriceCalculation: Endpoint = {
+  rest: "GET /api/v3/referencePrice/calculation",
+  webSocket: "referencePrice.calculation",
+  isSigned: false,
+  weight: always(2),
+  read: (p) => oneMarket(p, () => noReferencePrice)
 }
 
 export const marketEndpoints: ReadonlyArray<Endpoint> = [
@@ -130,8 +158,15 @@ export const marketEndpoints: ReadonlyArray<Endpoint> = [
   time,
   exchangeInfo,
   depth,
-  tickerPrice,
-  bookTicker,
   avgPrice,
-  trades
+  trades,
+  historicalTrades,
+  aggTrades,
+  historicalBlockTrades,
+  klines,
+  uiKlines,
+  ...tickerEndpoints,
+  executionRules,
+  referencePrice,
+  referencePriceCalculation
 ]

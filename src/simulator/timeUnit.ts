@@ -35,6 +35,9 @@ const eventNames: Readonly<Record<string, ReadonlyArray<string>>> = {
   kline: ["E", "t", "T"],
   "24hrTicker": ["E", "O", "C"],
   "24hrMiniTicker": ["E"],
+  "1hTicker": ["E", "O", "C"],
+  "4hTicker": ["E", "O", "C"],
+  "1dTicker": ["E", "O", "C"],
   avgPrice: ["E", "T"]
 }
 const ofEveryEvent = ["E"]
