@@ -1,94 +1,165 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import type { Done } from "../../src/simulator/Faults.ts"
 import { FaultTable } from "../../src/simulator/FaultTable.ts"
-import { limit, market, openStream, signed, signedParams, startSimulator, until } from "./client.ts"
+import { limit, market, signed, startSimulator, until } from "./client.ts"
+import { cancel, controlled, openApi, outcomeOf, place, query } from "./control.ts"
 
-const place = "POST /api/v3/order"
-const query = "GET /api/v3/order"
-const cancel = "DELETE /api/v3/order"
+const order = (id: string) => market("0.01", { newClientOrderId: id, recvWindow: 200 })
+const target = (id: string) => ({ symbol: "BTCUSDT", origClientOrderId: id })
 
-describe("faults", () => {
-  it.live("a lost answer has done its work, a request that never arrives has not", () =>
+describe("faults of requests", () => {
+  it.live("without an answer nobody can tell an order that is done from one that is not", () =>
     Effect.gen(function* () {
-      const simulator = yield* startSimulator()
-      simulator.faults.next({ on: place, kind: "answerLost" })
-      simulator.faults.next({ on: place, kind: "answerCut" })
-      simulator.faults.next({ on: place, kind: "neverArrives" })
+      const { arm, ids, simulator } = yield* controlled()
+      const cases = [
+        ["lost", { kind: "answerLost" }, "ECONNRESET"],
+        ["reset", { kind: "answerLost", reset: true }, "ECONNRESET"],
+        ["lostNever", { kind: "answerLost", done: "never" }, "ECONNRESET"],
+        ["never", { kind: "neverArrives" }, "ECONNRESET"],
+        ["cut", { kind: "answerCut" }, "ECONNRESET"],
+        ["cutNever", { kind: "answerCut", done: "never" }, "ECONNRESET"],
+        ["short", { kind: "answerGarbled", how: "short" }, "no JSON"],
+        ["html", { kind: "answerGarbled", how: "html" }, "no JSON"],
+        ["empty", { kind: "answerGarbled", how: "empty" }, "no JSON"],
+        ["wrongType", { kind: "answerGarbled", how: "wrongType" }, "no JSON"],
+        ["wrongTypeNever", { kind: "answerGarbled", how: "wrongType", done: "never" }, "no JSON"]
+      ] as const
 
-      for (const id of ["lost", "cut", "never"]) {
-        yield* Effect.flip(signed(simulator, place, market("0.01", { newClientOrderId: id })))
+      const seen: Array<string> = []
+      for (const [id, fault] of cases) {
+        yield* arm({ on: place, clientOrderId: id, ...fault })
+        const outcome = yield* outcomeOf(signed(simulator, place, order(id)))
+        seen.push(outcome.replace("200 ", ""))
       }
 
       assert.deepStrictEqual(
-        simulator.ledger().map(({ clientOrderId }) => clientOrderId),
-        ["lost", "cut"]
+        seen,
+        cases.map(([, , says]) => says)
       )
+      assert.deepStrictEqual(yield* ids, ["lost", "reset", "cut", "short", "html", "empty", "wrongType"])
       assert.strictEqual((yield* signed(simulator, place, market("0.01"))).status, 200)
     })
   )
 
-  it.live("503 comes as a page, done or not", () =>
+  it.live("an answer that never comes leaves the connection open, with the order done or not", () =>
     Effect.gen(function* () {
-      const simulator = yield* startSimulator()
-      simulator.faults.next({ on: place, kind: "unavailable", done: "now" })
-      simulator.faults.next({ on: place, kind: "unavailable", done: "never" })
+      const { arm, control, ids, simulator } = yield* controlled()
+      yield* arm(
+        { on: place, clientOrderId: "done", kind: "hangs" },
+        { on: place, clientOrderId: "not", kind: "hangs", done: "never" }
+      )
 
-      const done = yield* signed(simulator, place, market("0.01", { newClientOrderId: "done" }))
-      const notDone = yield* signed(simulator, place, market("0.01", { newClientOrderId: "not" }))
+      const waiting = yield* Effect.forEach(["done", "not"], (id) =>
+        Effect.forkChild(outcomeOf(signed(simulator, place, order(id))))
+      )
+      let struck = {}
+      while (JSON.stringify(struck) !== `{"hangs":2}`) struck = (yield* control("GET /faults")).struck
+      const known = yield* ids
+      const answered = waiting.map((fiber) => fiber.pollUnsafe() !== undefined)
+      yield* Effect.forEach(waiting, Fiber.interrupt)
 
-      assert.deepStrictEqual([done.status, notDone.status], [503, 503])
-      assert.include(done.text, "<html>")
+      assert.deepStrictEqual(known, ["done"])
+      assert.deepStrictEqual(answered, [false, false])
+    })
+  )
+
+  const doubtful = [
+    ...([500, 502, 503, 504] as const).map((status) => [`${status} no JSON`, { kind: "unavailable", status }] as const),
+    ["500 -1000", { kind: "timeout", code: -1000 }],
+    ["500 -1001", { kind: "timeout", code: -1001 }],
+    ["504 -1006", { kind: "timeout", code: -1006 }],
+    ["504 -1007", { kind: "timeout" }],
+    ["503 -1008", { kind: "timeout", code: -1008 }],
+    ["503 -1016", { kind: "timeout", code: -1016 }],
+    ["ECONNRESET", { kind: "answerLost" }]
+  ] as const
+  it.live("whatever says nothing of the outcome does so for orders done now, later, and never", () =>
+    Effect.gen(function* () {
+      const { arm, ids, simulator } = yield* controlled()
+      const whens: ReadonlyArray<readonly [string, Done]> = [
+        ["now", "now"],
+        ["later", { afterMillis: [20, 60] }],
+        ["afterDeadline", { afterDeadlineMillis: 50 }],
+        ["never", "never"]
+      ]
+      const cases = doubtful.flatMap(([says, fault], n) =>
+        whens.map(([when, done]) => ({ id: `${n}-${when}`, says, fault: { ...fault, done } }))
+      )
+      yield* arm(...cases.map(({ fault, id }) => ({ on: place, clientOrderId: id, ...fault })))
+
+      const seen = yield* Effect.forEach(cases, ({ id }) => outcomeOf(signed(simulator, place, order(id))), {
+        concurrency: 8
+      })
+      yield* until("the late orders are there", () => simulator.ledger().length === doubtful.length * 3)
+
       assert.deepStrictEqual(
-        simulator.ledger().map(({ clientOrderId }) => clientOrderId),
-        ["done"]
+        seen,
+        cases.map(({ says }) => says)
+      )
+      assert.deepStrictEqual(
+        (yield* ids).toSorted(),
+        cases.flatMap(({ id }) => (id.endsWith("never") ? [] : [id])).toSorted()
       )
     })
   )
 
-  it.live("-1007 says nothing of the outcome: done now, later, or never", () =>
+  it.live("a late acceptance comes when it is said to come, after the deadline on the exchange's clock", () =>
     Effect.gen(function* () {
-      const simulator = yield* startSimulator()
-      for (const done of ["now", { afterMillis: 30 }, "never"] as const) {
-        simulator.faults.next({ on: place, kind: "timeout", done })
+      const { arm, control, ledger, simulator } = yield* controlled()
+      yield* control("POST /clock", { offsetMillis: 3_600_000 })
+      const timestamp = Date.now() + 3_600_000
+      yield* arm(
+        { on: place, clientOrderId: "soon", kind: "timeout", done: { afterDeadlineMillis: 100 } },
+        { on: place, clientOrderId: "late", kind: "timeout", done: { afterDeadlineMillis: 20_000 } }
+      )
+      for (const id of ["soon", "late"]) yield* signed(simulator, place, { ...order(id), timestamp })
+      yield* until("the first is accepted", () => simulator.ledger().length === 1)
+      yield* control("POST /clock", { stepMillis: 20_000 })
+      yield* until("the second is accepted", () => simulator.ledger().length === 2)
+
+      const [soon, late] = yield* ledger
+
+      assert.isAtLeast(soon!.acceptedAt, timestamp + 300)
+      assert.isBelow(soon!.acceptedAt, timestamp + 2_000)
+      assert.isAtLeast(late!.acceptedAt, timestamp + 20_200)
+    })
+  )
+
+  it.live("a request refused at the door is no order, one that grew too old behind it counts as one", () =>
+    Effect.gen(function* () {
+      const { arm, simulator } = yield* controlled()
+      const counted = Effect.fnUntraced(function* () {
+        const { headers } = yield* signed(simulator, place, limit("60000", "0.01"))
+        return Number(headers["x-mbx-order-count-1d"])
+      })
+      const held = { on: place, kind: "held" } as const
+      yield* arm(
+        { ...held, clientOrderId: "second", millis: 260, check: "second" },
+        { ...held, clientOrderId: "third", beyondDeadlineMillis: 5, check: "third" },
+        { ...held, clientOrderId: "plain", beyondDeadlineMillis: 5 },
+        { ...held, clientOrderId: "inTime", millis: 20 }
+      )
+
+      const codes = []
+      const counts = [yield* counted()]
+      for (const id of ["door", "second", "third", "plain", "inTime"]) {
+        const timestamp = Date.now() - (id === "door" ? 1_000 : 0)
+        codes.push((yield* signed(simulator, place, { ...order(id), timestamp })).json.code)
+        counts.push(yield* counted())
       }
 
-      const answers = yield* Effect.forEach(["now", "later", "never"], (id) =>
-        signed(simulator, place, market("0.01", { newClientOrderId: id }))
-      )
-      yield* until("the late order is there", () => simulator.ledger().length === 2)
-
-      assert.deepStrictEqual(
-        answers.map(({ json }) => json.code),
-        [-1007, -1007, -1007]
-      )
-      assert.deepStrictEqual(
-        simulator.ledger().map(({ clientOrderId }) => clientOrderId),
-        ["now", "later"]
-      )
-    })
-  )
-
-  it.live("a request held beyond its window is refused and counts as an order", () =>
-    Effect.gen(function* () {
-      const simulator = yield* startSimulator()
-      simulator.faults.next({ on: place, kind: "held", millis: 60 })
-
-      const late = yield* signed(simulator, place, market("0.01", { recvWindow: 50 }))
-      const next = yield* signed(simulator, place, limit("60000", "0.01"))
-
-      assert.strictEqual(late.json.code, -1021)
-      assert.deepStrictEqual(
-        simulator.ledger().map(({ type }) => type),
-        ["LIMIT"]
-      )
-      assert.strictEqual(next.headers["x-mbx-order-count-1d"], "2")
+      assert.deepStrictEqual(codes, [-1021, -1021, -1021, -1021, undefined])
+      // Each count is of an order more; the last fill as taker gives one back.
+      assert.deepStrictEqual(counts, [1, 2, 4, 6, 8, 9])
+      assert.isUndefined(simulator.ledger().find(({ clientOrderId }) => ["second", "third"].includes(clientOrderId)))
     })
   )
 
   it.live("a late answer is late, and the order is there meanwhile", () =>
     Effect.gen(function* () {
-      const simulator = yield* startSimulator()
-      simulator.faults.next({ on: place, kind: "answerLate", millis: 300 })
+      const { arm, simulator } = yield* controlled()
+      yield* arm({ on: place, kind: "answerLate", millis: 300 })
       const start = performance.now()
 
       const waiting = yield* Effect.forkChild(signed(simulator, place, market("0.01")))
@@ -102,92 +173,76 @@ describe("faults", () => {
     })
   )
 
-  it.live("a named refusal is answered as named", () =>
+  it.live("what a front end or a limit answers is answered as named, and nothing is done", () =>
     Effect.gen(function* () {
-      const simulator = yield* startSimulator()
-      simulator.faults.next({
-        on: place,
-        kind: "refused",
-        status: 429,
-        code: -1003,
-        message: "Too many requests.",
-        retryAfterSeconds: 3
-      })
+      const { arm, control, ids, simulator } = yield* controlled()
+      yield* arm(
+        { on: place, kind: "gone" },
+        { on: place, kind: "blocked" },
+        { on: place, kind: "refused", status: 429, code: -1003, message: "Too many requests.", retryAfterSeconds: 3 }
+      )
 
-      const answer = yield* signed(simulator, place, market("0.01"))
+      const gone = yield* signed(simulator, place, market("0.01"))
+      const blocked = yield* signed(simulator, place, market("0.01"))
+      const refused = yield* signed(simulator, place, market("0.01"))
 
-      assert.deepStrictEqual(answer.json, { code: -1003, msg: "Too many requests." })
-      assert.strictEqual(answer.headers["retry-after"], "3")
-      assert.deepStrictEqual(simulator.ledger(), [])
+      assert.deepStrictEqual([gone.status, blocked.status, refused.status], [410, 403, 429])
+      assert.include(gone.text + blocked.text, "<html>")
+      assert.deepStrictEqual(refused.json, { code: -1003, msg: "Too many requests." })
+      assert.strictEqual(refused.headers["retry-after"], "3")
+      assert.deepStrictEqual(yield* ids, [])
+      assert.deepStrictEqual((yield* control("GET /faults")).struck, { gone: 1, blocked: 1, refused: 1 })
     })
   )
 
-  it.live("a fill can overtake a cancel", () =>
+  it.live("a fill can overtake a cancel, wholly or in part", () =>
     Effect.gen(function* () {
-      const simulator = yield* startSimulator()
-      yield* signed(simulator, place, limit("60000", "0.01", { newClientOrderId: "o" }))
-      simulator.faults.next({ on: cancel, kind: "filledFirst" })
-      const target = { symbol: "BTCUSDT", origClientOrderId: "o" }
+      const { arm, simulator } = yield* controlled()
+      for (const id of ["whole", "part", "before"]) {
+        yield* signed(simulator, place, limit(id === "before" ? "60001" : "60000", "0.01", { newClientOrderId: id }))
+      }
+      yield* arm(
+        { on: cancel, clientOrderId: "part", kind: "filledFirst", share: "part" },
+        { on: cancel, clientOrderId: "whole", kind: "filledFirst" }
+      )
 
-      const canceled = yield* signed(simulator, cancel, target)
-      const found = yield* signed(simulator, query, target)
+      const part = yield* signed(simulator, cancel, target("part"))
+      const whole = yield* signed(simulator, cancel, target("whole"))
+      const found = yield* signed(simulator, query, target("whole"))
 
-      assert.strictEqual(canceled.json.code, -2011)
+      assert.deepInclude(part.json, { status: "CANCELED", executedQty: "0.00500000" })
+      assert.strictEqual(whole.json.code, -2011)
       assert.strictEqual(found.json.status, "FILLED")
     })
   )
 
-  it.live("stale reads deny a live order for a while, then show it", () =>
+  it.live("over the WebSocket API the same faults strike its own names", () =>
     Effect.gen(function* () {
-      const simulator = yield* startSimulator()
-      simulator.faults.staleReads(10_000)
-      yield* signed(simulator, place, market("0.01", { newClientOrderId: "o" }))
-      const target = { symbol: "BTCUSDT", origClientOrderId: "o" }
+      const { arm, control, ids, simulator } = yield* controlled()
+      yield* arm(
+        { on: "order.place", clientOrderId: "timeout", kind: "timeout", done: "now" },
+        { on: "order.place", clientOrderId: "unavailable", kind: "unavailable", done: "never" },
+        { on: "order.place", clientOrderId: "limited", kind: "refused", status: 429, code: -1003, message: "Slower." },
+        { on: "order.place", clientOrderId: "lost", kind: "answerLost" },
+        { on: "order.place", clientOrderId: "never", kind: "neverArrives" },
+        { on: place, clientOrderId: "timeout", kind: "gone" }
+      )
+      const api = yield* openApi(simulator)
 
-      const early = yield* signed(simulator, query, target)
-      const trades = yield* signed(simulator, "GET /api/v3/myTrades", { symbol: "BTCUSDT" })
-      const all = yield* signed(simulator, "GET /api/v3/allOrders", { symbol: "BTCUSDT" })
-      simulator.setClockOffset(11_000)
-      const late = yield* signed(simulator, query, { ...target, timestamp: Date.now() + 11_000 })
+      const timeout = yield* api.ask("order.place", order("timeout"))
+      const unavailable = yield* api.ask("order.place", order("unavailable"))
+      const limited = yield* api.ask("order.place", order("limited"))
+      api.tell("order.place", order("lost"))
+      yield* until("the connection is cut", api.stream.isClosed)
+      const second = yield* openApi(simulator)
+      second.tell("order.place", order("never"))
+      yield* until("the next is cut too", second.stream.isClosed)
 
-      assert.strictEqual(early.json.code, -2013)
-      assert.deepStrictEqual([trades.json, all.json], [[], []])
-      assert.strictEqual(late.json.status, "FILLED")
-    })
-  )
-
-  it.live("a reset forgets orders and refills balances, and keeps key and account", () =>
-    Effect.gen(function* () {
-      const simulator = yield* startSimulator()
-      const { json: before } = yield* signed(simulator, "GET /api/v3/account")
-      yield* signed(simulator, place, market("0.5", { newClientOrderId: "o" }))
-
-      simulator.faults.reset()
-      const found = yield* signed(simulator, query, { symbol: "BTCUSDT", origClientOrderId: "o" })
-      const { json: after } = yield* signed(simulator, "GET /api/v3/account")
-      const { json: next } = yield* signed(simulator, place, market("0.01"))
-
-      assert.strictEqual(found.json.code, -2013)
-      assert.deepStrictEqual([after.uid, after.balances], [before.uid, before.balances])
-      assert.strictEqual(next.orderId, 1)
-    })
-  )
-
-  it.live("streams can be closed with notice and without", () =>
-    Effect.gen(function* () {
-      const simulator = yield* startSimulator()
-      const warned = yield* openStream(simulator.wsApiUrl)
-      warned.send({ id: 1, method: "userDataStream.subscribe.signature", params: signedParams() })
-      yield* until("the subscription is answered", () => warned.messages.length === 1)
-
-      simulator.faults.closeStreams(true)
-      yield* until("the first is closed", warned.isClosed)
-      const unwarned = yield* openStream(simulator.wsApiUrl)
-      simulator.faults.closeStreams(false)
-      yield* until("the second is closed", unwarned.isClosed)
-
-      assert.strictEqual(warned.messages.at(-1).event.e, "serverShutdown")
-      assert.deepStrictEqual(unwarned.messages, [])
+      assert.deepInclude(timeout, { status: 504, error: { code: -1007, msg: timeout.error.msg } })
+      assert.strictEqual(unavailable.status, 503)
+      assert.deepInclude(limited, { status: 429, error: { code: -1003, msg: "Slower." } })
+      assert.deepStrictEqual(yield* ids, ["timeout", "lost"])
+      assert.strictEqual((yield* control("GET /faults")).faults.at(-1).struck, 0)
     })
   )
 
@@ -204,4 +259,231 @@ describe("faults", () => {
     assert.isTrue(struck > 400 && struck < 600)
     assert.strictEqual(new FaultTable(5).take(query), undefined)
   })
+})
+
+describe("faults of reads", () => {
+  it.live("a live order is denied for a while, then shown, and each kind of reads lags apart", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      yield* control("POST /reads", { orders: 10_000, histories: 2_000 })
+      yield* signed(simulator, place, market("0.01", { newClientOrderId: "o" }))
+      const seen = Effect.fnUntraced(function* (ahead: number) {
+        yield* control("POST /clock", { offsetMillis: ahead })
+        const get = (request: string, params: Record<string, string>) =>
+          Effect.map(signed(simulator, request, { ...params, timestamp: Date.now() + ahead }), ({ json }) => json)
+        const symbol = { symbol: "BTCUSDT" }
+        return [
+          (yield* get(query, target("o"))).code ?? "found",
+          (yield* get("GET /api/v3/allOrders", symbol)).length,
+          (yield* get("GET /api/v3/myTrades", symbol)).length > 0
+        ]
+      })
+
+      const at0 = yield* seen(0)
+      const at3 = yield* seen(3_000)
+      const at11 = yield* seen(11_000)
+
+      assert.deepStrictEqual(
+        [at0, at3, at11],
+        [
+          [-2013, 0, false],
+          [-2013, 1, true],
+          ["found", 1, true]
+        ]
+      )
+    })
+  )
+
+  it.live("a filled order goes on being open in stale lists, a cancelled one too", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      for (const id of ["filled", "cancelled", "kept"]) {
+        yield* signed(simulator, place, limit(id === "filled" ? "64000" : "50000", "0.01", { newClientOrderId: id }))
+      }
+      yield* control("POST /clock", { stepMillis: 1_000 })
+      const timestamp = () => Date.now() + 1_000
+      yield* control("POST /reads", { orders: "forever" })
+
+      yield* control("POST /market", { symbol: "BTCUSDT", price: "63000" })
+      yield* signed(simulator, cancel, { ...target("cancelled"), timestamp: timestamp() })
+      const open = yield* signed(simulator, "GET /api/v3/openOrders", { symbol: "BTCUSDT", timestamp: timestamp() })
+      const one = yield* signed(simulator, query, { ...target("filled"), timestamp: timestamp() })
+      yield* control("DELETE /reads")
+      const fresh = yield* signed(simulator, "GET /api/v3/openOrders", { symbol: "BTCUSDT", timestamp: timestamp() })
+
+      const idsOf = (json: ReadonlyArray<{ clientOrderId: string }>) => json.map(({ clientOrderId }) => clientOrderId)
+      assert.deepStrictEqual(idsOf(open.json), ["filled", "cancelled", "kept"])
+      assert.strictEqual(one.json.status, "NEW")
+      assert.deepStrictEqual(idsOf(fresh.json), ["kept"])
+    })
+  )
+
+  it.live("one order's reads can lag without end while another's are fresh", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      yield* control("POST /reads", { orders: "forever", histories: "forever", clientOrderId: "hidden" })
+      for (const id of ["hidden", "seen"]) yield* signed(simulator, place, market("0.01", { newClientOrderId: id }))
+
+      const found = yield* Effect.forEach(["hidden", "seen"], (id) => signed(simulator, query, target(id)))
+      const all = yield* signed(simulator, "GET /api/v3/allOrders", { symbol: "BTCUSDT" })
+      const trades = yield* signed(simulator, "GET /api/v3/myTrades", { symbol: "BTCUSDT" })
+
+      assert.deepStrictEqual(
+        found.map(({ json }) => json.code ?? json.status),
+        [-2013, "FILLED"]
+      )
+      assert.deepStrictEqual(
+        all.json.map(({ clientOrderId }: { clientOrderId: string }) => clientOrderId),
+        ["seen"]
+      )
+      assert.deepStrictEqual([...new Set(trades.json.map(({ orderId }: { orderId: number }) => orderId))], [2])
+      assert.deepStrictEqual(yield* control("GET /reads"), [
+        { reads: "orders", clientOrderId: "hidden", millis: "forever" },
+        { reads: "histories", clientOrderId: "hidden", millis: "forever" }
+      ])
+    })
+  )
+
+  it.live("an ended order without an execution is archived after 90 days, one with stays", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      for (const id of ["cancelled", "open"]) {
+        yield* signed(simulator, place, limit("60000", "0.01", { newClientOrderId: id }))
+      }
+      yield* signed(simulator, place, market("0.01", { newClientOrderId: "filled" }))
+      yield* signed(simulator, cancel, target("cancelled"))
+      const day = 86_400_000
+      const seen = (days: number) =>
+        Effect.forEach(["cancelled", "open", "filled"], (id) =>
+          Effect.map(
+            signed(simulator, query, { ...target(id), timestamp: Date.now() + days * day }),
+            ({ json }) => json.code ?? json.status
+          )
+        )
+
+      yield* control("POST /clock", { offsetMillis: 89 * day })
+      const before = yield* seen(89)
+      yield* control("POST /clock", { offsetMillis: 91 * day })
+      const after = yield* seen(91)
+      const all = yield* signed(simulator, "GET /api/v3/allOrders", {
+        symbol: "BTCUSDT",
+        timestamp: Date.now() + 91 * day
+      })
+
+      assert.deepStrictEqual(before, ["CANCELED", "NEW", "FILLED"])
+      assert.deepStrictEqual(after, [-2026, "NEW", "FILLED"])
+      assert.notInclude(
+        all.json.map(({ status }: { status: string }) => status),
+        "CANCELED"
+      )
+    })
+  )
+})
+
+describe("faults of the account and its limits", () => {
+  const limits = [
+    [{ status: 429, millis: 60_000 }, "429 -1003", "60"],
+    [{ status: 429, millis: 60_000, retryAfterSeconds: 7 }, "429 -1003", "7"],
+    [{ status: 418, millis: 120_000 }, "418 -1003", "120"],
+    [{ status: 403, millis: 60_000 }, "403 no JSON", undefined]
+  ] as const
+  it.live("forced limits refuse everybody for their time, on the exchange's clock, and no longer", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      let ahead = 0
+
+      for (const [answer, says, retryAfter] of limits) {
+        yield* control("POST /limits", answer)
+        const params = () => ({ timestamp: Date.now() + ahead })
+        const refused = yield* signed(simulator, place, market("0.01", params()))
+        const read = yield* signed(simulator, "GET /api/v3/account", params())
+        yield* control("POST /clock", { stepMillis: answer.millis })
+        ahead += answer.millis
+        const after = yield* signed(simulator, "GET /api/v3/account", params())
+
+        assert.strictEqual(`${refused.status} ${refused.json?.code ?? "no JSON"}`, says)
+        assert.strictEqual(read.status, answer.status)
+        assert.strictEqual(refused.headers["retry-after"], retryAfter)
+        assert.strictEqual(after.status, 200)
+      }
+      assert.deepStrictEqual(simulator.ledger(), [])
+    })
+  )
+
+  it.live("a forced order limit lets cancels and reads pass", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      yield* signed(simulator, place, limit("60000", "0.01", { newClientOrderId: "o" }))
+      yield* control("POST /limits", { status: 429, millis: 10_000, of: "orders" })
+
+      const refused = yield* outcomeOf(signed(simulator, place, market("0.01")))
+      const canceled = yield* outcomeOf(signed(simulator, cancel, target("o")))
+
+      assert.deepStrictEqual([refused, canceled], ["429 -1015", "200 CANCELED"])
+    })
+  )
+
+  it.live("a clock that is off either way, or steps, refuses what was timed by another", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      const code = (timestamp = Date.now()) =>
+        Effect.map(signed(simulator, "GET /api/v3/account", { timestamp }), ({ json }) => json.code ?? json.msg)
+      const message = Effect.map(signed(simulator, "GET /api/v3/account"), ({ json }) => String(json.msg))
+
+      yield* control("POST /clock", { offsetMillis: 6_000 })
+      const ahead = [yield* code(), yield* message, yield* code(Date.now() + 6_000)]
+      yield* control("POST /clock", { offsetMillis: -6_000 })
+      const behind = [yield* code(), yield* message, yield* code(Date.now() - 6_000)]
+      yield* control("POST /clock", { stepMillis: 6_000 })
+      const stepped = [yield* code(Date.now() - 6_000), yield* code()]
+      const { json: time } = yield* signed(simulator, "GET /api/v3/time")
+
+      assert.strictEqual(ahead[0], -1021)
+      assert.match(String(ahead[1]), /outside of the recvWindow/)
+      assert.isUndefined(ahead[2])
+      assert.strictEqual(behind[0], -1021)
+      assert.match(String(behind[1]), /1000ms ahead/)
+      assert.isUndefined(behind[2])
+      assert.deepStrictEqual(stepped, [-1021, undefined])
+      assert.isUndefined(time.serverTime)
+    })
+  )
+
+  it.live("a reset forgets orders, trades and ids, refills balances, and keeps key and account", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      const { json: before } = yield* signed(simulator, "GET /api/v3/account")
+      yield* signed(simulator, place, market("0.5", { newClientOrderId: "o" }))
+      yield* signed(simulator, place, limit("60000", "0.01", { newClientOrderId: "open" }))
+
+      yield* control("POST /reset")
+      const found = yield* signed(simulator, query, target("o"))
+      const open = yield* signed(simulator, "GET /api/v3/openOrders")
+      const trades = yield* signed(simulator, "GET /api/v3/myTrades", { symbol: "BTCUSDT" })
+      const { json: after } = yield* signed(simulator, "GET /api/v3/account")
+      const { json: next } = yield* signed(simulator, place, limit("60000", "0.01", { newClientOrderId: "open" }))
+
+      assert.strictEqual(found.json.code, -2013)
+      assert.deepStrictEqual([open.json, trades.json], [[], []])
+      assert.deepStrictEqual([after.uid, after.balances], [before.uid, before.balances])
+      assert.strictEqual(next.orderId, 1)
+    })
+  )
+
+  it.live("the same faults can be set from within a test's own process", () =>
+    Effect.gen(function* () {
+      const simulator = yield* startSimulator()
+      simulator.faults.next({ on: place, kind: "neverArrives" })
+      simulator.faults.staleReads(10_000)
+
+      const cut = yield* outcomeOf(signed(simulator, place, market("0.01")))
+      yield* signed(simulator, place, market("0.01", { newClientOrderId: "o" }))
+      const unseen = yield* signed(simulator, query, target("o"))
+      simulator.faults.clear()
+      const seen = yield* signed(simulator, query, target("o"))
+
+      assert.strictEqual(cut, "ECONNRESET")
+      assert.deepStrictEqual([unseen.json.code, seen.json.status], [-2013, "FILLED"])
+    })
+  )
 })

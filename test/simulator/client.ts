@@ -57,7 +57,7 @@ export const send = (simulator: Pick<RunningSimulator, "port">, sent: Sent): Eff
         res.on("end", () => {
           const text = Buffer.concat(chunks).toString("utf8")
           const isJson = String(res.headers["content-type"]).startsWith("application/json")
-          const json = isJson ? JSON.parse(text) : undefined
+          const json = isJson ? parsed(text) : undefined
           resume(Effect.succeed({ status: res.statusCode ?? 0, headers: res.headers, text, json }))
         })
       }
@@ -65,6 +65,15 @@ export const send = (simulator: Pick<RunningSimulator, "port">, sent: Sent): Eff
     req.on("error", fail)
     req.end(body)
   })
+
+/** Undefined for what only claims to be JSON. */
+const parsed = (text: string): Json => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
 
 export const hmac = (payload: string): string =>
   createHmac("sha256", credentials.apiSecret).update(payload, "utf8").digest("hex")
