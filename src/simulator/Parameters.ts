@@ -117,6 +117,12 @@ export class Parameters {
     return value === "true"
   }
 
+  /** Complains that a parameter which must be there is not. */
+  missing(name: string): undefined {
+    this.#complain(mandatory(name))
+    return undefined
+  }
+
   /** Reads and ignores, as the exchange does with what concerns features that are not asked about here. */
   known(...names: ReadonlyArray<string>): void {
     for (const name of names) if (this.#values.has(name)) this.#read++

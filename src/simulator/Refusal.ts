@@ -133,10 +133,10 @@ export const amendIncreases = amendRefusal("Order amend (quantity increase) is n
 export const amendChangesNothing = amendRefusal("The requested action would change no state; rejecting")
 export const amendOfPendingPaidOrder = amendRefusal("Order amend (pending OPO order) is not supported.")
 export const amendFilterFailure = (name: string) => amendRefusal(`Filter failure: ${name}`)
-export const partlyReplaced = (status: 409 | 429, data: unknown) =>
-  new Refusal(status, -2021, "Order cancel-replace partially failed.", { data })
-export const notReplaced = (status: 400 | 429, data: unknown) =>
-  new Refusal(status, -2022, "Order cancel-replace failed.", { data })
+export const partlyReplaced = (status: 409 | 429, detail: RefusalDetail) =>
+  new Refusal(status, -2021, "Order cancel-replace partially failed.", detail)
+export const notReplaced = (status: 400 | 429, detail: RefusalDetail) =>
+  new Refusal(status, -2022, "Order cancel-replace failed.", detail)
 
 export const unknownOrder = refuse(-2011, "Unknown order sent.")
 export const restricted = refuse(-2011, "Order was not canceled due to cancel restrictions.")

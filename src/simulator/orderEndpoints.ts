@@ -1,6 +1,9 @@
 /** Requests that place, cancel and read orders. */
+import { amendEndpoints } from "./amendEndpoints.ts"
+import { cancelReplace } from "./cancelReplaceEndpoint.ts"
 import { always, type Endpoint, faultOfPeriod, onMarket, readPeriod, rowsOf } from "./Endpoint.ts"
 import type { Exchange, Target } from "./Exchange.ts"
+import { listEndpoints } from "./listEndpoints.ts"
 import type { Market } from "./Matching.ts"
 import type { Order } from "./Order.ts"
 import { newOrderOf, readOrderForm, responseTypeOf } from "./orderParameters.ts"
@@ -8,7 +11,6 @@ import type { Parameters } from "./Parameters.ts"
 import {
   archived,
   idsOfDifferentOrders,
-  invalidRestrictions,
   isRefusal,
   mandatoryEither,
   orderDoesNotExist,
@@ -16,6 +18,8 @@ import {
   unknownOrder
 } from "./Refusal.ts"
 import { canceledView, placedView } from "./orderAnswers.ts"
+import { preventedEndpoints } from "./preventedEndpoints.ts"
+import { readRestriction } from "./restriction.ts"
 import { orderCommissionView, orderView } from "./views.ts"
 
 const readTarget = (p: Parameters): Target => ({
@@ -98,12 +102,10 @@ const cancelOrder: Endpoint = {
     const symbol = p.symbol()
     const target = readTarget(p)
     const newId = p.clientId("newClientOrderId")
-    const restriction = p.text("cancelRestrictions")
+    const restriction = readRestriction(p)
     return onMarket(symbol, ({ exchange }, market, twist) => {
       if (isEmpty(target)) return mandatoryEither("origClientOrderId", "orderId")
-      if (restriction !== undefined && restriction !== "ONLY_NEW" && restriction !== "ONLY_PARTIALLY_FILLED") {
-        return invalidRestrictions
-      }
+      if (isRefusal(restriction)) return restriction
       const aimed = exchange.lookUp(market, target)
       if (twist.fillsFirst !== undefined && aimed !== undefined && market.orders.open.has(aimed.id)) {
         exchange.fill(market, aimed, twist.fillsFirst)
@@ -177,5 +179,9 @@ export const orderEndpoints: ReadonlyArray<Endpoint> = [
   cancelOrder,
   cancelOpenOrders,
   openOrders,
-  allOrders
+  allOrders,
+  cancelReplace,
+  ...amendEndpoints,
+  ...listEndpoints,
+  ...preventedEndpoints
 ]
