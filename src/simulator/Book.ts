@@ -47,18 +47,18 @@ export class Book {
     this.changed(order)
   }
 
-  /** What an open order shows is another quantity than before. */
-  changed({ price, side }: Order): void {
-    this.updateId++
-    for (const watcher of this.#watchers) watcher(side, price)
-  }
-
   /** Behind all others at its price: an iceberg whose slice was taken. */
   requeue(order: Order): void {
     const levels = this.#side(order.side)
     const orders = levels[this.#position(levels, order.side, order.price)]?.orders
     if (orders?.delete(order) === true) orders.add(order)
+    this.changed(order)
+  }
+
+  /** What an open order shows is another quantity than before. */
+  changed({ price, side }: Order): void {
     this.updateId++
+    for (const watcher of this.#watchers) watcher(side, price)
   }
 
   clear(): void {

@@ -64,8 +64,6 @@ export type Filter =
 
 export type SymbolStatus = "TRADING" | "HALT" | "BREAK"
 
-export type SymbolStatus = "TRADING" | "HALT" | "BREAK"
-
 export interface SymbolInfo {
   readonly symbol: string
   readonly status: SymbolStatus

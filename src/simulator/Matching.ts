@@ -235,7 +235,7 @@ export class Matching {
     if (order.icebergQuantity > 0n) order.visible = min(order.visible, remaining(order))
     market.orders.renamed(order, formerClientId)
     if (this.contingencies.sibling(market, order) === undefined) this.trim(market, order)
-    market.book.updateId++
+    market.book.changed(order)
     this.changed(market, order)
     const executionId = this.report(order, { type: "REPLACED", formerClientId })
     market.amendments.add({
@@ -331,13 +331,96 @@ export class Matching {
       order.status = remaining(order) === 0n ? "FILLED" : "PARTIALLY_FILLED"
       order.updateTime = time
     }
-    if (maker.status === "FILLED") market.book.remove(maker)
-    else market.book.changed(maker)
+    this.#showNext(market, maker, quantity)
     this.#settle(market, maker, { id, price, quantity, quote, time, isMaker: true })
     this.#settle(market, taking, { id, price, quantity, quote, time, isMaker: false })
-    const shown: PublicTrade = { id, price, quantity, quote, time, isBuyerMaker: maker.side === "BUY" }
-    market.tape.add(shown, taking)
-    this.#listener?.traded(market, shown)
+    const told: PublicTrade = { id, price, quantity, quote, time, isBuyerMaker: maker.side === "BUY" }
+    market.tape.add(told, taking)
+    this.#listener?.traded(market, told)
+    if (maker.listId !== none) this.contingencies.traded(market, maker)
+    if (taking.listId !== none) this.contingencies.traded(market, taking)
+    if (market.triggers.size > 0) this.#trigger(market, price)
+  }
+
+  /** Takes a traded quantity off what the maker shows; an iceberg shows its next slice behind the others. */
+  #showNext(market: Market, maker: Order, quantity: Amount): void {
+    if (maker.status === "FILLED") return market.book.remove(maker)
+    if (maker.icebergQuantity > 0n) {
+      maker.visible -= quantity
+      if (maker.visible === 0n) {
+        maker.visible = min(maker.icebergQuantity, remaining(maker))
+        return market.book.requeue(maker)
+      }
+    }
+    market.book.changed(maker)
+  }
+
+  #trigger(market: Market, price: Amount): void {
+    const fired = market.triggers.trade(price, this.now(), (order) => {
+      this.aboutToChange(market, order)
+      this.changed(market, order)
+    })
+    for (const order of fired) this.later(() => this.#fire(market, order))
+  }
+
+  #fire(market: Market, order: Order): void {
+    if (!isOpen(order)) return
+    this.contingencies.claim(market, order)
+    this.contingencies.started(market, order)
+    this.aboutToChange(market, order)
+    order.workingTime = this.now()
+    order.updateTime = this.now()
+    this.trim(market, order)
+    if (isMarketLike(order.type) && this.#costOf(market, order) > this.funds.free(order)) {
+      order.workingTime = none
+      return this.expire(market, order, "REJECTED")
+    }
+    this.start(market, order)
+    this.proceed(market, order)
+  }
+
+  #prevent(market: Market, taking: Order, maker: Order, mode: PreventedMatch["mode"]): void {
+    const quantity = min(remaining(taking), shown(maker))
+    const losesAll = mode === "EXPIRE_TAKER" || mode === "EXPIRE_MAKER" || mode === "EXPIRE_BOTH"
+    const lost = (order: Order, isSpared: boolean) => (isSpared ? 0n : losesAll ? remaining(order) : quantity)
+    const match: PreventedMatch = {
+      id: market.prevented.nextId,
+      takerOrderId: taking.id,
+      makerOrderId: maker.id,
+      mode,
+      price: maker.price,
+      takerQuantity: lost(taking, mode === "EXPIRE_MAKER"),
+      makerQuantity: lost(maker, mode === "EXPIRE_TAKER"),
+      time: this.now()
+    }
+    market.prevented.add(match)
+    if (match.makerQuantity > 0n) this.#lose(market, maker, match, quantity)
+    if (match.takerQuantity > 0n) this.#lose(market, taking, match, quantity)
+  }
+
+  #lose(market: Market, order: Order, match: PreventedMatch, quantity: Amount): void {
+    const isTaker = order.id === match.takerOrderId
+    const lost = isTaker ? match.takerQuantity : match.makerQuantity
+    this.aboutToChange(market, order)
+    order.prevented += lost
+    order.preventedMatchId = match.id
+    order.updateTime = this.now()
+    if (remaining(order) === 0n) this.#end(market, order, "EXPIRED_IN_MATCH", "")
+    else {
+      if (!isTaker) this.#showNext(market, order, lost)
+      if (this.contingencies.sibling(market, order) === undefined) this.trim(market, order)
+      this.changed(market, order)
+    }
+    this.report(order, {
+      type: "TRADE_PREVENTION",
+      prevention: {
+        counterOrderId: isTaker ? match.makerOrderId : match.takerOrderId,
+        price: match.price,
+        quantity,
+        lost
+      }
+    })
+    if (!isOpen(order)) this.contingencies.ended(market, order)
   }
 
   #settle(market: Market, order: Order, deal: Deal): void {

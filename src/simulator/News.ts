@@ -9,7 +9,8 @@ import type { EventFaults, UserEvent } from "./EventFaults.ts"
 import { MarketStreams } from "./MarketStreams.ts"
 import type { Execution, Market } from "./Matching.ts"
 import type { Order } from "./Order.ts"
-import { accountPosition, executionReport } from "./views.ts"
+import type { ListStatusType, OrderList } from "./OrderList.ts"
+import { accountPosition, executionReport, listStatus } from "./views.ts"
 
 /** Delivers one event. */
 type Item = () => void
@@ -40,6 +41,12 @@ export class News {
       { event: "executionReport", execution: execution.type, ids },
       executionReport(order, execution, this.#now())
     )
+  }
+
+  listed(list: OrderList, market: Market, type: ListStatusType): void {
+    if (this.#users.size === 0) return
+    const event = listStatus(list, market.info.symbol, type, this.#now())
+    this.#tellUsers({ event: "listStatus", execution: undefined, ids: [] }, event)
   }
 
   positions(balances: ReadonlyArray<Balance>, time: number): void {

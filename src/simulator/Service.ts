@@ -70,7 +70,11 @@ export class Service {
       },
       positions: (balances, time) => this.news.positions(balances, time),
       traded: (market, trade) => this.news.markets.traded(market, trade),
-      quoted: (market) => this.news.markets.quoted(market)
+      quoted: (market) => this.news.markets.quoted(market),
+      counted: (orders) => {
+        for (let n = 0; n < orders; n++) this.limits.addOrder(now())
+      },
+      listed: (list, market, type) => this.news.listed(list, market, type)
     })
   }
 

@@ -1,10 +1,14 @@
 /** The JSON of answers and events: names and shapes as Binance documents them, decimals as strings of eight digits. */
 import { type Balance } from "./Accounts.ts"
-import { decimals, format, times } from "./Amount.ts"
+import type { Amendment } from "./Amendments.ts"
+import { type Amount, decimals, format, times } from "./Amount.ts"
+import { type CommissionRates, type Commissions, discountAsset, rateFor } from "./Commission.ts"
+import type { AssetFilter, ExchangeFilter } from "./filters.ts"
 import type { Filter, SymbolInfo } from "./Market.ts"
 import type { Execution } from "./Matching.ts"
-import { isOpen, type Order } from "./Order.ts"
-import type { PublicTrade } from "./Tape.ts"
+import { isMarketLike, isOpen, isWorking, none, type Order, type Side } from "./Order.ts"
+import { contingencyOf, type ListStatusType, type OrderList } from "./OrderList.ts"
+import { type PreventedMatch, type PreventedMatches, tradeGroupId } from "./prevention.ts"
 import type { Trade, Trades } from "./Trades.ts"
 
 const zero = format(0n)
@@ -268,6 +272,42 @@ export const accountView = (
   uid
 })
 
+const ratesView = ({ buyer, maker, seller, taker }: CommissionRates) => ({
+  maker: format(maker),
+  taker: format(taker),
+  buyer: format(buyer),
+  seller: format(seller)
+})
+
+const discountView = ({ discount, paysInBnb }: Commissions) => ({
+  enabledForAccount: paysInBnb,
+  enabledForSymbol: paysInBnb,
+  discountAsset,
+  discount: format(discount)
+})
+
+export const commissionView = (commissions: Commissions, symbol: string) => ({
+  symbol,
+  standardCommission: ratesView(commissions.standard),
+  specialCommission: ratesView(commissions.special),
+  taxCommission: ratesView(commissions.tax),
+  discount: discountView(commissions)
+})
+
+/** The rates of one order: its side is known, its role is not. */
+export const orderCommissionView = (commissions: Commissions, side: Side) => {
+  const roles = (rates: CommissionRates) => ({
+    maker: format(rateFor(rates, side, true)),
+    taker: format(rateFor(rates, side, false))
+  })
+  return {
+    standardCommissionForOrder: roles(commissions.standard),
+    specialCommissionForOrder: roles(commissions.special),
+    taxCommissionForOrder: roles(commissions.tax),
+    discount: discountView(commissions)
+  }
+}
+
 export const symbolView = (info: SymbolInfo, withPermissionSets: boolean) => ({
   symbol: info.symbol,
   status: info.status,
@@ -385,16 +425,4 @@ export const accountPosition = (balances: ReadonlyArray<Balance>, updateTime: nu
   E: now,
   u: updateTime,
   B: balances.map(({ asset, free, locked }) => ({ a: asset, f: format(free), l: format(locked) }))
-})
-
-export const tradeEvent = (symbol: string, trade: PublicTrade, now: number) => ({
-  e: "trade",
-  E: now,
-  s: symbol,
-  t: trade.id,
-  p: format(trade.price),
-  q: format(trade.quantity),
-  T: trade.time,
-  m: trade.isBuyerMaker,
-  M: true
 })
