@@ -61,6 +61,11 @@
  *                             Retry-After is the time left unless said otherwise; 403 is a page of HTML
  *   GET    /limits            → [{"answer":{…}, "until":n, "struck":n}, …]          DELETE /limits
  *
+ *   POST   /ids               {"freeAfter"?:["FILLED"|"EXPIRED"|"EXPIRED_IN_MATCH"|"CANCELED"|"REJECTED", …],
+ *                              "scope"?:"symbol"|"account"}: when a client order id is accepted again, and where it is
+ *                             exclusive while open; other answers to what the documentation leaves open
+ *   GET    /ids               → {"freeAfter":[…], "scope":…}                      DELETE /ids  as documented again
+ *
  *   POST   /market            {"symbol":text, "price":decimal}: the price goes there, trading what stands in the way
  *   POST   /reset             the testnet's reset: orders, trades, ids gone; balances restored; keys and account kept
  *   POST   /crash             kill -9 of the process, which must be the simulator's own (`simulate-exchange`)

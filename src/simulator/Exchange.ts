@@ -6,6 +6,7 @@
  */
 import { accountCount, type Balance, fees, ours } from "./Accounts.ts"
 import { type Amount, amount, one as oneUnit } from "./Amount.ts"
+import { defaultClientIdRules, isTaken } from "./clientIds.ts"
 import { type Commissions, defaultCommissions } from "./Commission.ts"
 import { Counterparties } from "./Counterparties.ts"
 import { type Entry, pastOf, readEntry, snapshotOf, writeEntry } from "./Entry.ts"
@@ -164,6 +165,7 @@ export class Exchange {
   readonly exchangeFilters: ReadonlyArray<ExchangeFilter>
   readonly assetFilters: ReadonlyArray<AssetFilter>
   readonly ledger = new Ledger()
+  clientIdRules = defaultClientIdRules
   readonly #staleness = new Staleness()
   readonly #random: Random
   readonly #balances: Readonly<Record<string, string>>
@@ -250,7 +252,7 @@ export class Exchange {
     const { contingencies } = this.matching
     if (market.info.status !== "TRADING") return marketClosed
     const ids = wanted.orders.map(({ clientOrderId }) => clientOrderId).filter((id) => id !== undefined)
-    if (new Set(ids).size < ids.length || ids.some((id) => market.orders.isOpenClientId(id))) return duplicateOrder
+    if (new Set(ids).size < ids.length || ids.some((id) => this.#isTaken(market, id))) return duplicateOrder
     if (wanted.clientId !== undefined && contingencies.lists.isOpenClientId(wanted.clientId)) return duplicateOrder
     const added = { orders: wanted.orders, lists: 1 } as const
     const refused = judgeStanding(market.info, added, standingOf(this.matching, market), this.exchangeFilters)
@@ -523,7 +525,7 @@ export class Exchange {
   ): { readonly order: Order } | { readonly refusal: Refusal; readonly reason: RejectReason | undefined } {
     const refuse = (refusal: Refusal) => ({ refusal, reason: undefined })
     if (market.info.status !== "TRADING") return refuse(marketClosed)
-    if (wanted.clientOrderId !== undefined && market.orders.isOpenClientId(wanted.clientOrderId)) {
+    if (wanted.clientOrderId !== undefined && this.#isTaken(market, wanted.clientOrderId)) {
       return refuse(duplicateOrder)
     }
     const quantity = wanted.quoteQuantity > 0n ? this.#quantityFor(market, wanted) : wanted.quantity
@@ -603,7 +605,7 @@ export class Exchange {
     quantity: Amount,
     clientOrderId: string | undefined
   ): Refusal | undefined {
-    const { info, orders } = market
+    const { info } = market
     const list = this.matching.contingencies.listOf(order)
     if (list !== undefined && paysOn(list) && order.status === "PENDING_NEW") return amendOfPendingPaidOrder
     if (quantity > order.quantity) return amendIncreases
@@ -614,9 +616,13 @@ export class Exchange {
       }
     }
     const isOther = clientOrderId !== undefined && clientOrderId !== order.clientOrderId
-    if (isOther && orders.isOpenClientId(clientOrderId)) return amendRefusal(duplicateOrder.message)
+    if (isOther && this.#isTaken(market, clientOrderId)) return amendRefusal(duplicateOrder.message)
     const judged = { ...order, quantity, quoteQuantity: 0n }
     return judgeOrder(info, judged, this.#averageOf(market), this.assetFilters)
+  }
+
+  #isTaken(market: Market, clientOrderId: string): boolean {
+    return isTaken(clientOrderId, market, this.matching.markets, this.clientIdRules)
   }
 
   #averageOf({ tape }: Market): AveragePrice {

@@ -6,6 +6,7 @@
  */
 import { Result, Schema } from "effect"
 import { amount, format } from "./Amount.ts"
+import { defaultClientIdRules } from "./clientIds.ts"
 import type { Clock } from "./Clock.ts"
 import { endpoints } from "./endpoints.ts"
 import { EventFault, EventRate } from "./EventFaults.ts"
@@ -52,6 +53,12 @@ const ConnectionFault = Schema.Union([
   Schema.Struct({ action: Schema.Literal("refuse"), millis: Millis })
 ])
 const StreamFault = Schema.Union([...ConnectionFault.members, ...EventFault.members])
+const ClientIds = Schema.Struct({
+  freeAfter: Schema.optionalKey(
+    Schema.Array(Schema.Literals(["FILLED", "EXPIRED", "EXPIRED_IN_MATCH", "CANCELED", "REJECTED"]))
+  ),
+  scope: Schema.optionalKey(Schema.Literals(["symbol", "account"]))
+})
 const MarketMove = Schema.Struct({
   symbol: Schema.String,
   price: Schema.String.check(Schema.isPattern(/^\d{1,9}(\.\d{1,8})?$/))
@@ -215,6 +222,16 @@ const routes: Readonly<Record<string, Entry>> = {
   "GET /limits": read(({ service }) => service.forced.list(service.now())),
   "DELETE /limits": read(({ service }) => {
     service.forced.clear()
+    return done
+  }),
+
+  "POST /ids": write(ClientIds, ({ service: { desk } }, rules) => {
+    desk.exchange.clientIdRules = { ...desk.exchange.clientIdRules, ...rules }
+    return desk.exchange.clientIdRules
+  }),
+  "GET /ids": read(({ service }) => service.desk.exchange.clientIdRules),
+  "DELETE /ids": read(({ service }) => {
+    service.desk.exchange.clientIdRules = defaultClientIdRules
     return done
   }),
 

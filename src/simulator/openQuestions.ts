@@ -41,6 +41,13 @@ export const openQuestions = {
   banGrowth: 2,
   /** What an order's first fill as maker gives back of the unfilled order count; the exchange's own example. */
   makerCredit: 5,
+  /**
+   * The ends of an order after which its client order id is accepted again. Documented for filled and expired orders;
+   * "unique among open orders" suggests the rest.
+   */
+  clientOrderIdFreeAfter: ["FILLED", "EXPIRED", "EXPIRED_IN_MATCH", "CANCELED", "REJECTED"],
+  /** Where a client order id is unique among open orders: in its symbol, or in the whole account ("account"). */
+  clientOrderIdScope: "symbol" as "symbol" | "account",
   /** Words in a value that make the firewall answer. */
   firewallWords: ["select", "union", "insert", "drop", "truncate", "alter", "exec", "delete from", "or 1 1"],
   /** A connection over the limit of 300 in five minutes is refused while it opens, with this status. */

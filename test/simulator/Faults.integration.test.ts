@@ -487,3 +487,64 @@ describe("faults of the account and its limits", () => {
     })
   )
 })
+
+describe("a client order id that is used again", () => {
+  const ends = ["open", "partly filled", "FILLED", "EXPIRED", "CANCELED"] as const
+  const previous = (simulator: Parameters<typeof signed>[0], end: (typeof ends)[number], id: string) =>
+    Effect.gen(function* () {
+      const named = { newClientOrderId: id }
+      if (end === "FILLED") return yield* signed(simulator, place, market("0.01", named))
+      if (end === "EXPIRED")
+        return yield* signed(simulator, place, limit("50000", "0.01", { ...named, timeInForce: "IOC" }))
+      // Larger than what is offered up to this price, so that a rest stays.
+      if (end === "partly filled") return yield* signed(simulator, place, limit("65010", "1", named))
+      yield* signed(simulator, place, limit("50000", "0.01", named))
+      return end === "CANCELED" ? yield* signed(simulator, cancel, target(id)) : undefined
+    })
+
+  it.live("is refused while the order is open, accepted and executed again once it has ended, as the table says", () =>
+    Effect.gen(function* () {
+      const { control, ids, simulator } = yield* controlled()
+      const again = Effect.fnUntraced(function* (round: string) {
+        const outcomes = []
+        for (const end of ends) {
+          const id = `${round}-${end.replace(" ", "")}`
+          yield* previous(simulator, end, id)
+          const answer = yield* signed(simulator, place, market("0.01", { newClientOrderId: id }))
+          outcomes.push(answer.json.msg ?? answer.json.status)
+        }
+        return outcomes
+      })
+
+      const documented = yield* again("a")
+      yield* control("POST /ids", { freeAfter: ["FILLED"] })
+      const strict = yield* again("b")
+      yield* control("DELETE /ids")
+      const { json: filled } = yield* signed(simulator, query, target("a-FILLED"))
+
+      const refused = "Duplicate order sent."
+      assert.deepStrictEqual(documented, [refused, refused, "FILLED", "FILLED", "FILLED"])
+      assert.deepStrictEqual(strict, [refused, refused, "FILLED", refused, refused])
+      assert.strictEqual((yield* ids).filter((id) => id === "a-FILLED").length, 2)
+      assert.strictEqual(filled.status, "FILLED")
+    })
+  )
+
+  it.live("is its symbol's alone, or the account's if that is how it turns out to be", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      const open = (symbol: string, price: string) =>
+        Effect.map(
+          signed(simulator, place, limit(price, "0.1", { symbol, newClientOrderId: "one" })),
+          ({ json }) => json.msg ?? json.status
+        )
+
+      const first = [yield* open("BTCUSDT", "50000"), yield* open("ETHUSDT", "3000")]
+      yield* control("POST /ids", { scope: "account" })
+      const second = yield* open("BNBUSDT", "500")
+
+      assert.deepStrictEqual(first, ["NEW", "NEW"])
+      assert.strictEqual(second, "Duplicate order sent.")
+    })
+  )
+})
