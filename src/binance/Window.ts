@@ -26,7 +26,10 @@ const ceilingOf: Readonly<Record<Kind, { readonly first: number; readonly last: 
 
 /** One replica takes no more than this part of a limit at a time, so that several take turns. */
 const biteShare = 0.1
-/** Kept in hand while little happens, as a part of the limit: so that the first request waits for nobody. */
+/**
+ * Kept in hand while little happens, as a part of the limit and of the window's rest: so that the first request waits
+ * for nobody, and little is left over at the end.
+ */
 const standingShare = 0.02
 /** Taken in advance: what this many seconds like the last ones need. */
 const horizonSeconds = 1
@@ -279,7 +282,7 @@ export const askNext = (window: Window, waiting: Waiting): Ask | null => {
 
 /** The highest precedence first; together no more than one bite, unless one request alone is greater. */
 const wantsOf = (window: Window, share: Share, waiting: Waiting, elapsed: number): ReadonlyArray<Want> => {
-  const least = (kind: Kind) => (kind === "submit" ? Math.ceil(window.limit * standingShare) : 0)
+  const least = (kind: Kind) => (kind === "submit" ? Math.ceil(window.limit * standingShare * (1 - elapsed)) : 0)
   let left = Math.max(Math.ceil(window.limit * biteShare), ...kinds.map((kind) => waiting.heaviest[kind]))
   return kinds.map((kind) => {
     const wanted = Math.max(waiting.cost[kind] + Math.ceil(share.demand[kind] * horizonSeconds), least(kind))

@@ -6,7 +6,7 @@
  */
 import { Context, Deferred, Effect, Layer } from "effect"
 import { BinanceClient } from "../binance/BinanceClient.ts"
-import { ServerTime } from "../binance/ServerTime.ts"
+import { resyncMillis, ServerTime } from "../binance/ServerTime.ts"
 import type { Role } from "../config.ts"
 import { AppConfig } from "../config.ts"
 import { Store } from "../sql/Store.ts"
@@ -14,8 +14,6 @@ import type { StoreBelongsElsewhere } from "../sql/Store.ts"
 import { Engine } from "./Engine.ts"
 import { Supervisor } from "./Supervisor.ts"
 
-// The error bound grows by 8 ms until then, and a clock that was set is noticed. Costs 20 of 6,000 weight a minute.
-const resyncMillis = 15_000
 const loopName = "exchange-check"
 const talking: ReadonlySet<Role> = new Set<Role>(["executor", "reports", "reconciler"])
 
