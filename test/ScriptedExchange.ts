@@ -6,7 +6,7 @@
  * window is refused (-1021), and an id that is open already is refused as a duplicate. Time is the Clock of the test.
  */
 import { Clock, Context, Effect, Layer, Queue } from "effect"
-import type { Submission } from "../src/binance/BinanceClient.ts"
+import type { Account, Submission } from "../src/binance/BinanceClient.ts"
 import { BinanceClient } from "../src/binance/BinanceClient.ts"
 import type { Reason } from "../src/binance/BinanceError.ts"
 import {
@@ -99,6 +99,12 @@ export class ExchangeScript extends Context.Service<
     readonly asked: Effect.Effect<Readonly<Record<string, number>>>
     readonly script: (...outcomes: ReadonlyArray<Outcome>) => Effect.Effect<void>
     readonly nextCancel: (outcome: CancelOutcome) => Effect.Effect<void>
+    /** What the next questions for one order are answered, whatever the ledger says. */
+    readonly nextQueries: (...reasons: ReadonlyArray<Reason>) => Effect.Effect<void>
+    /** Forgets all orders and trades. */
+    readonly reset: Effect.Effect<void>
+    /** What the account holds. */
+    readonly hold: (balances: Account["balances"]) => Effect.Effect<void>
     /** Somebody trades with a resting order; all that is left of it unless a quantity is given. */
     readonly fill: (clientOrderId: string, quantity?: string) => Effect.Effect<void>
     readonly expire: (clientOrderId: string) => Effect.Effect<void>
@@ -133,6 +139,8 @@ export const ScriptedExchange = (outcomes: ReadonlyArray<Outcome>, options: Scri
       const ledger = makeLedger()
       const script = [...outcomes]
       const cancels: Array<CancelOutcome> = []
+      const queries: Array<Reason> = []
+      let balances: Account["balances"] = []
       const submissions: Array<Submission> = []
       const asked: Record<string, number> = {}
       const listeners = new Set<Queue.Queue<UserEvent>>()
@@ -262,13 +270,19 @@ export const ScriptedExchange = (outcomes: ReadonlyArray<Outcome>, options: Scri
             ask: sixtyThousand,
             askQuantity: hundred
           }),
-        account: Effect.as(question("account"), { uid: options.accountUid ?? "4711", canTrade: true, balances: [] }),
+        account: Effect.map(question("account"), () => ({
+          uid: options.accountUid ?? "4711",
+          canTrade: true,
+          balances
+        })),
         readyToSubmit: Effect.as(question("readyToSubmit"), permit),
         giveBack: () => Effect.sync(() => void (asked["giveBack"] = (asked["giveBack"] ?? 0) + 1)),
         placeOrder,
         cancelOrder,
         queryOrder: Effect.fnUntraced(function* ({ clientOrderId }) {
           const { ordersAt } = yield* question("queryOrder")
+          const answer = queries.shift()
+          if (answer !== undefined) return yield* failure("queryOrder", answer)
           const entry = ledger.newest(clientOrderId, ordersAt)
           const [found] = entry === undefined ? [] : ledger.found(entry, ordersAt)
           return found ?? (yield* failure("queryOrder", new OrderUnknown({ code: "-2013" })))
@@ -331,6 +345,9 @@ export const ScriptedExchange = (outcomes: ReadonlyArray<Outcome>, options: Scri
         asked: Effect.sync(() => ({ ...asked })),
         script: (...more) => Effect.sync(() => void script.push(...more)),
         nextCancel: (outcome) => Effect.sync(() => void cancels.push(outcome)),
+        nextQueries: (...reasons) => Effect.sync(() => void queries.push(...reasons)),
+        reset: Effect.sync(() => ledger.reset()),
+        hold: (next) => Effect.sync(() => void (balances = next)),
         fill: Effect.fnUntraced(function* (clientOrderId: string, quantity?: string) {
           const { entry, now } = yield* entryOf(clientOrderId)
           ledger.fill(entry, quantity === undefined ? null : Decimal.decimal(quantity), now)

@@ -140,8 +140,16 @@ export const makeLedger = () => {
     return state !== undefined && !ended.has(state.status)
   }
 
+  /** Forgets everything, and gives its ids anew, as the testnet does about monthly. */
+  const reset = (): void => {
+    entries.length = 0
+    lastOrder = 0
+    lastTrade = 0
+  }
+
   return {
     entries,
+    reset,
     accept,
     fill,
     end,

@@ -8,6 +8,7 @@ import { isEnded, type Order } from "../../src/domain/Order.ts"
 import { ExchangeCheck } from "../../src/engine/ExchangeCheck.ts"
 import { ExchangeScript, ScriptedExchange, TestNexus, type TestNexusOptions } from "../layers.ts"
 import type { Outcome } from "../ScriptedExchange.ts"
+import { until } from "../sql/until.ts"
 
 // Looked at often, so that a test waits for the engine and not for its pace.
 const paced = { NEXUS_RECONCILER_DOUBT_CHECK_MS: "100" }
@@ -52,3 +53,18 @@ export const hasEnded = isEnded
 export const isUnknown = (order: Order) => order.certainty === "UNKNOWN"
 export const isResting = (order: Order) => order.status === "EXECUTING" && order.certainty === "CONFIRMED"
 export const filledOf = (order: Order) => Decimal.format(order.filledQuantity)
+
+/** Time goes on second by second, so that loops which sleep in between take their turns. */
+export const passes = Effect.fnUntraced(function* (seconds: number) {
+  const nexus = yield* TestNexus
+  for (let second = 0; second < seconds; second++) {
+    yield* nexus.advance("1 second")
+    yield* Effect.sleep(15)
+  }
+})
+
+/** The user stream runs here, and its first gap is repaired. */
+export const streaming = Effect.flatMap(ExchangeScript, ({ asked }) =>
+  // The first answer is for the check of the account.
+  until(asked, ({ account = 0 }) => account >= 2)
+)

@@ -1,0 +1,127 @@
+/** An exchange that has forgotten everything, one that only seems to, and what becomes of the orders. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { OrderUnknown } from "../../src/binance/BinanceError.ts"
+import { accountStream } from "../../src/domain/Ids.ts"
+import { EventStore } from "../../src/sql/EventStore.ts"
+import { answerLost, ExchangeScript, limit, market, neverArrived, rests, TestNexus } from "../layers.ts"
+import { until } from "../sql/until.ts"
+import { filledOf, hasEnded, isResting, isUnknown, passes, scripted } from "./scripted.ts"
+
+const resting = limit("BUY", "0.01", "50000")
+
+const resets = Effect.flatMap(EventStore, (store) =>
+  Effect.map(store.load(accountStream), ({ events }) =>
+    events.flatMap(({ data, type }) => (type === "ExchangeReset" ? [Object(data)] : []))
+  )
+)
+
+/** Orders that have executed, older than any answer may be: whoever asks for them knows whether the exchange remembers. */
+const witnesses = (...ids: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const nexus = yield* TestNexus
+    for (const id of ids) {
+      yield* nexus.place(id, market("BUY", "0.01"))
+      yield* nexus.until(id, hasEnded)
+    }
+    yield* nexus.advance("5 seconds")
+  })
+
+describe("Resets", () => {
+  it.live("a reset is written down once, ends every order that was live, and sends none of them again", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const exchange = yield* ExchangeScript
+      yield* witnesses("w-1", "w-2")
+      for (const id of ["open-1", "open-2", "partly"]) {
+        yield* nexus.place(id, resting)
+        yield* nexus.until(id, isResting)
+      }
+      const partly = yield* nexus.order("partly")
+      yield* exchange.fill(partly.clientOrderId ?? "", "0.004")
+      yield* nexus.until("partly", (order) => filledOf(order) === "0.004")
+      yield* exchange.news("lost")
+      yield* exchange.script(answerLost(rests), neverArrived)
+      for (const id of ["doubt-1", "doubt-2"]) {
+        yield* nexus.place(id, resting)
+        yield* nexus.until(id, isUnknown)
+      }
+      const sent = (yield* exchange.submissions).length
+
+      yield* exchange.reset
+
+      yield* passes(30)
+      for (const id of ["open-1", "open-2", "partly", "doubt-1", "doubt-2"]) {
+        const order = yield* nexus.until(id, hasEnded)
+        assert.deepStrictEqual([id, order.status, order.reason?.code], [id, "FAILED", "LOST_BY_RESET"])
+      }
+      assert.strictEqual(filledOf(yield* nexus.order("partly")), "0.004")
+      yield* passes(30)
+      const written = yield* resets
+      assert.strictEqual(written.length, 1)
+      assert.isAtLeast(written[0].evidence.length, 4)
+      assert.strictEqual((yield* exchange.submissions).length, sent)
+
+      yield* exchange.news("live")
+      yield* nexus.place("new", market("BUY", "0.01"))
+      assert.strictEqual((yield* nexus.until("new", hasEnded)).status, "COMPLETED")
+    }).pipe(scripted([]))
+  )
+
+  it.live("an order in doubt from before a reset is not proven absent by an exchange that forgot", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const exchange = yield* ExchangeScript
+      yield* witnesses("w")
+      yield* exchange.news("lost")
+      yield* exchange.script(answerLost())
+      yield* exchange.lagReads({ orders: 4_000, trades: 4_000 })
+      yield* nexus.place("filled-there", market("BUY", "0.01"))
+      yield* nexus.until("filled-there", isUnknown)
+
+      yield* exchange.reset
+
+      yield* passes(30)
+      const order = yield* nexus.until("filled-there", hasEnded)
+      assert.strictEqual(order.reason?.code, "LOST_BY_RESET")
+      assert.strictEqual((yield* exchange.submissions).length, 2)
+    }).pipe(scripted([]))
+  )
+
+  it.live("one stale answer, and one order that stays unknown among known ones, are no reset", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const exchange = yield* ExchangeScript
+      yield* witnesses("w-1", "w-2", "w-3")
+      yield* nexus.place("open", resting)
+      yield* nexus.until("open", isResting)
+      const unknown = new OrderUnknown({ code: "-2013" })
+      yield* exchange.nextQueries(unknown)
+      yield* passes(30)
+      // All that are asked once, and a part of those that are asked after that.
+      yield* exchange.nextQueries(unknown, unknown, unknown, unknown)
+
+      yield* passes(30)
+
+      assert.deepStrictEqual(yield* resets, [])
+      assert.isTrue(isResting(yield* nexus.order("open")))
+    }).pipe(scripted([]))
+  )
+
+  it.live("questions for orders that lag without end are no reset while the lists still show them", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const exchange = yield* ExchangeScript
+      yield* witnesses("w-1", "w-2")
+      const unknown = new OrderUnknown({ code: "-2013" })
+      const before = (yield* exchange.asked)["allOrders"] ?? 0
+      yield* exchange.nextQueries(...Array.from({ length: 200 }, () => unknown))
+
+      yield* passes(30)
+
+      yield* until(exchange.asked, ({ allOrders = 0 }) => allOrders > before)
+      assert.deepStrictEqual(yield* resets, [])
+      assert.strictEqual((yield* nexus.order("w-1")).status, "COMPLETED")
+    }).pipe(scripted([]))
+  )
+})
