@@ -30,6 +30,8 @@ export interface Arrival {
   readonly hasDuplicates: boolean
   readonly apiKey: string | undefined
   readonly signature: string | undefined
+  /** How many parameters those were: one over REST, up to two over the WebSocket API. */
+  readonly credentials: number
   readonly payload: string
   /** REST must encode before it signs; the WebSocket API signs the text itself. */
   readonly isEncoded: boolean
@@ -44,6 +46,7 @@ export interface Admitted {
   readonly keyKind: KeyKind | undefined
 }
 
+const missingKey = openQuestions.webSocketKeyMissing === -2014 ? badKeyFormat : mandatory("apiKey")
 const keyForm = /^[\x21-\x7e]{1,256}$/
 const defaultRecvWindow = "5000"
 const greatestRecvWindow = 60_000
@@ -56,14 +59,14 @@ const millisDigits = 13
 const microsDigits = 16
 
 const publicComplaints: ReadonlyArray<Complaint> = openQuestions.complaints.filter(
-  (complaint) => complaint === "duplicates" || complaint === "parameters" || complaint === "unread"
+  (complaint) => complaint !== "keyForm" && complaint !== "time" && complaint !== "signature" && complaint !== "key"
 )
 
 export const admit = (endpoint: Endpoint, arrival: Arrival, keyring: Keyring, now: number): Admitted | Refusal => {
   const { payload, session, signature, values } = arrival
   const { isSigned } = endpoint
   const isOfSession = session !== undefined && arrival.apiKey === undefined && signature === undefined
-  const parameters = new Parameters(values)
+  const parameters = new Parameters(values, arrival.credentials)
   const run = endpoint.read(parameters)
   const timestamp = isSigned ? parameters.timestamp() : ""
   const recvWindow = isSigned ? parameters.recvWindow() : undefined
@@ -72,17 +75,23 @@ export const admit = (endpoint: Endpoint, arrival: Arrival, keyring: Keyring, no
     let refusal: Refusal | undefined
     switch (complaint) {
       case "keyForm":
-        if (!isOfSession && !keyForm.test(arrival.apiKey ?? "")) refusal = badKeyFormat
+        if (!isOfSession && !keyForm.test(arrival.apiKey ?? "")) {
+          refusal = arrival.isEncoded || arrival.apiKey !== undefined ? badKeyFormat : missingKey
+        }
         break
       case "duplicates":
         if (arrival.hasDuplicates) refusal = duplicateParameter
+        break
+      case "tooMany":
+        // Only over REST: the WebSocket API goes on to what it has not read.
+        if (arrival.isEncoded) refusal = parameters.tooMany(isSigned ? 1 : 0)
         break
       case "parameters":
         refusal = parameters.fault()
         if (refusal === undefined && isSigned && !isOfSession && !signature) refusal = mandatory("signature")
         break
       case "unread":
-        refusal = parameters.unread()
+        refusal = parameters.unread(isSigned)
         break
       case "time":
         refusal = checkTime(timestamp, recvWindow, now)

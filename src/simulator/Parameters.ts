@@ -9,10 +9,10 @@ import {
   illegalCharacters,
   invalidValue,
   mandatory,
-  noneWanted,
   notAllRead,
   overflowed,
-  type Refusal
+  type Refusal,
+  tooManyParameters
 } from "./Refusal.ts"
 
 const decimalForm = "^([0-9]{1,20})(\\.[0-9]{1,20})?$"
@@ -36,11 +36,16 @@ const symbol = /^[A-Z0-9\-_.\u0080-\uffff]{1,20}$/
 
 export class Parameters {
   readonly #values: ReadonlyMap<string, string>
+  readonly #more: number
+  /** How many names have been asked for, and how many of them were sent. */
+  #wanted = 0
   #read = 0
   #fault: Refusal | undefined
 
-  constructor(values: ReadonlyMap<string, string>) {
+  /** `more`: how many came besides, which the gate reads itself where it wants them: key and signature. */
+  constructor(values: ReadonlyMap<string, string>, more = 0) {
     this.#values = values
+    this.#more = more
   }
 
   /** The first complaint about what was read. */
@@ -48,14 +53,22 @@ export class Parameters {
     return this.#fault
   }
 
-  /** The complaint about what nobody wanted. */
-  unread(): Refusal | undefined {
-    const sent = this.#values.size
-    if (this.#read >= sent) return undefined
-    return this.#read === 0 ? noneWanted(sent) : notAllRead(this.#read, sent)
+  /** More than the request could take, whatever they are; the gate takes so many itself. */
+  tooMany(taken: number): Refusal | undefined {
+    const sent = this.#values.size + this.#more
+    const most = this.#wanted + taken
+    return sent > most ? tooManyParameters(most, sent) : undefined
+  }
+
+  /** The complaint about what nobody wanted, at the gate or behind it. */
+  unread(isTaken = false): Refusal | undefined {
+    const sent = this.#values.size + this.#more
+    const read = this.#read + (isTaken ? this.#more : 0)
+    return read < sent ? notAllRead(read, sent) : undefined
   }
 
   text(name: string): string | undefined {
+    this.#wanted++
     const value = this.#values.get(name)
     if (value === undefined) return undefined
     this.#read++
@@ -64,6 +77,7 @@ export class Parameters {
   }
 
   mandatoryText(name: string): string {
+    this.#wanted++
     const value = this.#values.get(name)
     if (value === undefined || value === "") {
       this.#complain(mandatory(name))
@@ -125,6 +139,7 @@ export class Parameters {
 
   /** Reads and ignores, as the exchange does with what concerns features that are not asked about here. */
   known(...names: ReadonlyArray<string>): void {
+    this.#wanted += names.length
     for (const name of names) if (this.#values.has(name)) this.#read++
   }
 

@@ -44,11 +44,8 @@ export const tooGreat = (name: string, limit: string) =>
   refuse(openQuestions.recvWindowTooGreat, `'${name}' contains unexpected value. Cannot be greater than ${limit}.`)
 export const notAllRead = (read: number, sent: number) =>
   refuse(-1104, `Not all sent parameters were read; read '${read}' parameter(s) but was sent '${sent}'.`)
-/** All of what was sent belongs to no parameter of the request. */
-export const noneWanted = (sent: number) =>
-  openQuestions.parametersWhereNoneBelong === -1104
-    ? notAllRead(0, sent)
-    : refuse(openQuestions.parametersWhereNoneBelong, `Too many parameters; expected '0' and received '${sent}'.`)
+export const tooManyParameters = (most: number, sent: number) =>
+  refuse(-1101, `Too many parameters; expected '${most}' and received '${sent}'.`)
 export const overflowed = (name: string) => refuse(-1108, `Parameter '${name}' overflowed.`)
 export const emptyParameter = (name: string) => refuse(-1105, `Parameter '${name}' was empty.`)
 export const notRequired = (name: string) => refuse(-1106, `Parameter '${name}' sent when not required.`)
@@ -188,6 +185,8 @@ export const malformedRequest = refuse(-1000, "An unknown error occurred while p
 
 // The WebSocket API.
 export const invalidJson = refuse(-1135, "Invalid JSON Request")
+export const invalidInJson = (name: string, expected: string) =>
+  refuse(-1135, `Invalid '${name}' in JSON request; expected ${expected}.`)
 export const unknownMethod = new Refusal(
   openQuestions.unknownMethod.status,
   openQuestions.unknownMethod.code,

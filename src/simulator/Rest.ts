@@ -102,6 +102,7 @@ const arrivalOf = (
     hasDuplicates,
     apiKey: Array.isArray(apiKey) ? apiKey[0] : apiKey,
     signature: signature === undefined ? undefined : unescapeForm(signature),
+    credentials: signature === undefined ? 0 : 1,
     payload: queryPayload + bodyPayload,
     isEncoded: true
   }

@@ -9,12 +9,14 @@ import type { Endpoint, Run, Twist } from "./Endpoint.ts"
 import { endpoints } from "./endpoints.ts"
 import { isBlocked } from "./firewall.ts"
 import type { Admitted, Arrival } from "./Gate.ts"
+import { JsonNumber, parseJson, textOf } from "./jsonText.ts"
 import type { KeyKind } from "./Keyring.ts"
 import type { Page } from "./pages.ts"
 import {
   alreadySubscribed,
   blockedByFirewall,
   cannotLogOn,
+  invalidInJson,
   invalidJson,
   isRefusal,
   needsSession,
@@ -24,7 +26,7 @@ import {
   unknownMethod
 } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
-import { textOf, webSocketPayload } from "./signing.ts"
+import { webSocketPayload } from "./signing.ts"
 import { strike, type Struck } from "./strike.ts"
 import { answerInMicros, eventInMicros } from "./timeUnit.ts"
 
@@ -89,9 +91,8 @@ export class WebSocketApi {
 
   receive(text: string): void {
     const request = parse(text)
-    if (request === undefined) {
-      return this.#service.arrives(() => this.#answer(undefined, null, invalidJson, this.#wishes.showsLimits))
-    }
+    // Before there is a request there is nothing that it could cost.
+    if (isRefusal(request)) return this.#service.arrives(() => this.#answer(undefined, null, request, false))
     const { id, params } = request
     const showsLimits = flagOf(params["returnRateLimits"]) ?? this.#wishes.showsLimits
     const method = request.method.replace(version, "")
@@ -109,6 +110,7 @@ export class WebSocketApi {
       hasDuplicates: false,
       apiKey: optionalText(params["apiKey"]),
       signature: optionalText(params["signature"]),
+      credentials: Number("apiKey" in params) + Number("signature" in params),
       payload: webSocketPayload(params),
       isEncoded: false
     }
@@ -239,11 +241,12 @@ export class WebSocketApi {
 
   #textOf(endpoint: Endpoint | undefined, id: unknown, result: unknown, showsLimits: boolean): string {
     const limits = showsLimits ? { rateLimits: this.#rateLimits(endpoint) } : {}
-    return JSON.stringify(
+    const rest = JSON.stringify(
       isRefusal(result)
-        ? { id, status: result.status, error: this.#error(result), ...limits }
-        : { id, status: 200, result, ...limits }
+        ? { status: result.status, error: this.#error(result), ...limits }
+        : { status: 200, result, ...limits }
     )
+    return `{"id":${id instanceof JsonNumber ? id.text : JSON.stringify(id)},${rest.slice(1)}`
   }
 
   #error({ code, data, message, retryAt }: Refusal) {
@@ -269,16 +272,20 @@ interface Request {
   readonly params: Readonly<Record<string, unknown>>
 }
 
-const parse = (text: string): Request | undefined => {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value !== "object" || value === null) return undefined
-    const { id = null, method, params = {} } = value as Record<string, unknown>
-    if (typeof method !== "string" || typeof params !== "object" || params === null) return undefined
-    return { id, method, params: params as Record<string, unknown> }
-  } catch {
-    return undefined
+const idForm = /^[a-zA-Z0-9-_]{1,36}$/
+const idRange = `an integer, a string matching '${idForm.source}', or null`
+
+const parse = (text: string): Request | Refusal => {
+  const value = parseJson(text)
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return invalidJson
+  const { id, method, params = {} } = value as Record<string, unknown>
+  const isId = id === null || (id instanceof JsonNumber && id.isWhole) || (typeof id === "string" && idForm.test(id))
+  if (!isId) return invalidInJson("id", idRange)
+  if (typeof method !== "string") return invalidInJson("method", "a string")
+  if (typeof params !== "object" || params === null || Array.isArray(params)) {
+    return invalidInJson("params", "an object")
   }
+  return { id, method, params: params as Record<string, unknown> }
 }
 
 const refusalOf = ({ retryAfterSeconds, status, text, type }: Page, now: number): Refusal | undefined => {

@@ -4,13 +4,14 @@
  */
 
 /** What is looked at before the engine is asked. The first that is not well is what the client gets to read. */
-export type Complaint = "keyForm" | "duplicates" | "parameters" | "unread" | "time" | "signature" | "key"
+export type Complaint = "keyForm" | "duplicates" | "tooMany" | "parameters" | "unread" | "time" | "signature" | "key"
 
 export const openQuestions = {
   /** The order of complaints. Of an unknown key no signature can be wrong, but its payload can. */
   complaints: [
     "keyForm",
     "duplicates",
+    "tooMany",
     "parameters",
     "unread",
     "time",
@@ -27,10 +28,8 @@ export const openQuestions = {
   timestampFarAhead: -1021,
   /** A timestamp that is neither of 13 nor of 16 digits. */
   timestampOfOtherLength: -1021,
-  /** Parameters of a request that takes none: -1104, or -1101 "Too many parameters; expected '0' …". */
-  parametersWhereNoneBelong: -1104 as -1104 | -1101,
-  /** A signed request of the WebSocket API without `apiKey`, and no session: as REST without its header. */
-  webSocketKeyMissing: -2014,
+  /** A signed request of the WebSocket API without `apiKey` and session: as REST without its header, or -1102. */
+  webSocketKeyMissing: -2014 as -2014 | -1102,
   /** A method of the WebSocket API that does not exist. */
   unknownMethod: { status: 404, code: -1000 },
   /** A subscription that is wanted without a session. */

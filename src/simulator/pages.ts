@@ -25,6 +25,11 @@ export const htmlPage = (status: number, reason: string): Page => {
   return { status, type: "text/html", text: lines.join("\r\n") }
 }
 
-export const notFoundPage = htmlPage(404, "Not Found")
+/** Of the API's own server. */
+export const notFoundPage: Page = {
+  status: 404,
+  type: "text/html",
+  text: "<html><body><h2>404 Not found</h2></body></html>"
+}
 export const gonePage = htmlPage(410, "Gone")
 export const forbiddenPage = htmlPage(403, "Forbidden")

@@ -4,6 +4,7 @@
  * REST signs the raw query followed directly by the raw body, without the signature itself; nothing is parsed and
  * written again, for clients differ in order and escaping. The WebSocket API signs its parameters sorted, unescaped.
  */
+import { textOf } from "./jsonText.ts"
 
 /** A form text without its signature parameter, and that signature as it stands there. */
 export const withoutSignature = (form: string): readonly [payload: string, signature: string | undefined] => {
@@ -23,9 +24,6 @@ export const webSocketPayload = (params: Readonly<Record<string, unknown>>): str
     .sort()
     .map((name) => `${name}=${textOf(params[name])}`)
     .join("&")
-
-/** JSON text without the quotes of a string. */
-export const textOf = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value))
 
 /** Bytes beyond ASCII must have been percent-encoded before signing. */
 export const isAscii = (text: string): boolean => {

@@ -17,6 +17,7 @@ const arrivalOf = (form: string, more: Partial<Arrival> = {}): Arrival => ({
   ...parseForms(form, ""),
   apiKey: "key",
   signature: createHmac("sha256", "secret").update(form).digest("hex"),
+  credentials: 1,
   payload: form,
   isEncoded: true,
   ...more
@@ -82,7 +83,8 @@ describe("complaints of the gate", () => {
     ["no key", good, { apiKey: undefined }, 401, -2014, "API-key format invalid."],
     ["a key of the wrong shape", good, { apiKey: "a b" }, 401, -2014, "API-key format invalid."],
     ["an unknown key", good, { apiKey: "other" }, 401, -2015, "Invalid API-key, IP, or permissions for action."],
-    ["an unread parameter", `${good}&foo=1`, {}, 400, -1104, "read '1' parameter(s) but was sent '2'."],
+    ["an unread parameter", `${good}&foo=1`, {}, 400, -1104, "read '2' parameter(s) but was sent '3'."],
+    ["more parameters than there are", `${good}&a=1&b=2&c=3&d=4`, {}, 400, -1101, "expected '4' and received '6'."],
     ["a parameter twice", `${good}&symbol=A&symbol=A`, {}, 400, -1101, "Duplicate values for a parameter detected."],
     [
       "a number of more than 64 bits",
@@ -107,20 +109,28 @@ describe("complaints of the gate", () => {
 
   it("a request without fault passes, signed or not, and says by which key", () => {
     assert.deepInclude(admit(openOrders, arrivalOf(good), keyring, now), { keyKind: "HMAC_SHA256" })
-    assert.deepInclude(admit(serverTime, arrivalOf("", { apiKey: undefined, signature: undefined }), keyring, now), {
-      keyKind: undefined
-    })
+    assert.deepInclude(
+      admit(serverTime, arrivalOf("", { apiKey: undefined, signature: undefined, credentials: 0 }), keyring, now),
+      {
+        keyKind: undefined
+      }
+    )
   })
 
   it("public requests complain about their parameters too", () => {
-    const unsigned = { apiKey: undefined, signature: undefined }
+    const unsigned = { apiKey: undefined, signature: undefined, credentials: 0 }
 
-    assert.strictEqual(asked("foo=1", unsigned, serverTime)?.code, -1104)
+    assert.strictEqual(
+      asked("foo=1", unsigned, serverTime)?.message,
+      "Too many parameters; expected '0' and received '1'."
+    )
+    assert.strictEqual(asked("foo=1&symbol=A", unsigned, endpointOf("GET /api/v3/depth"))?.code, -1104)
+    assert.strictEqual(asked("symbol=A", { credentials: 1 }, endpointOf("GET /api/v3/depth"))?.code, -1104)
     assert.strictEqual(asked("limit=1", unsigned, endpointOf("GET /api/v3/depth"))?.code, -1102)
   })
 
   it("a session stands for key and signature, never for the timestamp", () => {
-    const ofSession = { apiKey: undefined, signature: undefined, session: "ED25519" as const }
+    const ofSession = { apiKey: undefined, signature: undefined, credentials: 0, session: "ED25519" as const }
 
     assert.isUndefined(asked(good, ofSession))
     assert.strictEqual(asked("", ofSession)?.code, -1102)
@@ -133,6 +143,7 @@ describe("of several faults the first in the table is told", () => {
   const faults: Readonly<Record<Complaint, (form: string, arrival: Partial<Arrival>) => [string, Partial<Arrival>]>> = {
     keyForm: (form, more) => [form, { ...more, apiKey: "" }],
     duplicates: (form, more) => [`${form}&recvWindow=1&recvWindow=1`, more],
+    tooMany: (form, more) => [`${form}&a=1&b=2&c=3&d=4`, more],
     parameters: (form, more) => [`${form}&symbol=`, more],
     unread: (form, more) => [`${form}&foo=1`, more],
     time: (form, more) => [form.replace(`${now}`, `${now - 60_000}`), more],
@@ -142,6 +153,7 @@ describe("of several faults the first in the table is told", () => {
   const codes: Readonly<Record<Complaint, number>> = {
     keyForm: -2014,
     duplicates: -1101,
+    tooMany: -1101,
     parameters: -1105,
     unread: -1104,
     time: -1021,

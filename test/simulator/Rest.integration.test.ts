@@ -382,7 +382,7 @@ describe("refusals", () => {
     ["a dot in the client id", market("1", { newClientOrderId: "a.b" }), -1100, "'newClientOrderId'"],
     ["37 characters of client id", market("1", { newClientOrderId: "x".repeat(37) }), -1100, "'newClientOrderId'"],
     ["an empty parameter", market("1", { newClientOrderId: "" }), -1105, "'newClientOrderId'"],
-    ["an unread parameter", market("1", { foo: "bar" }), -1104, "read '5' parameter(s) but was sent '6'"],
+    ["an unread parameter", market("1", { foo: "bar" }), -1104, "read '6' parameter(s) but was sent '7'"],
     ["a price on MARKET", market("1", { price: "1" }), -1106, "'price'"],
     ["a time in force on MARKET", market("1", { timeInForce: "GTC" }), -1114, "TimeInForce"],
     ["both quantities", market("1", { quoteOrderQty: "100" }), -1128, "Combination"],

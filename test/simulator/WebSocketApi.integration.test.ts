@@ -26,9 +26,11 @@ const signedBy = (algorithm: string | null, key: KeyObject, params: Params = {})
 const signedByEd25519 = (params: Params = {}) => signedBy(null, ed25519.privateKey, params)
 const signedByRsa = (params: Params = {}) => signedBy("sha256", rsa.privateKey, params)
 
+let nextId = 1
+
 /** Sends one request and gives its answer. */
 const ask = Effect.fnUntraced(function* (stream: Stream, method: string, params?: object) {
-  const id = `${method} ${stream.messages.length}`
+  const id = nextId++
   stream.send({ id, method, ...(params === undefined ? {} : { params }) })
   yield* until(`an answer to ${method}`, () => stream.messages.some((message) => message.id === id))
   return stream.messages.find((message) => message.id === id)
@@ -204,14 +206,29 @@ describe("requests", () => {
       const simulator = yield* startSimulator()
       const stream = yield* openStream(simulator.wsApiUrl)
 
-      stream.send("no object")
-      yield* until("the refusal arrives", () => stream.messages.length === 1)
+      const malformed: ReadonlyArray<unknown> = [
+        "no object",
+        { id: "a b", method: "time" },
+        { id: 1 },
+        { id: 1, method: "time", params: [] }
+      ]
+      for (const message of malformed) stream.send(message)
+      yield* until("the refusals arrive", () => stream.messages.length === malformed.length)
+      const bad = [...stream.messages]
       const unknown = yield* ask(stream, "order.nothing")
       const unread = yield* ask(stream, "time", { foo: 1 })
       const blocked = yield* ask(stream, "depth", { symbol: "x union select y" })
 
-      assert.deepInclude(stream.messages[0], { id: null, status: 400 })
-      assert.strictEqual(stream.messages[0].error.code, -1135)
+      assert.deepStrictEqual(
+        bad.map(({ error, id, status }) => [id, status, error.code]),
+        malformed.map(() => [null, 400, -1135])
+      )
+      assert.deepStrictEqual(
+        bad[1].error.msg,
+        "Invalid 'id' in JSON request; expected an integer, a string matching '^[a-zA-Z0-9-_]{1,36}$', or null."
+      )
+      assert.strictEqual(bad[3].error.msg, "Invalid 'params' in JSON request; expected an object.")
+      assert.notProperty(bad[0], "rateLimits")
       assert.strictEqual(unknown.status, 404)
       assert.strictEqual(unread.error.code, -1104)
       assert.strictEqual(blocked.status, 403)
@@ -261,7 +278,7 @@ describe("a connection", () => {
   it.live("is pinged, kept while it answers, cut when it does not, and ended at the end of its life", () =>
     Effect.gen(function* () {
       const simulator = yield* startSimulator({
-        connectionRules: { pingMillis: 20, pongMillis: 100, lifeMillis: 1_000 }
+        connectionRules: { pingMillis: 50, pongMillis: 700, lifeMillis: 2_500 }
       })
       const begun = performance.now()
       const good = yield* openStream(simulator.wsApiUrl)
@@ -272,9 +289,9 @@ describe("a connection", () => {
       const wasOpen = !good.isClosed()
       yield* until("the other one has lived", good.isClosed)
 
-      assert.isAtLeast(cutAfter, 100)
+      assert.isAtLeast(cutAfter, 700)
       assert.isTrue(wasOpen)
-      assert.isAtLeast(performance.now() - begun, 1_000)
+      assert.isAtLeast(performance.now() - begun, 2_500)
     })
   )
 

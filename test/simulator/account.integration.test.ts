@@ -99,7 +99,7 @@ describe("answers about the account", () => {
       for (const [request, [method, params, types]] of Object.entries(documented)) {
         const { json, status } = yield* signed(simulator, request, params)
         const before = stream.messages.length
-        stream.send({ id: method, method, params: signedParams(params) })
+        stream.send({ id: before, method, params: signedParams(params) })
         yield* until(`an answer to ${method}`, () => stream.messages.length > before)
 
         assert.strictEqual(status, 200, request)

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { parseJson } from "../../src/simulator/jsonText.ts"
 import { isAscii, webSocketPayload, withoutSignature } from "../../src/simulator/signing.ts"
 
 describe("what a signature covers", () => {
@@ -22,5 +23,16 @@ describe("what a signature covers", () => {
     const params = { symbol: "１２", signature: "x", apiKey: "k", timestamp: 1_645_423_376_532, isIt: true }
 
     assert.strictEqual(webSocketPayload(params), "apiKey=k&isIt=true&symbol=１２&timestamp=1645423376532")
+  })
+
+  it("numbers are signed as they were written, whatever they would be rewritten as", () => {
+    const params = parseJson(
+      '{"recvWindow":5000.0,"quantity":1e-05,"orderId":12345678901234567890,"symbols":["A","B"]}'
+    )
+
+    assert.strictEqual(
+      webSocketPayload(params as Record<string, unknown>),
+      'orderId=12345678901234567890&quantity=1e-05&recvWindow=5000.0&symbols=["A","B"]'
+    )
   })
 })
