@@ -484,7 +484,7 @@ describe("refusals", () => {
 describe("latency", () => {
   it.live("lies half before the exchange and half after it", () =>
     Effect.gen(function* () {
-      const simulator = yield* startSimulator({ latencyMs: 200 })
+      const simulator = yield* startSimulator({ latencyMs: 1_000 })
       const start = performance.now()
 
       const waiting = yield* Effect.forkChild(signed(simulator, place, market("0.01")))
@@ -493,8 +493,10 @@ describe("latency", () => {
       yield* Fiber.join(waiting)
       const back = performance.now() - start
 
-      assert.isAtLeast(there, 99)
-      assert.isAtLeast(back - there, 90)
+      assert.isAtLeast(there, 499)
+      // A busy machine sees it late, but not by all of the way back.
+      assert.isBelow(there, 950)
+      assert.isAtLeast(back, 999)
     })
   )
 })
