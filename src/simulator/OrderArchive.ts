@@ -105,7 +105,8 @@ export class OrderArchive {
 
   isOpenClientId(clientOrderId: string): boolean {
     const id = this.#byClientId.get(clientOrderId)
-    return id !== undefined && this.open.has(id)
+    const order = id === undefined ? undefined : this.open.get(id)
+    return order !== undefined && isOpen(order)
   }
 
   /** Ids of orders placed within the times, in the order of their ids. */

@@ -1,99 +1,270 @@
-/** Over arbitrary sequences of orders, cancels and moves: nothing is made, nothing is lost, nobody is overdrawn. */
+/** Over arbitrary sequences of all requests that trade, and of moves: nothing is made, nothing is lost, nobody is overdrawn. */
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { amount, format } from "../../src/simulator/Amount.ts"
-import type { Exchange } from "../../src/simulator/Exchange.ts"
+import { defaultCommissions } from "../../src/simulator/Commission.ts"
+import type { Entry } from "../../src/simulator/Entry.ts"
+import { encode } from "../../src/simulator/Order.ts"
 import { isRefusal } from "../../src/simulator/Refusal.ts"
-import { makeExchange, marketOf, sums, wantedOf, type Words, wrongWith } from "./exchangeForTests.ts"
+import { limitOrder, openDesk, place, type Sent, type TestDesk } from "./desk.ts"
+import { makeExchange, marketOf, sums, wantedOf, wrongWith } from "./exchangeForTests.ts"
 
 const whole = (greatest: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: greatest }))
 
 const Step = Schema.Struct({
-  kind: whole(11),
-  market: whole(2),
+  kind: whole(21),
   side: whole(1),
+  mode: whole(6),
+  timeInForce: whole(2),
   size: whole(100_000),
-  near: whole(400)
+  near: whole(400),
+  far: whole(400)
 })
 type Step = typeof Step.Type
 
-const types = ["LIMIT", "IOC", "FOK", "LIMIT_MAKER", "MARKET", "QUOTE"] as const
+const modes = ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"] as const
+const timesInForce = ["GTC", "IOC", "FOK"] as const
 
 /** What the sequences did, over all of them. */
 const seen = new Map<string, number>()
 const count = (what: string) => seen.set(what, (seen.get(what) ?? 0) + 1)
 
-const take = (exchange: Exchange, step: Step): void => {
-  const market = exchange.matching.markets[step.market]!
-  const { info } = market
-  if (step.kind === 9) return exchange.tick()
-  if (step.kind === 10) {
-    const factor = amount(String(0.98 + step.near / 10_000))
-    return exchange.moveMarket(market, (exchange.counterparties.fairPrice(market) * factor) / 100_000_000n)
-  }
-  if (step.kind === 11) {
-    const [order] = market.orders.open.values()
-    if (order !== undefined) exchange.fill(market, order)
-    return
-  }
-  if (step.kind === 8) {
-    for (const order of market.orders.open.values()) {
-      exchange.cancel(market, { orderId: order.id, clientOrderId: undefined }, "c", undefined)
-      count("CANCEL")
-      return
-    }
-    return
-  }
-  const type = types[step.kind % types.length]!
-  const side = step.side === 0 ? "BUY" : "SELL"
-  // Within 2 % around the price, so that about half of the orders take.
+const take = (desk: TestDesk, step: Step): void => {
+  const { exchange, market } = desk
   const fair = exchange.counterparties.fairPrice(market)
-  const price = (fair * BigInt(9_800 + step.near)) / 10_000n
-  const words: Words = {
-    side,
-    type: type === "QUOTE" || type === "MARKET" ? "MARKET" : type === "LIMIT_MAKER" ? "LIMIT_MAKER" : "LIMIT",
-    ...(type === "IOC" || type === "FOK" ? { tif: type } : {}),
-    ...(type === "QUOTE"
-      ? { quote: String(step.size + 5) }
-      : { quantity: format(info.stepSize * BigInt(step.size + 1)) }),
-    ...(type === "QUOTE" || type === "MARKET" ? {} : { price: format(price - (price % info.tickSize)) })
+  const { stepSize, tickSize } = market.info
+  /** Within so many hundredths of a percent of the price. */
+  const priced = (hundredths: number) => {
+    const price = (fair * BigInt(10_000 + hundredths)) / 10_000n
+    return format(price - (price % tickSize))
   }
-  const wanted = wantedOf(words)
-  const refused = exchange.check(market, wanted)
-  const order = refused ?? exchange.place(market, wanted)
-  count(isRefusal(order) ? `refused ${order.code}` : `${type} ${order.status}`)
+  const near = priced(step.near - 200)
+  const above = priced(1 + step.near)
+  const below = priced(-1 - step.far)
+  const quantity = format(stepSize * BigInt(step.size + 10))
+  const iceberg = format(stepSize * BigInt(Math.max(1, Math.floor(step.size / 5))))
+  const side = step.side === 0 ? "BUY" : "SELL"
+  const [up, down] = side === "BUY" ? [above, below] : [below, above]
+  const timeInForce = timesInForce[step.timeInForce]!
+  const mode = modes[step.mode]
+  const common: Sent = {
+    symbol: "BTCUSDT",
+    side,
+    quantity,
+    ...(mode === undefined ? {} : { selfTradePreventionMode: mode })
+  }
+  const working: Sent = {
+    symbol: "BTCUSDT",
+    workingType: "LIMIT",
+    workingSide: side,
+    workingPrice: near,
+    workingQuantity: quantity,
+    workingTimeInForce: timeInForce,
+    ...(mode === undefined ? {} : { selfTradePreventionMode: mode })
+  }
+  const open = [...market.orders.open.values()]
+  const chosen = open[step.far % Math.max(1, open.length)]
+  const tell = (what: string, request: string, sent: Sent) => {
+    const { json, status } = desk.ask(request, sent)
+    count(status === 200 ? what : `refused ${json.code}`)
+  }
+
+  switch (step.kind) {
+    case 0:
+      return exchange.tick()
+    case 1:
+      return desk.trade(near)
+    case 2:
+      if (chosen !== undefined) exchange.fill(market, chosen, step.side === 0 ? "whole" : "part")
+      return
+    case 3:
+      if (chosen !== undefined) tell("cancel", "DELETE /api/v3/order", { symbol: "BTCUSDT", orderId: chosen.id })
+      return
+    case 4: {
+      if (chosen === undefined) return
+      const less = chosen.quantity / 2n
+      const newQty = format(less - (less % stepSize))
+      return tell("amend", "PUT /api/v3/order/amend/keepPriority", { symbol: "BTCUSDT", orderId: chosen.id, newQty })
+    }
+    case 5:
+      return tell("replace", "POST /api/v3/order/cancelReplace", {
+        ...limitOrder(side, near, quantity),
+        cancelReplaceMode: step.far % 2 === 0 ? "STOP_ON_FAILURE" : "ALLOW_FAILURE",
+        cancelOrderId: chosen?.id ?? 99_999
+      })
+    case 6:
+      if (step.far % 4 === 0) tell("cancel all", "DELETE /api/v3/openOrders", { symbol: "BTCUSDT" })
+      return
+    case 7:
+      return tell("MARKET", place, { ...common, type: "MARKET" })
+    case 8: {
+      const { quantity: _, ...rest } = common
+      return tell("QUOTE", place, { ...rest, type: "MARKET", quoteOrderQty: String(step.size + 5) })
+    }
+    case 9:
+      return tell("LIMIT_MAKER", place, { ...common, type: "LIMIT_MAKER", price: near, icebergQty: iceberg })
+    case 10:
+    case 11:
+      return tell("LIMIT", place, { ...common, type: "LIMIT", timeInForce, price: near })
+    case 12:
+      return tell("iceberg", place, {
+        ...common,
+        type: "LIMIT",
+        timeInForce: "GTC",
+        price: near,
+        icebergQty: iceberg
+      })
+    case 13:
+      return tell("STOP_LOSS", place, { ...common, type: "STOP_LOSS", stopPrice: up })
+    case 14:
+      return tell("STOP_LOSS_LIMIT", place, {
+        ...common,
+        type: "STOP_LOSS_LIMIT",
+        timeInForce,
+        stopPrice: up,
+        price: near
+      })
+    case 15:
+      return tell("TAKE_PROFIT", place, {
+        ...common,
+        type: "TAKE_PROFIT",
+        ...(step.far % 2 === 0 ? { stopPrice: down } : { trailingDelta: 10 + (step.far % 50) })
+      })
+    case 16:
+      return tell("TAKE_PROFIT_LIMIT", place, {
+        ...common,
+        type: "TAKE_PROFIT_LIMIT",
+        timeInForce,
+        stopPrice: down,
+        trailingDelta: 10 + (step.near % 50),
+        price: near
+      })
+    case 17:
+      return tell("OCO", "POST /api/v3/orderList/oco", {
+        ...common,
+        aboveType: side === "SELL" ? "LIMIT_MAKER" : "STOP_LOSS_LIMIT",
+        abovePrice: above,
+        belowType: side === "SELL" ? "STOP_LOSS" : "LIMIT_MAKER",
+        ...(side === "SELL"
+          ? { belowStopPrice: below }
+          : { aboveStopPrice: above, aboveTimeInForce: timeInForce, belowPrice: below })
+      })
+    case 18:
+      return tell("OTO", "POST /api/v3/orderList/oto", {
+        ...working,
+        pendingType: step.far % 2 === 0 ? "MARKET" : "LIMIT_MAKER",
+        pendingSide: step.size % 2 === 0 ? "BUY" : "SELL",
+        pendingQuantity: quantity,
+        ...(step.far % 2 === 0 ? {} : { pendingPrice: near })
+      })
+    case 19:
+      return tell("OTOCO", "POST /api/v3/orderList/otoco", {
+        ...working,
+        pendingSide: "SELL",
+        pendingQuantity: quantity,
+        pendingAboveType: "TAKE_PROFIT",
+        pendingAboveStopPrice: above,
+        pendingBelowType: "STOP_LOSS_LIMIT",
+        pendingBelowStopPrice: below,
+        pendingBelowPrice: below,
+        pendingBelowTimeInForce: timeInForce
+      })
+    case 20:
+      return tell("OPO", "POST /api/v3/orderList/opo", {
+        ...working,
+        workingSide: "BUY",
+        pendingType: "LIMIT",
+        pendingSide: "SELL",
+        pendingPrice: near,
+        pendingTimeInForce: timeInForce
+      })
+    default:
+      return tell("OPOCO", "POST /api/v3/orderList/opoco", {
+        ...working,
+        workingSide: "BUY",
+        pendingSide: "SELL",
+        pendingAboveType: "LIMIT_MAKER",
+        pendingAbovePrice: above,
+        pendingBelowType: "STOP_LOSS",
+        pendingBelowStopPrice: below
+      })
+  }
 }
+
+/** Rates of every kind, paid in BNB as long as there is some. */
+const dear = {
+  ...defaultCommissions,
+  special: { maker: amount("0.001"), taker: amount("0.002"), buyer: amount("0.0003"), seller: amount("0.0004") },
+  tax: { maker: amount("0.00000112"), taker: amount("0.00000114"), buyer: 0n, seller: amount("0.00000116") },
+  paysInBnb: true
+}
+/** So little that funds run out. */
+const poor = { USDT: "20000", BTC: "0.3", BNB: "0.01" }
 
 describe("conservation", () => {
   it.prop(
-    "the sum of each asset is the same after every step, and every lock is an order's",
-    [Schema.Array(Step).check(Schema.isMaxLength(60))],
-    ([steps]) => {
-      const exchange = makeExchange()
-      const before = sums(exchange)
+    "the sum of each asset is the same after every request, and every lock is an order's",
+    [Schema.Array(Step).check(Schema.isMinLength(40), Schema.isMaxLength(90)), whole(2)],
+    ([steps, kind]) => {
+      const desk = openDesk(kind === 0 ? {} : { balances: poor, ...(kind === 1 ? { commissions: dear } : {}) })
+      const before = sums(desk.exchange)
+      const entries: Array<Entry> = [...desk.exchange.snapshot()]
+      desk.exchange.journalTo((entry) => entries.push(entry))
 
       for (const step of steps) {
-        take(exchange, step)
+        desk.clock.millis += step.near
+        take(desk, step)
 
-        assert.deepStrictEqual(sums(exchange), before)
-        assert.strictEqual(wrongWith(exchange), undefined)
+        assert.deepStrictEqual(sums(desk.exchange), before)
+        assert.strictEqual(wrongWith(desk.exchange), undefined)
       }
+      for (const { e, x, X } of desk.events) if (e === "executionReport") count(`${x} ${X}`)
+      // What the journal holds is the same state.
+      const again = openDesk()
+      again.exchange.load({ reset: true })
+      for (const entry of entries) {
+        assert.strictEqual(again.exchange.load(JSON.parse(JSON.stringify(entry))), undefined)
+      }
+      assert.deepStrictEqual([...again.market.orders.all()].map(encode), [...desk.market.orders.all()].map(encode))
+      const { lists } = desk.exchange.matching.contingencies
+      assert.deepStrictEqual(again.exchange.matching.contingencies.lists.lines(), lists.lines())
     },
-    { arbitrary: { runs: 120, seed: 11 } }
+    { arbitrary: { runs: 100, seed: 11 } }
   )
 
-  it("the sequences met every kind of order and end", () => {
+  it("the sequences met every kind of order, request and end", () => {
     for (const what of [
-      "LIMIT FILLED",
-      "LIMIT NEW",
-      "IOC EXPIRED",
-      "FOK EXPIRED",
-      "FOK FILLED",
-      "LIMIT_MAKER NEW",
-      "MARKET FILLED",
-      "QUOTE FILLED",
-      "CANCEL",
-      "refused -2010"
+      "MARKET",
+      "QUOTE",
+      "LIMIT",
+      "LIMIT_MAKER",
+      "iceberg",
+      "STOP_LOSS",
+      "STOP_LOSS_LIMIT",
+      "TAKE_PROFIT",
+      "TAKE_PROFIT_LIMIT",
+      "OCO",
+      "OTO",
+      "OTOCO",
+      "OPO",
+      "OPOCO",
+      "cancel",
+      "cancel all",
+      "amend",
+      "replace",
+      "refused -2010",
+      "refused -2021",
+      "refused -2022",
+      "NEW NEW",
+      "NEW PENDING_NEW",
+      "TRADE FILLED",
+      "TRADE PARTIALLY_FILLED",
+      "CANCELED CANCELED",
+      "REPLACED NEW",
+      "EXPIRED EXPIRED",
+      "REJECTED REJECTED",
+      "TRADE_PREVENTION EXPIRED_IN_MATCH",
+      "TRADE_PREVENTION NEW"
     ]) {
       assert.isAbove(seen.get(what) ?? 0, 0, what)
     }
