@@ -11,9 +11,12 @@ import { randomBytes, randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import { reportText, Verify } from "./audit/Verify.ts"
+import { AccountFacts } from "./binance/AccountFacts.ts"
 import { BinanceClient } from "./binance/BinanceClient.ts"
 import { Breaker } from "./binance/Breaker.ts"
 import { Gateway } from "./binance/Gateway.ts"
+import { OrderChanges } from "./binance/OrderChanges.ts"
+import { OrderLists } from "./binance/OrderLists.ts"
 import { OrderSocket } from "./binance/OrderSocket.ts"
 import { readPrivateKey } from "./binance/PrivateKey.ts"
 import { RateLimits } from "./binance/RateLimits.ts"
@@ -226,6 +229,9 @@ export const exchange = Layer.unwrap(
     const maxConnections = execution.workers + execution.cancel_workers + questionConnections
     return Layer.mergeAll(
       BinanceClient.layer,
+      OrderChanges.layer,
+      OrderLists.layer,
+      AccountFacts.layer,
       UserStream.layer({ wsApiUrl, keys, silenceMillis: binance.stream_silence_ms })
     ).pipe(
       Layer.provideMerge(Requests.layer({ keys, recvWindowMillis })),

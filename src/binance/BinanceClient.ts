@@ -10,7 +10,7 @@ import type { Decimal } from "../domain/Decimal.ts"
 import type { OrderRequest } from "../domain/Event.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import type { Instrument } from "../domain/Instrument.ts"
-import { decodeAnswer, decodeItems, decodeList, unreadable } from "./answers.ts"
+import { aboutAnother, decodeAnswer, decodeItems, decodeList, unreadable } from "./answers.ts"
 import type { BinanceError } from "./BinanceError.ts"
 import { Breaker } from "./Breaker.ts"
 import { endpoints } from "./endpoints.ts"
@@ -227,5 +227,3 @@ export class BinanceClient extends Context.Service<
     })
   )
 }
-
-const aboutAnother = new Error("it is about another order")

@@ -24,6 +24,14 @@ export const decodeAnswer = <A, I>(
     )
   )
 
+/** A part of an answer that was parsed before. */
+export const decodeValue = <A, I>(
+  endpoint: Endpoint,
+  schema: Schema.Codec<A, I>,
+  value: unknown
+): Effect.Effect<A, BinanceError> =>
+  Effect.fromResult(Result.mapError(Schema.decodeUnknownResult(schema)(value), (cause) => unreadable(endpoint, cause)))
+
 /** A list, item by item, without holding up whoever waits for the processor. */
 export const decodeList = Effect.fnUntraced(function* <A, I>(
   endpoint: Endpoint,
@@ -53,3 +61,5 @@ export const decodeItems = Effect.fnUntraced(function* <A, I>(
 
 export const unreadable = (endpoint: Endpoint, cause: { readonly message: string }): BinanceError =>
   errorOf(endpoint, new OutcomeUnknown({ cause: new Error(`the answer could not be read: ${clean(cause.message)}`) }))
+
+export const aboutAnother = new Error("it is about another order")

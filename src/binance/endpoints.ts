@@ -13,5 +13,48 @@ export const endpoints = {
   openOrdersOfSymbol: { method: "GET", path: "/api/v3/openOrders", kind: "query", weight: 6, isList: true },
   allOrders: { method: "GET", path: "/api/v3/allOrders", kind: "query", weight: 20, isList: true },
   myTrades: { method: "GET", path: "/api/v3/myTrades", kind: "query", weight: 20, isList: true },
-  myTradesOfOrder: { method: "GET", path: "/api/v3/myTrades", kind: "query", weight: 5, isList: true }
+  myTradesOfOrder: { method: "GET", path: "/api/v3/myTrades", kind: "query", weight: 5, isList: true },
+  testOrder: { method: "POST", path: "/api/v3/order/test", kind: "query", weight: 1 },
+  testOrderWithRates: { method: "POST", path: "/api/v3/order/test", kind: "query", weight: 20 },
+  cancelReplace: {
+    method: "POST",
+    path: "/api/v3/order/cancelReplace",
+    webSocket: "order.cancelReplace",
+    kind: "submit",
+    weight: 1
+  },
+  // It only ever makes an order smaller, so it goes with the cancels.
+  amendKeepPriority: {
+    method: "PUT",
+    path: "/api/v3/order/amend/keepPriority",
+    webSocket: "order.amend.keepPriority",
+    kind: "cancel",
+    weight: 4
+  },
+  placeOco: {
+    method: "POST",
+    path: "/api/v3/orderList/oco",
+    webSocket: "orderList.place.oco",
+    kind: "submit",
+    weight: 1
+  },
+  cancelList: {
+    method: "DELETE",
+    path: "/api/v3/orderList",
+    webSocket: "orderList.cancel",
+    kind: "cancel",
+    weight: 1
+  },
+  queryList: { method: "GET", path: "/api/v3/orderList", kind: "query", weight: 4 },
+  orderRateLimits: { method: "GET", path: "/api/v3/rateLimit/order", kind: "query", weight: 40 },
+  myFilters: { method: "GET", path: "/api/v3/myFilters", kind: "query", weight: 40 },
+  commission: { method: "GET", path: "/api/v3/account/commission", kind: "query", weight: 20 },
+  preventedMatch: { method: "GET", path: "/api/v3/myPreventedMatches", kind: "query", weight: 2, isList: true },
+  preventedMatchesOfOrder: {
+    method: "GET",
+    path: "/api/v3/myPreventedMatches",
+    kind: "query",
+    weight: 20,
+    isList: true
+  }
 } as const satisfies Readonly<Record<string, Endpoint>>

@@ -182,7 +182,8 @@ const limitNames: Readonly<Record<string, string>> = {
   ICEBERG_PARTS: "limit"
 }
 
-const filterOf = (filter: Readonly<Record<string, unknown>>): Filter => {
+/** One that nobody knows is kept by its name. */
+export const filterOf = (filter: Readonly<Record<string, unknown>>): Filter => {
   const name = word(String(filter["filterType"]))
   const limit = limitNames[name]
   const known = decodeFilter({ ...filter, type: name, ...(limit === undefined ? {} : { limit: filter[limit] }) })

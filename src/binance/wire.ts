@@ -42,7 +42,7 @@ export const clean = (text: string): string => cleanTo(messageLength, text)
 export const word = (text: string): string => cleanTo(wordLength, text)
 
 /** An id of the exchange: a JSON integer of any size, kept as text. */
-const Id = Schema.Union([Schema.String.check(Schema.isPattern(/^-?\d{1,20}$/)), Schema.Int]).pipe(
+export const Id = Schema.Union([Schema.String.check(Schema.isPattern(/^-?\d{1,20}$/)), Schema.Int]).pipe(
   Schema.decodeTo(Schema.String, {
     decode: SchemaGetter.transform(String),
     encode: SchemaGetter.transform((id: string) => id)
@@ -50,12 +50,12 @@ const Id = Schema.Union([Schema.String.check(Schema.isPattern(/^-?\d{1,20}$/)), 
 )
 
 /** Never below nothing: a negative one says that we read something else than we think. */
-const Amount = DecimalText.check(
+export const Amount = DecimalText.check(
   Schema.makeFilter((value: Decimal) => !isLess(value, zero), { expected: "an amount that is not negative" })
 )
 
 /** In ms, up to the year 9999: what a date can be made of. */
-const Time = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 253_402_300_799_999 }))
+export const Time = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 253_402_300_799_999 }))
 
 export const ErrorBody = Schema.Struct({ code: Schema.Int, msg: Schema.String })
 

@@ -5,9 +5,12 @@
 import { Effect, Layer, Redacted } from "effect"
 import * as http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
+import { AccountFacts } from "../../src/binance/AccountFacts.ts"
 import { BinanceClient } from "../../src/binance/BinanceClient.ts"
 import { Breaker } from "../../src/binance/Breaker.ts"
 import { Gateway } from "../../src/binance/Gateway.ts"
+import { OrderChanges } from "../../src/binance/OrderChanges.ts"
+import { OrderLists } from "../../src/binance/OrderLists.ts"
 import { OrderSocket } from "../../src/binance/OrderSocket.ts"
 import { RateLimits } from "../../src/binance/RateLimits.ts"
 import { Requests } from "../../src/binance/Requests.ts"
@@ -135,7 +138,7 @@ export interface ClientOptions {
 
 /** The client as the program joins it, towards a given address. */
 export const clientLayer = (baseUrl: string, options: ClientOptions = {}) =>
-  BinanceClient.layer.pipe(
+  Layer.mergeAll(BinanceClient.layer, OrderChanges.layer, OrderLists.layer, AccountFacts.layer).pipe(
     Layer.provideMerge(Requests.layer({ keys: options.keys ?? credentials.keys, recvWindowMillis: 5_000 })),
     Layer.provideMerge(ServerTime.layer),
     Layer.provideMerge(gatewayLayer(options)),
