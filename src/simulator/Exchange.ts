@@ -469,8 +469,8 @@ export class Exchange {
     this.ledger.end(this.matching)
     this.#empty()
     this.fund()
-    this.#journal?.({ reset: true })
-    for (const entry of snapshotOf(this.matching, this.counterparties, this.updateTime)) this.#journal?.(entry)
+    // One entry, so that no crash can leave half a reset: of an exchange without orders there is only the last one.
+    this.#journal?.(Object.assign({ reset: true }, ...snapshotOf(this.matching, this.counterparties, this.updateTime)))
     this.open()
   }
 

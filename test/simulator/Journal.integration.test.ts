@@ -1,45 +1,14 @@
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import fs from "node:fs"
-import os from "node:os"
 import path from "node:path"
-import { createInterface } from "node:readline"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import { limit, market, signed, startSimulator } from "./client.ts"
+import { folder, type Running, spawned } from "./spawned.ts"
 
 const place = "POST /api/v3/order"
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "nexus-exchange-"))),
-  (name) => Effect.sync(() => fs.rmSync(name, { recursive: true, force: true }))
-)
-
-interface Running {
-  readonly port: number
-  readonly accountUid: number
-}
-
-const spawned = (journal: string) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const file = path.join(import.meta.dirname, "simulatorProcess.ts")
-      const child = spawn(process.execPath, [file, journal], { stdio: ["ignore", "pipe", "inherit"] })
-      const [line] = await once(createInterface({ input: child.stdout }), "line")
-      const running = JSON.parse(String(line)) as Running
-      const kill = async () => {
-        if (child.exitCode === null && child.signalCode === null) {
-          child.kill("SIGKILL")
-          await once(child, "exit")
-        }
-      }
-      return { ...running, kill }
-    }),
-    ({ kill }) => Effect.promise(kill)
-  )
-
 /** What a client can see of the whole account. */
-const seen = Effect.fnUntraced(function* (running: Running) {
+const seen = Effect.fnUntraced(function* (running: Pick<Running, "port">) {
   const get = (request: string) =>
     Effect.map(signed(running, `GET /api/v3/${request}`, { symbol: "BTCUSDT", limit: 1_000 }), ({ json }) => json)
   const { balances, uid } = (yield* signed(running, "GET /api/v3/account")).json

@@ -1,4 +1,4 @@
-/** A simulator in a process of its own, for tests that kill it: the folder of its journal is the only argument. */
+/** A simulator in a process of its own, for tests that kill it or have it killed: its journal is the only argument. */
 import { Effect } from "effect"
 import { startSimulator } from "./client.ts"
 
@@ -6,8 +6,9 @@ const [journal = ""] = process.argv.slice(2)
 
 await Effect.runPromise(
   Effect.gen(function* () {
-    const { accountUid, port } = yield* startSimulator({ journal, tickMs: 20 })
-    yield* Effect.sync(() => process.stdout.write(`${JSON.stringify({ port, accountUid })}\n`))
+    const options = { journal, tickMs: 20, controlPort: 0, ownsProcess: true }
+    const { accountUid, controlUrl, port } = yield* startSimulator(options)
+    yield* Effect.sync(() => process.stdout.write(`${JSON.stringify({ port, accountUid, controlUrl })}\n`))
     return yield* Effect.never
   }).pipe(Effect.scoped)
 )
