@@ -1,0 +1,300 @@
+/**
+ * Proof: exactly once, or a known refusal, or visibly UNKNOWN. Every fault of the exchange and every crash point, each
+ * in seeded trials, judged by the exchange's own ledger; then the same judge over a protocol with one pillar missing,
+ * which it must condemn, and over an exchange that breaks the assumption that the whole rests on.
+ *
+ *   npm run test:exactly-once [-- --trials 20 --seed 1 --only faults|crashes|exchange|pillars|margins]
+ */
+import { parseArgs } from "node:util"
+import { crashPoints } from "./exactlyOnce/crashPoints.ts"
+import { judge, settle, type Verdict } from "./exactlyOnce/judge.ts"
+import { Stage } from "./exactlyOnce/Stage.ts"
+import { Chance, faults as kinds, plain, type Trial, trialsOf } from "./exactlyOnce/trials.ts"
+import { pause } from "./programs.ts"
+
+const { values } = parseArgs({
+  options: {
+    trials: { type: "string", default: "20" },
+    seed: { type: "string", default: "1" },
+    only: { type: "string", default: "" },
+    keep: { type: "boolean", default: false }
+  }
+})
+const trials = Number(values.trials)
+const seed = Number(values.seed)
+/** What must be proven absent waits recvWindow, δ and T; then it may be sent again, and be in doubt again. */
+const settleMillis = 420_000
+/** Orders on their way at a time: more would only wait for one another. */
+const sideBySide = 24
+
+let passed = 0
+let failed = 0
+const report = (what: string, good: boolean, detail: string): void => {
+  if (good) passed += 1
+  else failed += 1
+  console.log(`${good ? "ok    " : "FAILED"} ${what}: ${detail}`)
+}
+
+const endsOf = ({ ends, unknown }: Verdict): string =>
+  `${Array.from(ends, ([status, count]) => `${count} ${status}`).join(", ")}${unknown > 0 ? `, of them ${unknown} in doubt` : ""}`
+
+/** So many at a time, each one after the other. */
+const inTurns = async <T>(all: ReadonlyArray<T>, each: (one: T) => Promise<unknown>): Promise<void> => {
+  let next = 0
+  await Promise.all(
+    Array.from({ length: sideBySide }, async () => {
+      while (next < all.length) await each(all[next++]!)
+    })
+  )
+}
+
+const shuffled = <T>(chance: Chance, all: ReadonlyArray<T>): ReadonlyArray<T> =>
+  all
+    .map((one) => ({ one, at: chance.next() }))
+    .toSorted((a, b) => a.at - b.at)
+    .map(({ one }) => one)
+
+const onStage = async (
+  name: string,
+  without: string,
+  act: (stage: Stage, chance: Chance) => Promise<void>
+): Promise<void> => {
+  const stage = new Stage(name, without)
+  let whole = false
+  const before = failed
+  try {
+    await stage.open(seed)
+    await act(stage, new Chance(seed))
+    whole = true
+  } catch (error) {
+    report(name, false, error instanceof Error ? (error.stack ?? error.message) : String(error))
+  } finally {
+    const keep = values.keep || !whole || failed > before
+    await stage.close(keep)
+    if (keep) console.log(`       kept ${stage.folder}`)
+  }
+}
+
+const verified = async (stage: Stage, name: string): Promise<void> => {
+  await stage.stop("SIGTERM")
+  const { code, out } = await stage.verify()
+  report(`${name}, nexus verify`, code === 0, out.trim().split("\n").at(-1) ?? "")
+}
+
+const byFault = async (stage: Stage, all: typeof stage.placed, mustStrike = false): Promise<void> => {
+  for (const [name, orders] of Map.groupBy(all, ({ trial }) => trial.fault)) {
+    const verdict = await judge(stage, orders)
+    const mine = verdict.faults.filter((fault) => !fault.startsWith("the ledger has"))
+    let spared = 0
+    if (mustStrike) for (const order of orders) if (!(await stage.hasStruck(order))) spared += 1
+    if (spared > 0) mine.push(`${spared} were spared: their fault never struck`)
+    report(
+      name,
+      mine.length === 0,
+      `${orders.length} trials, ${endsOf(verdict)}${mine.length > 0 ? `; ${mine.slice(0, 3).join("; ")}` : ""}`
+    )
+  }
+}
+
+/** Each fault that strikes one order alone, all side by side. */
+const orderFaults = () =>
+  onStage("faults", "", async (stage, chance) => {
+    await stage.start()
+    await inTurns(shuffled(chance, trialsOf(chance, trials)), (trial) => stage.place(trial))
+    await settle(stage, stage.placed, settleMillis)
+    await byFault(stage, stage.placed, true)
+    await verified(stage, "faults")
+  })
+
+/** What strikes everybody: the stream, the clock, limits, the exchange's own death, and its reset. */
+const exchangeFaults = () =>
+  onStage("exchange", "", async (stage, chance) => {
+    await stage.start()
+    const manner = () => chance.one(["market", "crossing", "resting", "immediate"] as const)
+    const group = (name: string, count = trials) => Array.from({ length: count }, () => plain(name, manner()))
+    const during = async (name: string, upset: (stage: Stage) => Promise<void>): Promise<void> => {
+      const all: ReadonlyArray<Trial> = group(name)
+      let placed = 0
+      const placing = inTurns(all, async (trial) => {
+        await stage.place(trial)
+        placed += 1
+        await pause(chance.whole(0, 200))
+      })
+      while (placed < all.length / 3) await pause(5)
+      await upset(stage)
+      await placing
+      await settle(stage, stage.placed, settleMillis)
+    }
+    const stream = (action: string) => (at: Stage) => at.control<void>("POST", "/stream", { action })
+    await during("the stream is cut", stream("cut"))
+    await during("the stream is closed without notice", stream("close"))
+    await during("the stream announces its end", stream("shutdown"))
+    await during("the stream falls silent", stream("silence"))
+    const limits = (status: number) => (at: Stage) => at.control<void>("POST", "/limits", { status, millis: 2_000 })
+    await during("429 with Retry-After", limits(429))
+    await during("418, a ban", limits(418))
+    await during("403 to everybody", limits(403))
+    const clock = (change: object) => (at: Stage) => at.control<void>("POST", "/clock", change)
+    await during("the exchange's clock steps 3 s ahead", clock({ stepMillis: 3_000 }))
+    await during("the exchange's clock steps 6 s back", clock({ stepMillis: -6_000 }))
+    await during("the exchange's clock steps back to ours", clock({ offsetMillis: 0 }))
+    for (const when of ["arrived", "written"] as const) {
+      for (let trial = 0; trial < trials; trial++) {
+        const fault = `the exchange dies, ${when === "arrived" ? "before" : "after"} it has written the order down`
+        const crash = {
+          path: "/faults",
+          body: { on: "POST /api/v3/order", kind: "crash", when, clientOrderId: "CLIENT" }
+        } as const
+        await stage.place({ fault, manner: manner(), controls: [crash] })
+        const end = Date.now() + 10_000
+        while (stage.exchangeIsRunning && Date.now() < end) await pause(5)
+        await stage.restartExchange()
+      }
+    }
+    await settle(stage, stage.placed, settleMillis)
+    await byFault(stage, stage.placed)
+    await reset(stage, chance)
+    await verified(stage, "exchange")
+  })
+
+/** Everything is gone, under orders that rest and orders in doubt: none may be sent again. */
+const reset = async (stage: Stage, chance: Chance): Promise<void> => {
+  const before = stage.placed.length
+  const lost = {
+    path: "/faults",
+    body: { on: "POST /api/v3/order", kind: "answerLost", clientOrderId: "CLIENT" }
+  } as const
+  await inTurns(
+    Array.from({ length: trials }, (_, n) => n),
+    (n) =>
+      stage.place(
+        { fault: "the testnet is reset", manner: "resting", controls: n % 2 === 0 ? [lost] : [] },
+        `reset-${n}`
+      )
+  )
+  await pause(chance.whole(100, 400))
+  const { life } = await stage.ledger()
+  await stage.control("POST", "/reset")
+  const orders = stage.placed.slice(before)
+  const end = Date.now() + settleMillis
+  let open = orders.length
+  while (open > 0 && Date.now() < end) {
+    await pause(250)
+    open = 0
+    for (const order of orders)
+      if (["PENDING", "EXECUTING"].includes((await stage.view(order))?.status ?? "")) open += 1
+  }
+  const { orders: entries } = await stage.ledger()
+  const ids = new Set(orders.map(({ clientOrderId }) => clientOrderId))
+  const again = entries.filter((entry) => entry.life > life && ids.has(entry.clientOrderId))
+  report(
+    "the testnet is reset",
+    open === 0 && again.length === 0,
+    `${orders.length} trials, ${open} without an end, ${again.length} sent again to the new life`
+  )
+}
+
+/** Nexus dies by kill -9 at each point of an order's way, with others on theirs. */
+const crashes = () =>
+  onStage("crashes", "", async (stage, chance) => {
+    for (const [point, words] of Object.entries(crashPoints)) {
+      for (let trial = 0; trial < trials; trial++) {
+        const id = `${point}-${trial}`
+        await stage.start({ point, id: `${id}.` })
+        const others = Array.from({ length: chance.whole(1, 4) }, (_, n) =>
+          stage.place(plain("beside a crash", chance.one(["market", "crossing", "immediate"] as const)), `${id}:${n}`)
+        )
+        const held = {
+          path: "/faults",
+          body: { on: "POST /api/v3/order", kind: "answerLate", millis: 1_500, clientOrderId: "CLIENT" }
+        } as const
+        const manner = point === "midFills" ? "partly" : chance.one(["market", "crossing", "resting"] as const)
+        await stage.place({ fault: `dies ${words}`, manner, controls: point === "afterSend" ? [held] : [] }, `${id}.`)
+        await stage.untilDead()
+        await Promise.all(others)
+      }
+    }
+    await stage.start()
+    await settle(stage, stage.placed, settleMillis)
+    await byFault(stage, stage.placed)
+    await verified(stage, "crashes")
+  })
+
+const market = (fault: string, controls: Trial["controls"]): Trial => ({ fault, manner: "market", controls })
+const on = "POST /api/v3/order"
+const strike = (body: object): Trial["controls"][number] => ({
+  path: "/faults",
+  body: { on, clientOrderId: "CLIENT", ...body }
+})
+
+/** The judge must find two executions of one order, or it could not have found any above. */
+const pillar = (without: string, words: string, act: (stage: Stage) => Promise<void>) =>
+  onStage(`without-${without}`, without, async (stage) => {
+    await act(stage)
+    await settle(stage, stage.placed, settleMillis)
+    const { twice } = await judge(stage, stage.placed)
+    report(
+      `${words}: the judge condemns it`,
+      twice > 0,
+      `${twice} of ${stage.placed.length} orders executed more than once`
+    )
+  })
+
+const pillars = async (): Promise<void> => {
+  await pillar("journal", "without journal-first", async (stage) => {
+    for (let trial = 0; trial < 3; trial++) {
+      await stage.start({ point: "afterAnswer", id: `once-${trial}` })
+      await stage.place(market("sent before it is written down", []), `once-${trial}`)
+      await stage.untilDead()
+    }
+    await stage.start()
+  })
+  await pillar("wait", "without the wait", async (stage) => {
+    await stage.start()
+    for (let trial = 0; trial < 5; trial++) {
+      await stage.place(market("accepted later", [strike({ kind: "unavailable", done: { afterMillis: 4_000 } })]))
+    }
+  })
+  await pillar("corroboration", "without corroboration", async (stage) => {
+    await stage.start()
+    for (let trial = 0; trial < 5; trial++) {
+      await stage.place(
+        market("never shown by GET order", [
+          strike({ kind: "answerLost" }),
+          { path: "/reads", body: { orders: "forever", clientOrderId: "CLIENT" } }
+        ])
+      )
+    }
+  })
+}
+
+/** An acceptance later than δ after the deadline: nothing can be promised then, and this shows it. */
+const margins = () =>
+  onStage("margins", "", async (stage) => {
+    await stage.start()
+    const done = { afterDeadlineMillis: 20_000 }
+    await stage.place(market("accepted 20 s after its time, δ is 1 s", [strike({ kind: "unavailable", done })]))
+    await pause(30_000)
+    await settle(stage, stage.placed, settleMillis)
+    const { twice } = await judge(stage, stage.placed)
+    report(
+      "beyond the margins",
+      twice === 1,
+      "an exchange that accepts an order 20 s after its time executes it twice: that it does not is what is assumed of it"
+    )
+  })
+
+const parts: Readonly<Record<string, () => Promise<void>>> = {
+  faults: orderFaults,
+  exchange: exchangeFaults,
+  crashes,
+  pillars,
+  margins
+}
+const begun = Date.now()
+console.log(
+  `seed ${seed}, ${trials} trials of each of ${kinds.length} faults and ${Object.keys(crashPoints).length} crash points`
+)
+for (const [name, part] of Object.entries(parts)) if (values.only === "" || values.only === name) await part()
+console.log(`${passed} passed, ${failed} failed, 0 skipped, in ${((Date.now() - begun) / 60_000).toFixed(1)} min`)
+process.exitCode = failed === 0 ? 0 : 1
