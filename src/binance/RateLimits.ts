@@ -147,6 +147,8 @@ function make(isShared: boolean) {
     // Not yet told to the other replicas.
     let news = false
     let sharedAt = Number.NEGATIVE_INFINITY
+    // Somebody could be served if only our share were greater.
+    let lacksShare = false
     const hungry = Latch.makeUnsafe()
     const queues: Readonly<Record<Kind, Set<Waiter>>> = {
       cancel: new Set(),
@@ -184,7 +186,7 @@ function make(isShared: boolean) {
         const ordersOnly = window.type === "ORDERS" && !isStale && (found?.ordersOnly ?? true)
         found = { verdict: found?.verdict === "full" ? "full" : verdict, ordersOnly }
       }
-      if (found?.verdict === "share") hungry.openUnsafe()
+      if (found?.verdict === "share") lacksShare = true
       return found
     }
 
@@ -193,21 +195,29 @@ function make(isShared: boolean) {
       return { kind, weight, permittedAt: there, ended: false }
     }
 
-    /** Serves whoever can be served, by precedence: whoever is held back holds back all below, but for orders' own limit. */
-    const dispatch = (now: Moment): void => {
-      rollAll(now.there)
+    /** Takes out of the queues whoever can be served: one that is held back holds back all below, but for orders' own limit. */
+    const serve = (now: Moment): ReadonlyArray<Waiter> => {
+      const served: Array<Waiter> = []
       for (const kind of kinds) {
         for (const waiter of queues[kind]) {
           const obstacle = obstacleFor(kind, waiter.weight, now)
           if (obstacle !== null) {
-            if (!obstacle.ordersOnly) return
+            if (!obstacle.ordersOnly) return served
             break
           }
           queues[kind].delete(waiter)
           waiter.allowance = permit(kind, waiter.weight, now)
-          Deferred.doneUnsafe(waiter.granted, Effect.succeed(waiter.allowance))
+          served.push(waiter)
         }
       }
+      return served
+    }
+
+    // Whoever is woken goes on at once, and may come here again: so only when all is settled.
+    const dispatch = (now: Moment): void => {
+      rollAll(now.there)
+      for (const { allowance, granted } of serve(now)) Deferred.doneUnsafe(granted, Effect.succeed(allowance!))
+      if (lacksShare) hungry.openUnsafe()
     }
 
     /** Until a window opens or a stop ends; at most until it is time to look again anyway. */
@@ -336,6 +346,7 @@ function make(isShared: boolean) {
     const exchangeShares = Effect.fnUntraced(function* (port: BudgetShares["Service"]) {
       const before = yield* moment
       hungry.closeUnsafe()
+      lacksShare = false
       const asks = asksAt(before)
       const told = news
       const stops = {

@@ -20,8 +20,8 @@ export type Kind = (typeof kinds)[number]
 const ceilingOf: Readonly<Record<Kind, { readonly first: number; readonly last: number }>> = {
   cancel: { first: 1, last: 1 },
   query: { first: 0.95, last: 0.99 },
-  submit: { first: 0.8, last: 0.98 },
-  refresh: { first: 0.6, last: 0.96 }
+  submit: { first: 0.8, last: 0.985 },
+  refresh: { first: 0.6, last: 0.975 }
 }
 
 /** One replica takes no more than this part of a limit at a time, so that several take turns. */
