@@ -112,7 +112,8 @@ export class Service {
 
   /** A request that grew too old inside the exchange counts as an order all the same. */
   chargeLate(endpoint: Endpoint, refusal: Refusal): void {
-    if (endpoint.isOrder === true && refusal.code === tooOld.code) this.limits.addOrder(this.now())
+    if (endpoint.isOrder !== true || refusal.code !== tooOld.code) return
+    for (let n = 0; n < (endpoint.orders ?? 1); n++) this.limits.addOrder(this.now())
   }
 
   /** The fault that strikes this request, known by its name over REST or over the WebSocket API. */

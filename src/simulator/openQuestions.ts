@@ -6,6 +6,17 @@
 /** What is looked at before the engine is asked. The first that is not well is what the client gets to read. */
 export type Complaint = "keyForm" | "duplicates" | "tooMany" | "parameters" | "unread" | "time" | "signature" | "key"
 
+/** What is looked at once a signed order is known to be for a symbol, before its filters and the engine. */
+export type OrderComplaint =
+  | "type"
+  | "side"
+  | "timeInForce"
+  | "fields"
+  | "preventionMode"
+  | "strategyType"
+  | "precision"
+  | "zeros"
+
 export const openQuestions = {
   /** The order of complaints. Of an unknown key no signature can be wrong, but its payload can. */
   complaints: [
@@ -18,6 +29,17 @@ export const openQuestions = {
     "signature",
     "key"
   ] satisfies ReadonlyArray<Complaint>,
+  /** The order of complaints about an order; "fields" are those that its type wants or does not want. */
+  orderComplaints: [
+    "type",
+    "side",
+    "timeInForce",
+    "fields",
+    "preventionMode",
+    "strategyType",
+    "precision",
+    "zeros"
+  ] satisfies ReadonlyArray<OrderComplaint>,
   /** The HTTP status of the codes that say nothing of the outcome. */
   statusInDoubt: { [-1000]: 500, [-1001]: 500, [-1006]: 504, [-1007]: 504, [-1008]: 503, [-1016]: 503 },
   /** `recvWindow` above 60000: -1102 in the current list of errors, -1131 in the changelog of 2019. */

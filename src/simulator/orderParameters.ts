@@ -1,8 +1,8 @@
 /**
  * From the parameters of `order` to an order that the engine can judge, complaint by complaint.
  *
- * The order of the complaints between themselves is not documented; this file is the one table of it: presence and
- * form while reading, then symbol, type, side, time in force, what a type wants and does not want, precision, values.
+ * Presence and form are judged while reading; then comes the symbol, and after it what stands in the table of the
+ * complaints, in its order, for that is not documented.
  */
 import { type Amount, amount, isTooPrecise } from "./Amount.ts"
 import type { NewOrder } from "./Exchange.ts"
@@ -15,6 +15,7 @@ import {
   isTimeInForce,
   type OrderType
 } from "./Order.ts"
+import { openQuestions, type OrderComplaint } from "./openQuestions.ts"
 import type { Parameters } from "./Parameters.ts"
 import {
   badCombination,
@@ -25,7 +26,6 @@ import {
   invalidTimeInForce,
   invalidType,
   invalidValue,
-  isRefusal,
   mandatory,
   mandatoryEither,
   notRequired,
@@ -77,6 +77,7 @@ export const readOrderForm = (p: Parameters): OrderForm => ({
 })
 
 const lowestStrategyType = 1_000_000
+const invalidMode = invalidValue("selfTradePreventionMode")
 
 export const responseTypeOf = (form: OrderForm): ResponseType | Refusal => {
   switch (form.newOrderRespType) {
@@ -93,46 +94,64 @@ export const responseTypeOf = (form: OrderForm): ResponseType | Refusal => {
 
 /** The symbol is known already. */
 export const newOrderOf = (form: OrderForm, names: FormNames = plainNames): NewOrder | Refusal => {
-  const { side, timeInForce, type } = form
+  for (const complaint of openQuestions.orderComplaints) {
+    const refusal = judges[complaint](form, names)
+    if (refusal !== undefined) return refusal
+  }
+  const { selfTradePreventionMode: preventionMode, side, timeInForce = "GTC", type } = form
+  // Judged already, wherever the table puts it; the compiler wants to see it too.
   if (!isOrderType(type)) return invalidType
   if (!isSide(side)) return invalidSide
-  if (timeInForce !== undefined && !isTimeInForce(timeInForce)) return invalidTimeInForce
-  const misfit = misfitOf(form, type, names)
-  if (misfit !== undefined) return misfit
-  const mode = form.selfTradePreventionMode
-  if (mode !== undefined && !isPreventionMode(mode)) return invalidValue("selfTradePreventionMode")
-  if (form.strategyType !== undefined && form.strategyType < lowestStrategyType) return strategyTypeTooLow
-
-  const quantity = amountOf(names("quantity"), form.quantity)
-  if (isRefusal(quantity)) return quantity
-  const price = amountOf(names("price"), form.price)
-  if (isRefusal(price)) return price
-  const quoteQuantity = amountOf(names("quoteOrderQty"), form.quoteOrderQty)
-  if (isRefusal(quoteQuantity)) return quoteQuantity
-  const icebergQuantity = amountOf(names("icebergQty"), form.icebergQty)
-  if (isRefusal(icebergQuantity)) return icebergQuantity
-  const stopPrice = amountOf(names("stopPrice"), form.stopPrice)
-  if (isRefusal(stopPrice)) return stopPrice
-  if (quantity === 0n && quoteQuantity === 0n && form.isPaidOn !== true) return invalidQuantity
-  if (form.price !== undefined && price === 0n) return invalidPrice
-  if (form.stopPrice !== undefined && stopPrice === 0n) return invalidPrice
-  if (form.trailingDelta === 0) return filterFailure("TRAILING_DELTA")
+  if (!isTimeInForce(timeInForce)) return invalidTimeInForce
+  if (preventionMode !== undefined && !isPreventionMode(preventionMode)) return invalidMode
   return {
     side,
     type,
-    timeInForce: timeInForce ?? "GTC",
-    price,
-    quantity,
-    quoteQuantity,
-    icebergQuantity,
-    stopPrice,
+    timeInForce,
+    price: amountOf(form.price),
+    quantity: amountOf(form.quantity),
+    quoteQuantity: amountOf(form.quoteOrderQty),
+    icebergQuantity: amountOf(form.icebergQty),
+    stopPrice: amountOf(form.stopPrice),
     trailingDelta: form.trailingDelta ?? 0,
-    preventionMode: mode,
+    preventionMode,
     clientOrderId: form.newClientOrderId,
     strategyId: form.strategyId,
     strategyType: form.strategyType
   }
 }
+
+type Judge = (form: OrderForm, names: FormNames) => Refusal | undefined
+
+/** What each complaint is about; their order is data. */
+const judges: Readonly<Record<OrderComplaint, Judge>> = {
+  type: ({ type }) => (isOrderType(type) ? undefined : invalidType),
+  side: ({ side }) => (isSide(side) ? undefined : invalidSide),
+  timeInForce: ({ timeInForce }) =>
+    timeInForce === undefined || isTimeInForce(timeInForce) ? undefined : invalidTimeInForce,
+  fields: (form, names) => (isOrderType(form.type) ? misfitOf(form, form.type, names) : undefined),
+  preventionMode: ({ selfTradePreventionMode: mode }) =>
+    mode === undefined || isPreventionMode(mode) ? undefined : invalidMode,
+  strategyType: ({ strategyType }) =>
+    strategyType === undefined || strategyType >= lowestStrategyType ? undefined : strategyTypeTooLow,
+  precision: (form, names) => {
+    for (const field of decimals) {
+      const text = form[field]
+      if (text !== undefined && isTooPrecise(text)) return tooPrecise(names(field))
+    }
+    return undefined
+  },
+  zeros: (form) => {
+    if (isNothing(form.quantity) && isNothing(form.quoteOrderQty) && form.isPaidOn !== true) return invalidQuantity
+    if (form.price !== undefined && isNothing(form.price)) return invalidPrice
+    if (form.stopPrice !== undefined && isNothing(form.stopPrice)) return invalidPrice
+    return form.trailingDelta === 0 ? filterFailure("TRAILING_DELTA") : undefined
+  }
+}
+
+const decimals = ["quantity", "price", "quoteOrderQty", "icebergQty", "stopPrice"] as const
+
+const isNothing = (text: string | undefined): boolean => text === undefined || !/[1-9]/.test(text)
 
 /** What a field of the form is called in the request; an order of a list has its own names. */
 export type FormNames = (field: string) => string
@@ -179,7 +198,4 @@ const misfitOf = (form: OrderForm, type: OrderType, names: FormNames): Refusal |
   return form.icebergQty === undefined || mayHide ? undefined : unsupportedCombination
 }
 
-const amountOf = (name: string, text: string | undefined): Amount | Refusal => {
-  if (text === undefined) return 0n
-  return isTooPrecise(text) ? tooPrecise(name) : amount(text)
-}
+const amountOf = (text: string | undefined): Amount => (text === undefined ? 0n : amount(text))
