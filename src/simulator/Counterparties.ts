@@ -115,11 +115,11 @@ export class Counterparties {
 
   /** Takes all that stands before one order, and that order whole or half. */
   fill(market: Market, order: Order, share: "whole" | "part" = "whole"): void {
-    let quantity = 0n
-    for (const resting of market.book.queue(order.side)) {
-      if (resting === order) break
-      quantity += remaining(resting)
-    }
+    const queue = [...market.book.queue(order.side)]
+    const place = queue.indexOf(order)
+    // A stop that waits for its price, say, is not there to be filled.
+    if (place < 0) return
+    let quantity = queue.slice(0, place).reduce((sum, resting) => sum + remaining(resting), 0n)
     const half = floorTo(remaining(order) / 2n, market.info.stepSize)
     quantity += share === "part" && half > 0n ? half : remaining(order)
     this.#send(market, taker, opposite(order.side), order.price, quantity, "IOC")

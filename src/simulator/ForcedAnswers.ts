@@ -6,6 +6,7 @@
 import { Schema } from "effect"
 import type { Strike } from "./Faults.ts"
 import { makeRandom } from "./Random.ts"
+import { banned, blockedByFirewall, type Refusal, tooManyOrders, tooManyRequests } from "./Refusal.ts"
 
 const longestMillis = 3 * 86_400_000
 
@@ -45,29 +46,38 @@ export class ForcedAnswers {
     return this.#forced.filter(({ until }) => now < until)
   }
 
+  /** What a request of this name meets now, if anything. */
   of(name: string, now: number): Strike | undefined {
+    const found = this.#find(name, now)
+    if (found === undefined) return undefined
+    const { answer, until } = found
+    if (answer.status === 403) return { fault: { kind: "blocked" }, random: noChance }
+    const { code, message, status } = refusalOf(found)
+    const retryAfterSeconds = answer.retryAfterSeconds ?? Math.ceil((until - now) / 1_000)
+    return { fault: { kind: "refused", status, code, message, retryAfterSeconds }, random: noChance }
+  }
+
+  /** What somebody meets who wants to open a WebSocket connection. */
+  ofConnection(now: number): Refusal | undefined {
+    const found = this.#find("", now)
+    return found === undefined ? undefined : refusalOf(found)
+  }
+
+  #find(name: string, now: number): Forced | undefined {
     if (this.#forced.length === 0) return undefined
     const found = this.#forced.find(({ answer, until }) => now < until && (answer.of !== "orders" || places.test(name)))
-    if (found === undefined) return undefined
-    found.struck++
-    return { fault: faultOf(found, now), random: noChance }
+    if (found !== undefined) found.struck++
+    return found
   }
 }
 
-const faultOf = ({ answer, until }: Forced, now: number): Strike["fault"] => {
-  const retryAfterSeconds = answer.retryAfterSeconds ?? Math.ceil((until - now) / 1_000)
-  if (answer.status === 403) return { kind: "blocked" }
-  if (answer.status === 418) {
-    const message = `Way too much request weight used; IP banned until ${until}. Please use WebSocket Streams for live updates to avoid bans.`
-    return { kind: "refused", status: 418, code: -1003, message, retryAfterSeconds }
+const refusalOf = ({ answer, until }: Forced): Refusal => {
+  switch (answer.status) {
+    case 403:
+      return blockedByFirewall
+    case 418:
+      return banned(until)
+    case 429:
+      return answer.of === "orders" ? tooManyOrders(100, "10 SECOND", until) : tooManyRequests(until)
   }
-  return answer.of === "orders"
-    ? {
-        kind: "refused",
-        status: 429,
-        code: -1015,
-        message: "Too many new orders; current limit is 100 orders per 10 SECOND.",
-        retryAfterSeconds
-      }
-    : { kind: "refused", status: 429, code: -1003, message: "Too many requests queued.", retryAfterSeconds }
 }

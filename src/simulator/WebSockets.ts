@@ -72,8 +72,10 @@ export class WebSockets {
       return
     }
     const address = req.socket.remoteAddress ?? ""
-    const refused = this.#service.limits.admitConnection(address, this.#service.now())
-    if (refused !== undefined) return refuseUpgrade(socket, refused, this.#service.now())
+    const { forced, limits } = this.#service
+    const now = this.#service.now()
+    const refused = forced.ofConnection(now) ?? limits.admitConnection(address, now)
+    if (refused !== undefined) return refuseUpgrade(socket, refused, now)
     const make = connectionFor(req.url ?? "/", this.#service, address)
     if (make === undefined) {
       socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

@@ -9,6 +9,7 @@ import type { Exchange, Replaced, Target } from "./Exchange.ts"
 import type { Market } from "./Matching.ts"
 import { canceledView, placedView } from "./orderAnswers.ts"
 import { newOrderOf, readOrderForm, type ResponseType, responseTypeOf } from "./orderParameters.ts"
+import { overtake } from "./overtaken.ts"
 import { readRestriction } from "./restriction.ts"
 import { invalidValue, isRefusal, mandatoryEither, notReplaced, partlyReplaced, type Refusal } from "./Refusal.ts"
 
@@ -34,7 +35,7 @@ export const cancelReplace: Endpoint = {
       clientOrderId: p.text("cancelOrigClientOrderId")
     }
     const restriction = readRestriction(p)
-    return onMarket(form.symbol, (desk, market) => {
+    return onMarket(form.symbol, (desk, market, twist) => {
       const { exchange, limits } = desk
       if (!modes.includes(mode)) return invalidValue("cancelReplaceMode")
       if (!exceededModes.includes(exceededMode)) return invalidValue("orderRateLimitExceededMode")
@@ -50,6 +51,7 @@ export const cancelReplace: Endpoint = {
       if (refused !== undefined) return refused
       const overCount = limits.admitOrder(desk.now())
       if (overCount !== undefined && exceededMode === "DO_NOTHING") return overCount
+      overtake(exchange, market, twist, [exchange.lookUp(market, target)])
       const stopsOnFailure = mode === "STOP_ON_FAILURE"
       const cancelId = newCancelId ?? exchange.drawId(target.orderId ?? 0)
       const replaced = exchange.replace(market, { target, cancelId, restriction, stopsOnFailure, wanted, overCount })

@@ -8,6 +8,7 @@ import { Result, Schema } from "effect"
 import { amount, format } from "./Amount.ts"
 import { defaultClientIdRules } from "./clientIds.ts"
 import type { Clock } from "./Clock.ts"
+import { requestsOfConnection } from "./connectionRequests.ts"
 import { endpoints } from "./endpoints.ts"
 import { EventFault, EventRate } from "./EventFaults.ts"
 import { Fault, Rate } from "./Faults.ts"
@@ -64,7 +65,10 @@ const MarketMove = Schema.Struct({
   price: Schema.String.check(Schema.isPattern(/^\d{1,9}(\.\d{1,8})?$/))
 })
 
-const names = new Set(endpoints.flatMap(({ rest, webSocket }) => [rest, webSocket]))
+const names = new Set([
+  ...endpoints.flatMap(({ rest, webSocket }) => [rest, webSocket]).filter((name) => name !== ""),
+  ...requestsOfConnection.keys()
+])
 
 type Query = ReadonlyMap<string, string>
 type Route = (control: Control, body: unknown, query: Query) => unknown
@@ -101,7 +105,8 @@ const write = <S extends Schema.ConstraintDecoder<unknown>>(
 const oneOrMore = <S extends Schema.Constraint>(schema: S) => Schema.Union([Schema.Array(schema), schema])
 const done = { done: true }
 
-const checkName = ({ on }: { readonly on: string }): void => {
+const checkFault = (service: Service, { kind, on }: Fault | Rate): void => {
+  if (kind === "crash" && !service.canCrash) throw cannotCrash()
   if (!names.has(on)) throw new ControlFault(`on: there is no request ${on}; there are ${[...names].join(", ")}`)
 }
 const listOf = <A>(value: A | ReadonlyArray<A>): ReadonlyArray<A> =>
@@ -149,14 +154,11 @@ const routes: Readonly<Record<string, Entry>> = {
 
   "POST /faults": write(oneOrMore(Fault), ({ service }, value) => {
     const faults = listOf(value)
-    for (const fault of faults) {
-      checkName(fault)
-      if (fault.kind === "crash" && !service.canCrash) throw cannotCrash()
-    }
+    for (const fault of faults) checkFault(service, fault)
     return { ids: faults.map((fault) => service.faults.next(fault)) }
   }),
   "PUT /faults/rates": write(Schema.Struct({ rates: Schema.Array(Rate), seed: Seed }), (control, { rates, seed }) => {
-    for (const rate of rates) checkName(rate)
+    for (const rate of rates) checkFault(control.service, rate)
     control.service.faults.rates(rates, seed)
     return faultsOf(control, new Map())
   }),

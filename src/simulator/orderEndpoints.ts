@@ -7,6 +7,7 @@ import { listEndpoints } from "./listEndpoints.ts"
 import type { Market } from "./Matching.ts"
 import type { Order } from "./Order.ts"
 import { newOrderOf, readOrderForm, responseTypeOf } from "./orderParameters.ts"
+import { overtake } from "./overtaken.ts"
 import type { Parameters } from "./Parameters.ts"
 import {
   archived,
@@ -107,9 +108,7 @@ const cancelOrder: Endpoint = {
       if (isEmpty(target)) return mandatoryEither("origClientOrderId", "orderId")
       if (isRefusal(restriction)) return restriction
       const aimed = exchange.lookUp(market, target)
-      if (twist.fillsFirst !== undefined && aimed !== undefined && market.orders.open.has(aimed.id)) {
-        exchange.fill(market, aimed, twist.fillsFirst)
-      }
+      overtake(exchange, market, twist, [aimed])
       const cancelId = newId ?? exchange.drawId(aimed?.id ?? 0)
       const canceled = exchange.cancel(market, target, cancelId, restriction)
       return isRefusal(canceled) ? canceled : canceledView(canceled)
@@ -124,7 +123,8 @@ const cancelOpenOrders: Endpoint = {
   weight: always(1),
   isFreeOnSuccess: true,
   read: (p) =>
-    onMarket(p.symbol(), ({ exchange }, market) => {
+    onMarket(p.symbol(), ({ exchange }, market, twist) => {
+      overtake(exchange, market, twist, market.orders.open.values())
       const canceled = exchange.cancelAll(market, () => exchange.drawId(0))
       return canceled.length === 0 ? unknownOrder : canceled.map(canceledView)
     })

@@ -38,6 +38,25 @@ describe("simulate-exchange", () => {
     assert.strictEqual(await program.end("SIGTERM"), 0, program.err)
   })
 
+  it("opens a control port only with --control-port, says where, and dies of a crash that is asked for there", async () => {
+    const folder = newFolder()
+    const without = await startSimulator(folder)
+    const { address, program } = await startSimulator(folder, "--control-port", "0")
+    const control = /CONTROL\s+(http:\/\/127\.0\.0\.1:\d+)$/m.exec((await program.says("CONTROL ")).out)?.[1] ?? ""
+
+    await fetch(`${control}/clock`, { method: "POST", body: '{"offsetMillis":86400000}' })
+    const { serverTime } = (await (await fetch(`${address}/api/v3/time`)).json()) as { readonly serverTime: number }
+    const crash = fetch(`${control}/crash`, { method: "POST" })
+
+    assert.notInclude(without.program.out, "CONTROL")
+    assert.isAbove(serverTime, Date.now() + 86_000_000)
+    let died = false
+    await crash.catch(() => {
+      died = true
+    })
+    assert.isTrue(died)
+  })
+
   it("makes the same market from the same seed, and another from another", async () => {
     const folder = newFolder()
     const started = await Promise.all(["7", "7", "8"].map((seed) => startSimulator(folder, "--seed", seed)))

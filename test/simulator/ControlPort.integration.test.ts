@@ -46,6 +46,7 @@ describe("the control port", () => {
     ],
     ["POST /faults", { on: place, kind: "crash", when: "written" }, /shares its process/],
     ["PUT /faults/rates", { rates: [{ on: place, kind: "gone", probability: 2 }] }, /at \["rates"\]\[0\]\["prob/],
+    ["PUT /faults/rates", { rates: [{ on: place, kind: "crash", when: "written", probability: 1 }] }, /shares its/],
     ["GET /faults?order=1", undefined, /no parameter order/],
     ["POST /clock", { offset: 1 }, /"stepMillis"/],
     ["POST /reads", { orders: -1 }, /at \["orders"\]/],

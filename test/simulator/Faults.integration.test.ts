@@ -216,6 +216,30 @@ describe("faults of requests", () => {
     })
   )
 
+  it.live("a fill overtakes a cancel of all orders, and the cancel half of a cancel-replace", () =>
+    Effect.gen(function* () {
+      const { arm, ids, simulator } = yield* controlled()
+      for (const id of ["a", "b"]) yield* signed(simulator, place, limit("60000", "0.01", { newClientOrderId: id }))
+      yield* arm({ on: "DELETE /api/v3/openOrders", kind: "filledFirst" })
+      const all = yield* signed(simulator, "DELETE /api/v3/openOrders", { symbol: "BTCUSDT" })
+      yield* signed(simulator, place, limit("60000", "0.01", { newClientOrderId: "c" }))
+      yield* arm({ on: "POST /api/v3/order/cancelReplace", clientOrderId: "c", kind: "filledFirst" })
+      const replaced = yield* signed(simulator, "POST /api/v3/order/cancelReplace", {
+        ...limit("59000", "0.01", { newClientOrderId: "d" }),
+        cancelReplaceMode: "STOP_ON_FAILURE",
+        cancelOrigClientOrderId: "c"
+      })
+
+      assert.strictEqual(all.json.code, -2011)
+      assert.deepInclude(replaced.json.data, { cancelResult: "FAILURE", newOrderResult: "NOT_ATTEMPTED" })
+      assert.deepStrictEqual(
+        simulator.ledger().map(({ clientOrderId, status }) => `${clientOrderId} ${status}`),
+        ["a FILLED", "b FILLED", "c FILLED"]
+      )
+      assert.strictEqual((yield* ids).length, 3)
+    })
+  )
+
   it.live("over the WebSocket API the same faults strike its own names", () =>
     Effect.gen(function* () {
       const { arm, control, ids, simulator } = yield* controlled()
@@ -407,6 +431,25 @@ describe("faults of the account and its limits", () => {
         assert.strictEqual(after.status, 200)
       }
       assert.deepStrictEqual(simulator.ledger(), [])
+    })
+  )
+
+  it.live("a forced ban ends connections that go on asking, and lets no new one in", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      const api = yield* openApi(simulator)
+      yield* control("POST /limits", { status: 418, millis: 60_000 })
+
+      const banned = yield* api.ask("account.status")
+      yield* until("the connection is ended", api.stream.isClosed)
+      const refused = yield* Effect.flip(openApi(simulator))
+      yield* control("DELETE /limits")
+      const next = yield* openApi(simulator)
+
+      assert.deepInclude(banned, { status: 418 })
+      assert.isAbove(banned.error.data.retryAfter, Date.now())
+      assert.include(refused.message, "418")
+      assert.strictEqual((yield* next.ask("account.status")).status, 200)
     })
   )
 
