@@ -9,6 +9,7 @@ import { Effect, type Scope } from "effect"
 import { amount, format } from "./Amount.ts"
 import { Clock } from "./Clock.ts"
 import { openControlPort } from "./ControlPort.ts"
+import type { Commissions } from "./Commission.ts"
 import { Exchange } from "./Exchange.ts"
 import type { Fault, Rate } from "./Faults.ts"
 import { Journal, JournalFault } from "./Journal.ts"
@@ -40,6 +41,8 @@ export interface SimulatorOptions {
   readonly connectionRules?: Partial<ConnectionRules>
   /** What the account begins with, by asset, as decimals. */
   readonly balances?: Readonly<Record<string, string>>
+  /** What the account's trades cost; 0.1 % of what is received when absent. */
+  readonly commissions?: Commissions
   /** How often the market moves; 0: only when it is told to. */
   readonly tickMs: number
   /** The account's number at a first start; drawn when absent. */
@@ -106,7 +109,8 @@ export const makeSimulator = (
       symbols: symbolsOf(options.limits),
       seed: options.seed,
       clock: now,
-      balances: options.balances ?? defaultBalances
+      balances: options.balances ?? defaultBalances,
+      commissions: options.commissions
     })
     const journal = options.journal === undefined ? undefined : yield* openJournal(options.journal)
     const accountUid = yield* load(exchange, journal, options.uid)

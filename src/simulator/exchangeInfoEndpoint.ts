@@ -3,7 +3,7 @@ import { always, type Desk, type Endpoint } from "./Endpoint.ts"
 import { hasStatus, listed, namesIn } from "./marketSelection.ts"
 import type { Market } from "./Matching.ts"
 import { badCombination, invalidSymbol, isRefusal, type Refusal } from "./Refusal.ts"
-import { symbolView } from "./views.ts"
+import { filterView, symbolView } from "./views.ts"
 
 /** What every symbol here permits. */
 const permission = "SPOT"
@@ -28,7 +28,7 @@ export const exchangeInfo: Endpoint = {
         timezone: "UTC",
         serverTime: desk.now(),
         rateLimits: desk.limits.published(),
-        exchangeFilters: [],
+        exchangeFilters: desk.exchange.exchangeFilters.map(filterView),
         symbols: markets.map(({ info }) => symbolView(info, withSets))
       }
     }
