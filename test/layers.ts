@@ -11,6 +11,8 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import { inject } from "vitest"
 import { Verify, type VerifyReport } from "../src/audit/Verify.ts"
 import type { BinanceClient } from "../src/binance/BinanceClient.ts"
+import type { Breaker } from "../src/binance/Breaker.ts"
+import type { RateLimits } from "../src/binance/RateLimits.ts"
 import type { ServerTime } from "../src/binance/ServerTime.ts"
 import { hmacSigner } from "../src/binance/sign.ts"
 import type { UserStream } from "../src/binance/UserStream.ts"
@@ -64,6 +66,8 @@ export interface TestNexusOptions {
   readonly clock?: MovableClock
   /** In place of the embedded bus. */
   readonly bus?: Layer.Layer<EventBus>
+  /** Around the log, as for a process that dies at one of its appends. */
+  readonly store?: Layer.Layer<EventStore, never, EventStore>
   /** In place of the engine's own supervisor. */
   readonly supervisor?: Layer.Layer<Supervisor, never, AppConfig>
   /** Lines of the log on the console from here on; none unless said. */
@@ -150,7 +154,7 @@ export class TestNexus extends Context.Service<
   /** The engine on an exchange of your choice. */
   static readonly on = <X, E>(
     exchangeLayer: Layer.Layer<
-      X | BinanceClient | UserStream | ServerTime,
+      X | BinanceClient | Breaker | RateLimits | ServerTime | UserStream,
       E,
       AppConfig | Limits | SecureRandom.SecureRandom
     >,
@@ -167,6 +171,7 @@ export class TestNexus extends Context.Service<
             Layer.provideMerge(options.supervisor ?? Supervisor.layer),
             Layer.provideMerge(options.bus ?? bus),
             Layer.provideMerge(exchangeLayer),
+            Layer.provideMerge(options.store ?? Layer.empty),
             Layer.provideMerge(Verify.layer.pipe(Layer.provide(LogScan.layer))),
             Layer.provideMerge(storage),
             Layer.provideMerge(Layer.succeed(AppConfig, configOf(databaseUrl, options))),

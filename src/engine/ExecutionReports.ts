@@ -18,7 +18,7 @@ import { Balances } from "./Balances.ts"
 import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
 import { ForeignOrders } from "./ForeignOrders.ts"
-import { OpenOrders } from "./OpenOrders.ts"
+import { OpenOrders, settleMillis } from "./OpenOrders.ts"
 import { Ownership } from "./Ownership.ts"
 import { Settlement } from "./Settlement.ts"
 import { Supervisor } from "./Supervisor.ts"
@@ -125,9 +125,9 @@ export const layer = Layer.effectDiscard(
           )
 
         const repair = Effect.gen(function* () {
-          const { failed } = yield* openOrders.compare
+          const { failed, fresh } = yield* openOrders.compare
           yield* balances.followed
-          return failed
+          return { failed, fresh }
         }).pipe(
           Effect.ensuring(flow.open),
           // Interrupted with the repair that it is raced with.
@@ -139,10 +139,16 @@ export const layer = Layer.effectDiscard(
             yield* Queue.take(gaps)
             flow.closeUnsafe()
             yield* supervisor.beat("user-stream/gaps")
-            const failed = yield* repair.pipe(Effect.tapError(() => Queue.offer(gaps, undefined)))
-            if (failed === 0) continue
-            yield* Effect.sleep(gapPauseMillis)
-            yield* Queue.offer(gaps, undefined)
+            const again = Queue.offer(gaps, undefined)
+            const { failed, fresh } = yield* Effect.tapError(repair, () => again)
+            if (failed > 0) {
+              yield* Effect.sleep(gapPauseMillis)
+              yield* again
+            } else if (fresh > 0) {
+              // What was too young to be judged then is not left to the slow sweep.
+              yield* Effect.sleep(2 * settleMillis)
+              yield* Effect.tapError(openOrders.compare, () => again)
+            }
           }
         })
 

@@ -27,15 +27,20 @@ import { VanishedOrders } from "./VanishedOrders.ts"
 const pageSize = 500
 // Questions to the exchange at a time; the permits pace them further.
 const concurrency = 4
-// An order that changed this recently may be missing from a list that was asked before.
-const settleMillis = 2_000
+/** An order that changed this recently may be missing from a list that was asked before. */
+export const settleMillis = 2_000
 // Differences kept in a report; the log has all of them.
 const keptDifferences = 100
+
+export interface Comparison extends ReconciliationReport {
+  /** Orders that changed too recently to be judged by what is not listed: the next comparison looks at them. */
+  readonly fresh: number
+}
 
 export class OpenOrders extends Context.Service<
   OpenOrders,
   {
-    readonly compare: Effect.Effect<ReconciliationReport, BinanceError | StoreUnavailable | Rejection>
+    readonly compare: Effect.Effect<Comparison, BinanceError | StoreUnavailable | Rejection>
   }
 >()("nexus/engine/OpenOrders") {
   static readonly layer = Layer.effect(
@@ -109,6 +114,7 @@ export class OpenOrders extends Context.Service<
         let compared = 0
         let repaired = 0
         let failed = 0
+        let fresh = 0
         let after: string | null = null
         do {
           const rows: ReadonlyArray<BlotterRow> = yield* blotter.open({ after, limit: pageSize })
@@ -117,6 +123,7 @@ export class OpenOrders extends Context.Service<
             const found = listed.get(row.clientOrderId)
             listed.delete(row.clientOrderId)
             if (found === undefined && row.updatedAt < begun - settleMillis) gone.push(row)
+            else if (found === undefined) fresh += 1
             return found === undefined ? [] : [{ row, found }]
           })
           const outcomes = yield* Effect.forEach(
@@ -164,7 +171,7 @@ export class OpenOrders extends Context.Service<
           ].slice(0, keptDifferences)
         }
         yield* findings.saveReport(report)
-        return report
+        return { ...report, fresh }
       })
 
       return OpenOrders.of({ compare })
