@@ -38,6 +38,7 @@ import { DoubtStories, evidenceOf } from "./engine/DoubtStories.ts"
 import { Doubts } from "./engine/Doubts.ts"
 import { Engine } from "./engine/Engine.ts"
 import { ExchangeCheck } from "./engine/ExchangeCheck.ts"
+import { ExchangeOutlook } from "./engine/ExchangeOutlook.ts"
 import * as ExecutionReports from "./engine/ExecutionReports.ts"
 import * as Executor from "./engine/Executor.ts"
 import { ForeignOrders } from "./engine/ForeignOrders.ts"
@@ -277,7 +278,14 @@ export const engineOnSupervisor = Health.layer.pipe(
   Layer.provideMerge(Cancels.layer),
   Layer.provideMerge(Engine.layer),
   Layer.provideMerge(
-    Layer.mergeAll(Backlog.layer, Balances.layer, DoubtStories.layer, ForeignOrders.layer, Instruments.layer)
+    Layer.mergeAll(
+      Backlog.layer,
+      Balances.layer,
+      DoubtStories.layer,
+      ExchangeOutlook.layer,
+      ForeignOrders.layer,
+      Instruments.layer
+    )
   )
 )
 

@@ -50,6 +50,12 @@ export const metricNames = {
   waitingCommands: "nexus_engine_waiting_commands",
   clockOffset: "nexus_exchange_clock_offset_seconds",
   clockError: "nexus_exchange_clock_error_seconds",
+  circuitOpen: "nexus_exchange_circuit_open",
+  exchangeWait: "nexus_exchange_wait_seconds",
+  exchangeStopped: "nexus_exchange_stopped_seconds",
+  exchangeLimit: "nexus_exchange_limit",
+  exchangeUsed: "nexus_exchange_limit_used",
+  exchangeShareAge: "nexus_exchange_share_age_seconds",
   loopRestarts: "nexus_loop_restarts_total",
   leaseHeld: "nexus_lease_held",
   roleReplicas: "nexus_role_replicas"

@@ -18,7 +18,9 @@ import {
   RateLimited,
   Refused
 } from "../src/binance/BinanceError.ts"
+import { Breaker } from "../src/binance/Breaker.ts"
 import type { Permit } from "../src/binance/Gateway.ts"
+import { RateLimits } from "../src/binance/RateLimits.ts"
 import { ServerTime } from "../src/binance/ServerTime.ts"
 import type { UserEvent } from "../src/binance/UserStream.ts"
 import { UserStream } from "../src/binance/UserStream.ts"
@@ -132,8 +134,11 @@ export interface ScriptedOptions {
   readonly startsAway?: boolean
 }
 
-/** In place of BinanceClient, UserStream and ServerTime; ExchangeScript is the test's hand on it. */
+/** In place of BinanceClient, UserStream and ServerTime; ExchangeScript is the test's hand on it. It has no limits. */
 export const ScriptedExchange = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions = {}) =>
+  Layer.mergeAll(answering(outcomes, options), RateLimits.layer, Breaker.layer)
+
+const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =>
   Layer.effectContext(
     Effect.sync(() => {
       const ledger = makeLedger()

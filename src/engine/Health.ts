@@ -16,6 +16,8 @@ import { Replicas } from "../sql/Replicas.ts"
 import { Backlog } from "./Backlog.ts"
 import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
+import type { Outlook } from "./ExchangeOutlook.ts"
+import { ExchangeOutlook } from "./ExchangeOutlook.ts"
 import { Instruments } from "./Instruments.ts"
 import { Ownership } from "./Ownership.ts"
 import { metricNames } from "../telemetry.ts"
@@ -31,6 +33,8 @@ export interface Readiness {
   /** Why not; null when ready. */
   readonly reason: string | null
   readonly degraded: ReadonlyArray<Degraded>
+  /** How the exchange stands to this process; null: it has no part in that. */
+  readonly exchange: Outlook | null
 }
 
 export interface MetricFamily {
@@ -62,6 +66,7 @@ export class Health extends Context.Service<
       const blotter = yield* Blotter
       const bus = yield* EventBus
       const check = yield* ExchangeCheck
+      const outlook = yield* ExchangeOutlook
       const client = yield* BinanceClient
       const database = yield* Database
       const engine = yield* Engine
@@ -87,6 +92,8 @@ export class Health extends Context.Service<
         }
         const exchangeFault = needsExchange ? yield* client.health : null
         if (exchangeFault !== null) degraded.push({ part: "exchange", detail: exchangeFault })
+        const limited = needsExchange ? yield* outlook.detail : null
+        if (limited !== null) degraded.push({ part: "exchange limits", detail: limited })
         if ((yield* instruments.current) === null) {
           degraded.push({
             part: "instruments",
@@ -118,12 +125,15 @@ export class Health extends Context.Service<
           duration: freshMillis,
           orElse: () => Effect.succeed([{ part: "readiness", detail: "its details did not come in time" }])
         })
-        return { ready: reason === null, reason, degraded }
+        const exchange = needsExchange ? yield* outlook.current : null
+        return { ready: reason === null, reason, degraded, exchange }
       })
 
       let cached: { readonly at: number; readonly readiness: Readiness } | null = null
       const readiness = Effect.gen(function* () {
-        if (yield* Ref.get(draining)) return { ready: false, reason: "this process is stopping", degraded: [] }
+        if (yield* Ref.get(draining)) {
+          return { ready: false, reason: "this process is stopping", degraded: [], exchange: null }
+        }
         const now = yield* Clock.currentTimeMillis
         if (cached !== null && now - cached.at < freshMillis && now >= cached.at) return cached.readiness
         const readiness = yield* probe
@@ -174,6 +184,7 @@ export class Health extends Context.Service<
         gauge(metricNames.waitingCommands, "Commands that wait in mailboxes.", waiting)
         gauge(metricNames.clockOffset, "The exchange's clock less ours.", (yield* serverTime.offset) / 1000)
         gauge(metricNames.clockError, "Bound of the error of that offset.", (yield* serverTime.errorBound) / 1000)
+        families.push(...(yield* outlook.gauges))
         const loops = yield* supervisor.report
         families.push({
           name: metricNames.loopRestarts,

@@ -92,7 +92,23 @@ export const Ready = Schema.Struct({
   time: Time,
   reason: Schema.NullOr(Schema.String),
   /** What is down and changes no status code: orders wait for it. */
-  degraded: Schema.Array(Schema.Struct({ part: Schema.String, detail: Schema.String }))
+  degraded: Schema.Array(Schema.Struct({ part: Schema.String, detail: Schema.String })),
+  /** How the exchange stands to this process; null: it has no part in that. */
+  exchange: Schema.NullOr(
+    Schema.Struct({
+      next_submit_ms: Schema.Int,
+      next_cancel_ms: Schema.Int,
+      next_query_ms: Schema.Int,
+      stopped_ms: Schema.Int,
+      circuit: Schema.Literals(["closed", "open", "half-open"]),
+      clock_offset_ms: Schema.Int,
+      clock_error_ms: Schema.Int
+    })
+  ).annotate({
+    description:
+      "Milliseconds until the next request of a kind could go by the exchange's limits; whether it wants to hear " +
+      "nothing of us; and its clock less ours, with the bound of the error."
+  })
 })
 
 const orders = HttpApiGroup.make("orders").add(

@@ -9,6 +9,7 @@ import * as Decimal from "../domain/Decimal.ts"
 import { Instrument } from "../domain/Instrument.ts"
 import type { Balance } from "../engine/Balances.ts"
 import { Balances } from "../engine/Balances.ts"
+import type { Outlook } from "../engine/ExchangeOutlook.ts"
 import type { MetricFamily } from "../engine/Health.ts"
 import { Health } from "../engine/Health.ts"
 import type { Market } from "../engine/Instruments.ts"
@@ -46,9 +47,15 @@ export const makeOps = Effect.gen(function* () {
   const health = Effect.map(Clock.currentTimeMillis, (now) => json(200, `{"status":"healthy","time":"${time(now)}"}`))
 
   const ready = Effect.gen(function* () {
-    const { degraded, ready, reason } = yield* healthOf.readiness
+    const { degraded, exchange, ready, reason } = yield* healthOf.readiness
     const status = ready ? "ready" : "not_ready"
-    const body = { status, time: time(yield* Clock.currentTimeMillis), reason, degraded }
+    const body = {
+      status,
+      time: time(yield* Clock.currentTimeMillis),
+      reason,
+      degraded,
+      exchange: exchange === null ? null : exchangeView(exchange)
+    }
     return json(ready ? 200 : 503, JSON.stringify(body))
   })
 
@@ -89,6 +96,16 @@ const exchangeAway = (why: string) => tryAgain("exchange_away", `the exchange co
 const balanceView = ({ asset, at, free, locked }: Balance): string =>
   `{"asset":${JSON.stringify(asset)},"free":${Decimal.format(free)},"locked":${Decimal.format(locked)}` +
   `,"at":"${time(at)}"}`
+
+const exchangeView = (outlook: Outlook) => ({
+  next_submit_ms: outlook.nextSubmitMillis,
+  next_cancel_ms: outlook.nextCancelMillis,
+  next_query_ms: outlook.nextQueryMillis,
+  stopped_ms: outlook.stoppedMillis,
+  circuit: outlook.circuit,
+  clock_offset_ms: outlook.clockOffsetMillis,
+  clock_error_ms: outlook.clockErrorMillis
+})
 
 const symbolView = (instrument: Instrument, market: Market | null, now: number): string => {
   const encoded = encodeInstrument(instrument)

@@ -84,7 +84,16 @@ const layerOf = (script: Script, env: Readonly<Record<string, string>>) => {
         readiness: Effect.sync(() => ({
           ready: !script.draining,
           reason: script.draining ? "this process is stopping" : null,
-          degraded: [{ part: "kafka", detail: "away" }]
+          degraded: [{ part: "kafka", detail: "away" }],
+          exchange: {
+            nextSubmitMillis: 340,
+            nextCancelMillis: 0,
+            nextQueryMillis: 0,
+            stoppedMillis: 0,
+            circuit: "closed" as const,
+            clockOffsetMillis: -12,
+            clockErrorMillis: 3
+          }
         })),
         metrics: Effect.succeed([
           { name: "lag", help: "Two\nlines.", type: "gauge", samples: [{ labels: { lane: `a"b\\` }, value: 1.5 }] }
@@ -326,6 +335,7 @@ describe("Server", () => {
 
         assert.deepStrictEqual([before.status, after.status], [200, 503])
         assert.include(before.body, `"degraded":[{"part":"kafka","detail":"away"}]`)
+        assert.include(before.body, `"exchange":{"next_submit_ms":340,`)
         assert.include(after.body, `"reason":"this process is stopping"`)
       })
     )
