@@ -34,7 +34,7 @@ const stepEveryMillis = 22_000
 const offsets = [-3_000, 3_000, 2_500, -500, 0, -2_999, 400, 3_000]
 const sampleEveryMillis = 100
 const askEveryMillis = 200
-/** /time, our clock and the judge's reading of the true offset are in whole milliseconds. */
+/** Our clock and what is asked of it are in whole milliseconds, rounded down. */
 const readingMillis = 1
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-clock-"))
@@ -137,12 +137,14 @@ const run = Effect.gen(function* () {
   const watch = Effect.gen(function* () {
     for (;;) {
       if (isMeasured) {
-        const [bound, offset] = [yield* time.errorBound, yield* time.offset]
-        const error = Math.abs(offset - trueOffset())
-        errors.push(error)
+        // Read between two looks at our own clock: the judge may be held up, and the truth lies between them.
+        const earliest = Date.now() + trueOffset()
+        const [now, bound, pessimistic] = [yield* time.now, yield* time.errorBound, yield* time.pessimisticNow]
+        const latest = Date.now() + trueOffset() + readingMillis
+        errors.push(Math.max(0, earliest - now - readingMillis, now - latest))
         bounds.push(bound)
-        if (error > bound + readingMillis) outside += 1
-        if ((yield* time.pessimisticNow) > Date.now() + trueOffset() + readingMillis) tooEarly += 1
+        if (now < earliest - bound - readingMillis || now > latest + bound) outside += 1
+        if (pessimistic > latest) tooEarly += 1
       }
       yield* Effect.sleep(sampleEveryMillis)
     }

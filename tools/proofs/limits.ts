@@ -207,7 +207,7 @@ const underDemand = async (replicas: ReadonlyArray<Replica>): Promise<void> => {
   console.log(`orders by replica: ${replicas.map(({ index }) => share(index)).join(", ")}`)
 
   const limited = seen.filter(({ outcome }) => outcome === "limited" || outcome === "banned")
-  const others = seen.filter(({ outcome }) => outcome === "refused" || outcome === "unknown")
+  const others = seen.filter(({ outcome }) => outcome === "refused" || outcome === "unknown" || outcome === "not sent")
   const sum = (counts: ReadonlyArray<number>) => counts.reduce((all, count) => all + count, 0)
   const ordersUsed = sum(windows) / (windows.length * orderLimit.limit)
   const weightUsed = sum(weights) / (weights.length * weightLimit)
@@ -264,12 +264,12 @@ const underBan = async (replicas: ReadonlyArray<Replica>): Promise<void> => {
   const restarted = third!.start()
   const end = told + left
   await pause(end - 1_000 - Date.now())
-  const during = answered.filter(({ at }) => at >= resumed && at < end - 1_000)
+  const during = answered.filter(({ at, outcome }) => at >= resumed && at < end - 1_000 && outcome !== "not sent")
   judge(during.length === 0, `requests that reached the exchange during the ban: ${during.length}`)
   await restarted
   third!.tell({ _tag: "Demand", demand: allocate({ submit: 10, query: 10, refresh: 10 }) })
   await pause(10_000)
-  const after = answered.filter(({ at }) => at >= end - 1_000)
+  const after = answered.filter(({ at, outcome }) => at >= end - 1_000 && outcome !== "not sent")
   const early = after.filter(({ at }) => at < end - 100)
   const refusedAgain = after.filter(({ outcome }) => outcome === "banned" || outcome === "limited")
   judge(

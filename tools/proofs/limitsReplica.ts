@@ -30,7 +30,7 @@ export type Told =
       readonly kind: Kind
       readonly tookMillis: number
       readonly at: number
-      readonly outcome: "taken" | "refused" | "limited" | "banned" | "unknown"
+      readonly outcome: "taken" | "refused" | "limited" | "banned" | "unknown" | "not sent"
       readonly detail: string
     }
   /** Nobody could wait that long. */
@@ -54,9 +54,11 @@ const outcomeOf = ({ reason }: BinanceError) =>
     ? reason.banned === true
       ? "banned"
       : "limited"
-    : reason._tag === "OutcomeUnknown" || reason._tag === "NotSent"
-      ? "unknown"
-      : "refused"
+    : reason._tag === "NotSent"
+      ? "not sent"
+      : reason._tag === "OutcomeUnknown"
+        ? "unknown"
+        : "refused"
 
 const program = Effect.gen(function* () {
   const client = yield* BinanceClient
