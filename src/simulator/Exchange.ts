@@ -34,6 +34,7 @@ import {
   type PreventionMode,
   type TimeInForce
 } from "./Order.ts"
+import { openQuestions } from "./openQuestions.ts"
 import { hasPair, type ListKind, type OrderList, paysOn, sizeOf } from "./OrderList.ts"
 import { arePricesInOrder } from "./pairPrices.ts"
 import { makeRandom, type Random } from "./Random.ts"
@@ -47,6 +48,7 @@ import {
   duplicateOrder,
   icebergExceedsQuantity,
   insufficientBalance,
+  invalidQuantity,
   isRefusal,
   marketClosed,
   preventionModeNotAllowed,
@@ -610,6 +612,8 @@ export class Exchange {
     if (list !== undefined && paysOn(list) && order.status === "PENDING_NEW") return amendOfPendingPaidOrder
     if (quantity > order.quantity) return amendIncreases
     if (quantity === order.quantity) return amendChangesNothing
+    if (openQuestions.amendToNothing === "refused" && quantity <= order.executed + order.prevented)
+      return invalidQuantity
     for (const filter of info.filters) {
       if (filter.filterType === "MAX_NUM_ORDER_AMENDS" && order.amendments >= filter.maxNumOrderAmends) {
         return amendFilterFailure(filter.filterType)

@@ -106,7 +106,7 @@ export const tooLittleLiquidity = (than: "LOT_SIZE" | "MARKET_LOT_SIZE" | "symbo
 export const icebergExceedsQuantity = rejectedOrder("IcebergQty exceeds QTY.")
 export const unsupportedCombination = rejectedOrder("Unsupported order combination")
 export const notSupported = (what: string) => rejectedOrder(`${what} orders are not supported for this symbol.`)
-export const countFilterFailure = (name: string) => rejectedOrder(`Filter failure: ${name}`)
+export const countFilterFailure = (name: string) => refuse(openQuestions.countFilterCode, `Filter failure: ${name}`)
 // Order lists.
 export const notForPairs = refuse(-1158, "Order type not supported in OCO.")
 export const icebergWithoutGtc = (name: string, timeInForce: string) =>

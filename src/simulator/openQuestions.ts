@@ -40,6 +40,10 @@ export const openQuestions = {
     "precision",
     "zeros"
   ] satisfies ReadonlyArray<OrderComplaint>,
+  /** The code of filters that count open orders: seen as the engine's, documented as the API's -1013. */
+  countFilterCode: -2010 as -2010 | -1013,
+  /** What an amendment to the executed quantity or below does: the order has nothing left to do, and expires. */
+  amendToNothing: "expires" as "expires" | "refused",
   /** The HTTP status of the codes that say nothing of the outcome. */
   statusInDoubt: { [-1000]: 500, [-1001]: 500, [-1006]: 504, [-1007]: 504, [-1008]: 503, [-1016]: 503 },
   /** `recvWindow` above 60000: -1102 in the current list of errors, -1131 in the changelog of 2019. */

@@ -1,5 +1,6 @@
 /** The events of the user data stream: their fields, types and order, as Binance documents them. */
 import { assert, describe, it } from "@effect/vitest"
+import type { Order } from "../../src/simulator/Order.ts"
 import { orderEndpoints } from "../../src/simulator/orderEndpoints.ts"
 import { limitOrder, openDesk, place, query, type Sent } from "./desk.ts"
 
@@ -77,13 +78,14 @@ describe("an executionReport", () => {
     const desk = openDesk()
     const { book } = desk.market
     // All that stands on the other side but two crumbs.
-    for (const order of [...book.queue("SELL")]) desk.exchange.matching.cancel(desk.market, order, "")
+    const cancelAsks = (asks: ReadonlyArray<Order>) => {
+      for (const order of asks) desk.exchange.matching.cancel(desk.market, order, "")
+    }
+    cancelAsks([...book.queue("SELL")])
     for (const price of ["65100", "65200"]) {
       desk.did(place, limitOrder("SELL", price, "0.01", { newClientOrderId: `at-${price}` }))
     }
-    for (const order of [...book.queue("SELL")].filter(({ account }) => account !== 0)) {
-      desk.exchange.matching.cancel(desk.market, order, "")
-    }
+    cancelAsks([...book.queue("SELL")].filter(({ account }) => account !== 0))
     desk.heard()
     const from = desk.events.length
 
