@@ -165,3 +165,112 @@ describe("a ban", () => {
     )
   )
 })
+
+describe("those who wait", () => {
+  const full = (limits: RateLimits["Service"]) =>
+    Effect.gen(function* () {
+      const spend = yield* limits.acquire("cancel", 1)
+      yield* TestClock.adjust("10 seconds")
+      yield* limits.observe(spend, answered({ "x-mbx-used-weight-1m": "100" }))
+    })
+
+  it.effect("are served by precedence and then by arrival when the window opens", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* full(limits)
+        const order: Array<string> = []
+        const wait = (kind: Kind, name: string) =>
+          Effect.forkChild(Effect.map(limits.acquire(kind, 1), () => order.push(name)))
+        yield* wait("refresh", "refresh")
+        yield* wait("submit", "submit 1")
+        yield* wait("query", "query")
+        yield* wait("submit", "submit 2")
+        yield* wait("cancel", "cancel")
+
+        yield* TestClock.adjust("51 seconds")
+
+        assert.deepStrictEqual(order, ["cancel", "query", "submit 1", "submit 2", "refresh"])
+      })
+    )
+  )
+
+  it.effect("leave nothing behind when they go", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* full(limits)
+        const impatient = yield* Effect.forkChild(limits.acquire("query", 90))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.interrupt(impatient)
+
+        yield* TestClock.adjust("50 seconds")
+
+        assert.strictEqual(yield* limits.waitMillis("query", 90), 0)
+      })
+    )
+  )
+
+  it.effect("are served at once when somebody gives back what they need", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        const held = yield* limits.acquire("query", 90)
+        const waiting = yield* Effect.forkChild(limits.acquire("query", 20))
+        yield* TestClock.adjust("1 milli")
+        assert.isUndefined(waiting.pollUnsafe())
+
+        yield* limits.giveBack(held)
+        yield* TestClock.adjust("0 millis")
+
+        assert.isDefined(waiting.pollUnsafe())
+      })
+    )
+  )
+
+  it.effect("for orders' own limit hold back nobody else", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* Effect.forEach([1, 2, 3, 4, 5], () => limits.acquire("submit", 1))
+        yield* Effect.forkChild(limits.acquire("submit", 1))
+        yield* TestClock.adjust("1 milli")
+
+        yield* limits.acquire("refresh", 1)
+        yield* limits.acquire("query", 1)
+      })
+    )
+  )
+
+  it.effect("are told how long, those before them counted in", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* Effect.forEach([1, 2, 3, 4, 5], () => limits.acquire("submit", 1))
+        const first = yield* limits.waitMillis("submit", 1)
+        yield* Effect.forEach([1, 2, 3, 4, 5], () => Effect.forkChild(limits.acquire("submit", 1)))
+        yield* TestClock.adjust("1 milli")
+
+        const behindOthers = yield* limits.waitMillis("submit", 1)
+
+        // The window of ten seconds began half a second ago; five more take the next one.
+        assert.deepStrictEqual([first, behindOthers], [9_600, 19_599])
+        assert.strictEqual((yield* limits.forecast).waitMillis.submit, 19_599)
+      })
+    )
+  )
+})
+
+describe("what is kept for cancels", () => {
+  it.effect("shrinks with the window, so that the budget is used and not lost", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        const spend = yield* limits.acquire("cancel", 1)
+        yield* TestClock.adjust("10 seconds")
+        yield* limits.observe(spend, answered({ "x-mbx-used-weight-1m": "90" }))
+        const early = yield* limits.waitMillis("submit", 1)
+
+        yield* TestClock.adjust("40 seconds")
+
+        assert.isAbove(early, 1_000)
+        assert.isBelow(early, 49_000)
+        assert.strictEqual(yield* limits.waitMillis("submit", 1), 0)
+      })
+    )
+  )
+})
