@@ -184,9 +184,14 @@ export class BinanceClient extends Context.Service<
           const book = yield* decodeAnswer(endpoints.bookTicker, wire.BookTicker, answer)
           return { bid: book.bidPrice, bidQuantity: book.bidQty, ask: book.askPrice, askQuantity: book.askQty }
         }),
-        account: Effect.flatMap(signed(endpoints.account, [["omitZeroBalances", "true"]]), (answer) =>
-          decodeAnswer(endpoints.account, wire.AccountBody, answer)
-        ),
+        account: Effect.gen(function* () {
+          const answer = yield* signed(endpoints.account, [["omitZeroBalances", "true"]])
+          const account = yield* decodeAnswer(endpoints.account, wire.AccountBody, answer)
+          return {
+            ...account,
+            balances: account.balances.map((balance) => ({ ...balance, asset: wire.word(balance.asset) }))
+          }
+        }),
         readyToSubmit: requests.readyToSubmit(endpoints.placeOrder),
         giveBack: requests.giveBack,
         placeOrder,
