@@ -46,6 +46,7 @@
  *   POST   /stream            one of, or an array of
  *     {"action":"cut"}        all WebSocket connections end without a close frame
  *     {"action":"close"}      with a close frame, without notice      {"action":"shutdown"}  serverShutdown, then close
+ *     {"action":"announce"}   serverShutdown, and they stay open for now
  *     {"action":"silence"}    stay open and say nothing more, not even pings; new connections are well
  *     {"action":"refuse", "millis":n}                                 new connections are refused with 503 so long
  *     {"action":"drop"|"duplicate"|"delay"|"reorder", "millis"?:M, "event"?:name, "execution"?:type,
@@ -65,6 +66,8 @@
  *                              "scope"?:"symbol"|"account"}: when a client order id is accepted again, and where it is
  *                             exclusive while open; other answers to what the documentation leaves open
  *   GET    /ids               → {"freeAfter":[…], "scope":…}                      DELETE /ids  as documented again
+ *
+ *   POST   /key               {"revoked":bool}: the API key is known no more (-2015), or again          GET    /key
  *
  *   POST   /market            {"symbol":text, "price":decimal}: the price goes there, trading what stands in the way
  *   POST   /reset             the testnet's reset: orders, trades, ids gone; balances restored; keys and account kept

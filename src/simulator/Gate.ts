@@ -100,13 +100,13 @@ export const admit = (endpoint: Endpoint, arrival: Arrival, keyring: Keyring, no
         if (isOfSession) break
         if (arrival.isEncoded && !isAscii(payload)) refusal = badSignature
         // Nobody can tell the signature of a key that nobody knows.
-        else if (arrival.apiKey === keyring.apiKey) {
+        else if (keyring.knows(arrival.apiKey)) {
           keyKind = keyring.kindOf(payload, signature ?? "")
           if (keyKind === undefined) refusal = badSignature
         }
         break
       case "key":
-        if (!isOfSession && arrival.apiKey !== keyring.apiKey) refusal = unknownKey
+        if (!keyring.knows(isOfSession ? keyring.apiKey : arrival.apiKey)) refusal = unknownKey
         break
     }
     if (refusal !== undefined) return refusal

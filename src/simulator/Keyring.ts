@@ -27,6 +27,8 @@ const longestModulus = 4_096
 
 export class Keyring {
   readonly apiKey: string
+  /** Deleted or disabled: then it is as unknown as any other. */
+  isRevoked = false
   readonly #secret: string
   readonly #rsa: ReadonlyArray<KeyObject>
   readonly #ed25519: ReadonlyArray<KeyObject>
@@ -37,6 +39,10 @@ export class Keyring {
     const keys = publicKeys.map(publicKeyOf)
     this.#rsa = keys.filter(({ asymmetricKeyType }) => asymmetricKeyType === "rsa")
     this.#ed25519 = keys.filter(({ asymmetricKeyType }) => asymmetricKeyType === "ed25519")
+  }
+
+  knows(apiKey: string | undefined): boolean {
+    return apiKey === this.apiKey && !this.isRevoked
   }
 
   /** The kind of the key that made the signature over this payload; undefined when none of ours did. */

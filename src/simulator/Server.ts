@@ -71,6 +71,8 @@ export interface SimulatorFaults {
   readonly closeStreams: (withNotice: boolean) => void
   /** `serverShutdown` on the open WebSocket connections, which stay open for now. */
   readonly announceShutdown: () => void
+  /** The API key is known no more, or again. */
+  readonly revokeKey: (isRevoked: boolean) => void
   /** Forgets all orders and refills the balances, as the testnet does about monthly. */
   readonly reset: () => void
 }
@@ -157,6 +159,9 @@ export const makeSimulator = (
         silenceStreams: () => webSockets.silence(),
         closeStreams: (withNotice) => webSockets.end(withNotice),
         announceShutdown: () => webSockets.announceShutdown(),
+        revokeKey: (isRevoked) => {
+          service.keyring.isRevoked = isRevoked
+        },
         reset: () => service.outside(() => exchange.reset())
       },
       ledger: () => exchange.ledger.all(exchange.matching),

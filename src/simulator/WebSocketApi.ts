@@ -23,6 +23,7 @@ import {
   notSubscribed,
   Refusal,
   subscriptionsUsedUp,
+  unknownKey,
   unknownMethod
 } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
@@ -131,8 +132,16 @@ export class WebSocketApi {
   }
 
   #serve(asked: Asked): void {
+    if (this.#session !== undefined && this.#service.keyring.isRevoked) return this.#revokeSession()
     const result = this.#finish(asked, this.#prepare(asked))
     this.#service.settled(() => this.#tell(asked, result))
+  }
+
+  /** In the stead of an answer, and to nobody's request. */
+  #revokeSession(): void {
+    this.#session = undefined
+    this.closed()
+    this.#service.settled(() => this.#answer(undefined, null, unknownKey, false))
   }
 
   /** The session is that of the moment at which the request is looked at. */

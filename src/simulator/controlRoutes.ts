@@ -50,7 +50,7 @@ const ReadLag = Schema.Struct({
   clientOrderId: Schema.optionalKey(Schema.String)
 })
 const ConnectionFault = Schema.Union([
-  Schema.Struct({ action: Schema.Literals(["cut", "close", "shutdown", "silence"]) }),
+  Schema.Struct({ action: Schema.Literals(["cut", "close", "shutdown", "announce", "silence"]) }),
   Schema.Struct({ action: Schema.Literal("refuse"), millis: Millis })
 ])
 const StreamFault = Schema.Union([...ConnectionFault.members, ...EventFault.members])
@@ -139,6 +139,8 @@ const connect = ({ service, webSockets }: Control, fault: typeof ConnectionFault
       return webSockets.end(false)
     case "shutdown":
       return webSockets.end(true)
+    case "announce":
+      return webSockets.announceShutdown()
     case "silence":
       return webSockets.silence()
     case "refuse":
@@ -236,6 +238,12 @@ const routes: Readonly<Record<string, Entry>> = {
     service.desk.exchange.clientIdRules = defaultClientIdRules
     return done
   }),
+
+  "POST /key": write(Schema.Struct({ revoked: Schema.Boolean }), ({ service: { keyring } }, { revoked }) => {
+    keyring.isRevoked = revoked
+    return { revoked }
+  }),
+  "GET /key": read(({ service }) => ({ revoked: service.keyring.isRevoked })),
 
   "POST /market": write(MarketMove, ({ service }, { price, symbol }) => {
     const { exchange } = service.desk

@@ -13,6 +13,7 @@ import {
   type Stream,
   until
 } from "./client.ts"
+import { ask as control } from "./control.ts"
 
 const ed25519 = generateKeyPairSync("ed25519")
 const rsa = generateKeyPairSync("rsa", { modulusLength: 2_048 })
@@ -123,6 +124,37 @@ describe("a session", () => {
         stream.events().map(({ e }) => e),
         ["eventStreamTerminated"]
       )
+    })
+  )
+})
+
+describe("a key that is revoked", () => {
+  it.live("is as unknown as any other, and takes its sessions and their streams with it", () =>
+    Effect.gen(function* () {
+      const simulator = yield* startSimulator({ publicKeys, controlPort: 0 })
+      const stream = yield* openStream(simulator.wsApiUrl)
+      yield* ask(stream, "session.logon", signedByEd25519())
+      yield* ask(stream, "userDataStream.subscribe")
+
+      yield* control(simulator.controlUrl, "POST /key", { revoked: true })
+      const rest = yield* signed(simulator, "GET /api/v3/account")
+      const before = stream.messages.length
+      stream.send({ id: "any", method: "account.status", params: { timestamp: Date.now() } })
+      yield* until("the session is revoked", () => stream.messages.length > before)
+      const revoked = stream.messages.at(-1)
+      yield* control(simulator.controlUrl, "POST /key", { revoked: false })
+      const status = yield* ask(stream, "session.status")
+      const again = yield* signed(simulator, "POST /api/v3/order", market("0.01"))
+
+      assert.deepStrictEqual([rest.status, rest.json.code], [401, -2015])
+      assert.deepStrictEqual(revoked, {
+        id: null,
+        status: 401,
+        error: { code: -2015, msg: "Invalid API-key, IP, or permissions for action." }
+      })
+      assert.deepInclude(status.result, { apiKey: null, userDataStream: false })
+      assert.strictEqual(again.status, 200)
+      assert.deepStrictEqual(stream.events(), [])
     })
   )
 })
