@@ -18,6 +18,7 @@ import {
   judgeOrder,
   judgeStanding
 } from "./filters.ts"
+import { unsupportedAmend, unsupportedList, unsupportedOrder, unsupportedReplace } from "./features.ts"
 import { foreseeQuote } from "./foresight.ts"
 import { Ledger } from "./Ledger.ts"
 import type { SymbolInfo } from "./Market.ts"
@@ -253,6 +254,10 @@ export class Exchange {
     this.matching.beginCommand()
     const { contingencies } = this.matching
     if (market.info.status !== "TRADING") return marketClosed
+    const unsupported =
+      unsupportedList(market.info, wanted.kind) ??
+      wanted.orders.map((order) => unsupportedOrder(market.info, order)).find((refusal) => refusal !== undefined)
+    if (unsupported !== undefined) return unsupported
     const ids = wanted.orders.map(({ clientOrderId }) => clientOrderId).filter((id) => id !== undefined)
     if (new Set(ids).size < ids.length || ids.some((id) => this.#isTaken(market, id))) return duplicateOrder
     if (wanted.clientId !== undefined && contingencies.lists.isOpenClientId(wanted.clientId)) return duplicateOrder
@@ -337,7 +342,9 @@ export class Exchange {
   ): Replaced | Refusal {
     this.matching.beginCommand()
     const added = { orders: [wanted], lists: 0 } as const
-    const refused = judgeStanding(market.info, added, standingOf(this.matching, market), this.exchangeFilters)
+    const refused =
+      unsupportedReplace(market.info) ??
+      judgeStanding(market.info, added, standingOf(this.matching, market), this.exchangeFilters)
     if (refused !== undefined && overCount === undefined) return refused
     const cancel = this.#cancel(market, target, cancelId, restriction)
     if (isRefusal(cancel) && stopsOnFailure) {
@@ -360,7 +367,7 @@ export class Exchange {
     this.matching.beginCommand()
     const order = this.#openTarget(market, target)
     if (order === undefined) return amendRefusal(unknownOrder.message)
-    const refused = this.#judgeAmendment(market, order, quantity, clientOrderId)
+    const refused = unsupportedAmend(market.info) ?? this.#judgeAmendment(market, order, quantity, clientOrderId)
     if (refused !== undefined) return refused
     const { contingencies } = this.matching
     const other = contingencies.sibling(market, order)
@@ -527,6 +534,8 @@ export class Exchange {
   ): { readonly order: Order } | { readonly refusal: Refusal; readonly reason: RejectReason | undefined } {
     const refuse = (refusal: Refusal) => ({ refusal, reason: undefined })
     if (market.info.status !== "TRADING") return refuse(marketClosed)
+    const unsupported = unsupportedOrder(market.info, wanted)
+    if (unsupported !== undefined) return refuse(unsupported)
     if (wanted.clientOrderId !== undefined && this.#isTaken(market, wanted.clientOrderId)) {
       return refuse(duplicateOrder)
     }

@@ -4,6 +4,7 @@
  * Filters are data with the fields of `exchangeInfo`, so that what is published is what is enforced.
  */
 import { amount, type Amount } from "./Amount.ts"
+import { allFeatures, type Features } from "./features.ts"
 import type { PreventionMode } from "./Order.ts"
 
 export type Filter =
@@ -75,6 +76,7 @@ export interface SymbolInfo {
   readonly stepSize: Amount
   readonly minQty: Amount
   readonly filters: ReadonlyArray<Filter>
+  readonly features: Features
   readonly defaultPreventionMode: PreventionMode
   readonly allowedPreventionModes: ReadonlyArray<PreventionMode>
 }
@@ -110,6 +112,7 @@ export const symbolsOf = (limits: Limits): ReadonlyArray<SymbolInfo> =>
     stepSize: amount(seed.step),
     minQty: amount(seed.step),
     filters: filtersOf(seed, limits),
+    features: allFeatures,
     defaultPreventionMode: "NONE",
     allowedPreventionModes: ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
   }))
