@@ -3,7 +3,7 @@ import path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import { limit, market, signed, startSimulator } from "./client.ts"
-import { folder, type Running, spawned } from "./spawned.ts"
+import { folder, processesMillis, type Running, spawned } from "./spawned.ts"
 
 const place = "POST /api/v3/order"
 
@@ -22,43 +22,46 @@ const problemOf = (journal: string, options: { readonly port?: number } = {}) =>
   )
 
 describe("the journal", () => {
-  it.live("after kill -9 under load every answered order is there, with its trades and balances", () =>
-    Effect.gen(function* () {
-      const journal = yield* folder
-      const first = yield* spawned(journal)
-      const answered: Array<{ orderId: number; clientOrderId: string; status: string; executedQty: string }> = []
-      let isOver = false
-      const one = (client: number) =>
-        Effect.gen(function* () {
-          for (let n = 0; n < 100_000 && !isOver; n++) {
-            const id = { newClientOrderId: `${client}-${n}` }
-            const params = n % 3 === 0 ? limit("60000", "0.001", id) : market("0.001", id)
-            const answer = yield* signed(first, place, params)
-            answered.push(answer.json)
-            if (answered.length === 150) {
-              isOver = true
-              yield* Effect.promise(first.kill)
+  it.live(
+    "after kill -9 under load every answered order is there, with its trades and balances",
+    () =>
+      Effect.gen(function* () {
+        const journal = yield* folder
+        const first = yield* spawned(journal)
+        const answered: Array<{ orderId: number; clientOrderId: string; status: string; executedQty: string }> = []
+        let isOver = false
+        const one = (client: number) =>
+          Effect.gen(function* () {
+            for (let n = 0; n < 100_000 && !isOver; n++) {
+              const id = { newClientOrderId: `${client}-${n}` }
+              const params = n % 3 === 0 ? limit("60000", "0.001", id) : market("0.001", id)
+              const answer = yield* signed(first, place, params)
+              answered.push(answer.json)
+              if (answered.length === 150) {
+                isOver = true
+                yield* Effect.promise(first.kill)
+              }
             }
-          }
-        }).pipe(Effect.ignore)
+          }).pipe(Effect.ignore)
 
-      yield* Effect.forEach([1, 2, 3, 4], one, { concurrency: "unbounded" })
-      const second = yield* spawned(journal)
-      const after = yield* seen(second)
-      yield* Effect.promise(second.kill)
-      const again = yield* Effect.flatMap(spawned(journal), seen)
+        yield* Effect.forEach([1, 2, 3, 4], one, { concurrency: "unbounded" })
+        const second = yield* spawned(journal)
+        const after = yield* seen(second)
+        yield* Effect.promise(second.kill)
+        const again = yield* Effect.flatMap(spawned(journal), seen)
 
-      const byId = new Map(after.orders.map((order: { orderId: number }) => [order.orderId, order]))
-      assert.isAtLeast(answered.length, 150)
-      for (const { clientOrderId, executedQty, orderId, status } of answered) {
-        assert.deepInclude(byId.get(orderId), { clientOrderId, executedQty, status })
-      }
-      assert.strictEqual(second.accountUid, first.accountUid)
-      // Nothing moved between the two restarts but the market, which met none of the account's orders.
-      assert.deepStrictEqual(again, after)
-      const next = yield* signed(second, place, market("0.001")).pipe(Effect.exit)
-      assert.isTrue(Exit.isFailure(next))
-    })
+        const byId = new Map(after.orders.map((order: { orderId: number }) => [order.orderId, order]))
+        assert.isAtLeast(answered.length, 150)
+        for (const { clientOrderId, executedQty, orderId, status } of answered) {
+          assert.deepInclude(byId.get(orderId), { clientOrderId, executedQty, status })
+        }
+        assert.strictEqual(second.accountUid, first.accountUid)
+        // Nothing moved between the two restarts but the market, which met none of the account's orders.
+        assert.deepStrictEqual(again, after)
+        const next = yield* signed(second, place, market("0.001")).pipe(Effect.exit)
+        assert.isTrue(Exit.isFailure(next))
+      }),
+    processesMillis
   )
 
   it.live("ids go on after a restart, and resting orders can be cancelled and filled", () =>
@@ -104,21 +107,24 @@ describe("the journal", () => {
     })
   )
 
-  it.live("a journal in use is refused, that of a dead process is taken over", () =>
-    Effect.gen(function* () {
-      const journal = yield* folder
-      const child = yield* spawned(journal)
+  it.live(
+    "a journal in use is refused, that of a dead process is taken over",
+    () =>
+      Effect.gen(function* () {
+        const journal = yield* folder
+        const child = yield* spawned(journal)
 
-      const inUse = yield* problemOf(journal)
-      yield* Effect.promise(child.kill)
-      const lockOfTheDead = fs.existsSync(path.join(journal, "lock"))
-      const takenOver = yield* startSimulator({ journal })
+        const inUse = yield* problemOf(journal)
+        yield* Effect.promise(child.kill)
+        const lockOfTheDead = fs.existsSync(path.join(journal, "lock"))
+        const takenOver = yield* startSimulator({ journal })
 
-      assert.include(inUse, "is in use by process")
-      assert.isTrue(lockOfTheDead)
-      assert.strictEqual(takenOver.accountUid, child.accountUid)
-      assert.include(yield* problemOf(journal), `is in use by process ${process.pid}`)
-    })
+        assert.include(inUse, "is in use by process")
+        assert.isTrue(lockOfTheDead)
+        assert.strictEqual(takenOver.accountUid, child.accountUid)
+        assert.include(yield* problemOf(journal), `is in use by process ${process.pid}`)
+      }),
+    processesMillis
   )
 
   it.live("a file of somebody else, a folder out of reach and a port in use are one sentence each", () =>

@@ -18,12 +18,18 @@ export interface Running {
   readonly controlUrl: string
 }
 
+/** For tests that start several processes one after another on a busy machine. */
+export const processesMillis = 90_000
+
 export const spawned = (journal: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const file = path.join(import.meta.dirname, "simulatorProcess.ts")
       const child = spawn(process.execPath, [file, journal], { stdio: ["ignore", "pipe", "inherit"] })
-      const [line] = await once(createInterface({ input: child.stdout }), "line")
+      const [line] = await Promise.race([
+        once(createInterface({ input: child.stdout }), "line"),
+        once(child, "exit").then(() => Promise.reject(new Error("the simulator ended before it was ready")))
+      ])
       const running = JSON.parse(String(line)) as Running
       const ended = async (): Promise<NodeJS.Signals | null> => {
         if (child.exitCode === null && child.signalCode === null) await once(child, "exit")
