@@ -36,7 +36,7 @@ const [
   import("./domain/Ids.ts"),
   import("./main.ts")
 ])
-const { foreign, migrate, resolve, serve, simulateExchange, topics, verify } = main
+const { doctor, foreign, migrate, resolve, serve, simulateExchange, topics, verify } = main
 signals.started = true
 
 const port = Flag.Int("port").pipe(
@@ -88,6 +88,17 @@ const simulator = Command.make(
     })
 ).pipe(Command.withDescription("Run the exchange simulator alone"))
 
+const examination = Command.make(
+  "doctor",
+  {
+    testOrder: Flag.Boolean("test-order").pipe(
+      Flag.withDefault(false),
+      Flag.withDescription("also let the exchange check an order, which it does not carry out")
+    )
+  },
+  doctor
+).pipe(Command.withDescription("Examine keys, clock, permissions, limits and connections, and say what to do"))
+
 /** What ends in the log for ever: one line of plain text. */
 const line = (name: string, longest: number, description: string) =>
   Flag.String(name).pipe(
@@ -134,6 +145,7 @@ const nexus = Command.make("nexus").pipe(
     Command.make("foreign", {}, () => foreign).pipe(
       Command.withDescription("List orders at the exchange, under our keys, that this store never sent")
     ),
+    examination,
     resolution,
     simulator
   ])

@@ -5,7 +5,7 @@
  * Built from below and closed from above: the listener first, then submissions in flight, the relay, the
  * leases, the pools, and an embedded exchange and PostgreSQL last.
  */
-import { Console, Context, DateTime, Effect, Layer, Redacted, Schedule, Schema } from "effect"
+import { Console, Context, DateTime, Effect, Layer, Redacted, References, Schedule, Schema } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { randomBytes, randomUUID } from "node:crypto"
 import { hostname } from "node:os"
@@ -34,6 +34,7 @@ import { Attempt } from "./engine/Attempt.ts"
 import { Balances } from "./engine/Balances.ts"
 import * as CancelDelivery from "./engine/CancelDelivery.ts"
 import { Cancels } from "./engine/Cancels.ts"
+import { examineBinding, examineExchange, fault, findingsText, note, ok } from "./engine/Doctor.ts"
 import { DoubtStories, evidenceOf } from "./engine/DoubtStories.ts"
 import { Doubts } from "./engine/Doubts.ts"
 import { Engine } from "./engine/Engine.ts"
@@ -57,7 +58,7 @@ import { Supervisor } from "./engine/Supervisor.ts"
 import { ListeningAddress, Server } from "./http/Server.ts"
 import * as EmbeddedBus from "./kafka/EmbeddedBus.ts"
 import * as KafkaBus from "./kafka/KafkaBus.ts"
-import { ensureTopics } from "./kafka/Topics.ts"
+import { checkTopics, ensureTopics } from "./kafka/Topics.ts"
 import { makeSimulator } from "./simulator/Server.ts"
 import { Blotter } from "./sql/Blotter.ts"
 import { Cursors } from "./sql/Cursors.ts"
@@ -74,7 +75,7 @@ import { Limits } from "./sql/Limits.ts"
 import { migrate as migrateDatabase, verifySchema } from "./sql/Migrations.ts"
 import { Parked } from "./sql/Parked.ts"
 import { Replicas } from "./sql/Replicas.ts"
-import { Store } from "./sql/Store.ts"
+import { readIdentity, Store } from "./sql/Store.ts"
 import type { StoreUnavailable } from "./sql/StoreUnavailable.ts"
 import { Telemetry } from "./telemetry.ts"
 
@@ -221,35 +222,37 @@ export class ExchangeAddress extends Context.Service<
 const questionConnections = 16
 
 /** The client of that exchange: REST and user stream over one budget, one circuit and one clock. */
-export const exchange = Layer.unwrap(
-  Effect.gen(function* () {
-    const { binance, execution } = yield* AppConfig
-    const { baseUrl, keys, wsApiUrl } = yield* ExchangeAddress
-    const { order_transport, recv_window_ms: recvWindowMillis, timeout_ms: timeoutMillis } = binance.testnet
-    // Every worker may have a request in flight, and questions must not wait for all of them.
-    const maxConnections = execution.workers + execution.cancel_workers + questionConnections
-    return Layer.mergeAll(
-      BinanceClient.layer,
-      OrderChanges.layer,
-      OrderLists.layer,
-      AccountFacts.layer,
-      UserStream.layer({ wsApiUrl, keys, silenceMillis: binance.stream_silence_ms })
-    ).pipe(
-      Layer.provideMerge(Requests.layer({ keys, recvWindowMillis })),
-      Layer.provideMerge(ServerTime.layer),
-      Layer.provideMerge(
-        order_transport === "rest"
-          ? Gateway.layer
-          : Gateway.layerOverWebSocket.pipe(
-              Layer.provide(OrderSocket.layer({ wsApiUrl, timeoutMillis, maxInFlight: maxConnections }))
-            )
-      ),
-      Layer.provide(Transport.layer({ baseUrl, timeoutMillis, maxConnections })),
-      Layer.provideMerge(Layer.mergeAll(Breaker.layer, RateLimits.sharedLayer)),
-      Layer.provide(SharedBudget.layer)
-    )
-  })
-)
+const exchangeOn = <E, R>(budget: Layer.Layer<RateLimits, E, R>) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const { binance, execution } = yield* AppConfig
+      const { baseUrl, keys, wsApiUrl } = yield* ExchangeAddress
+      const { order_transport, recv_window_ms: recvWindowMillis, timeout_ms: timeoutMillis } = binance.testnet
+      // Every worker may have a request in flight, and questions must not wait for all of them.
+      const maxConnections = execution.workers + execution.cancel_workers + questionConnections
+      return Layer.mergeAll(
+        BinanceClient.layer,
+        OrderChanges.layer,
+        OrderLists.layer,
+        AccountFacts.layer,
+        UserStream.layer({ wsApiUrl, keys, silenceMillis: binance.stream_silence_ms })
+      ).pipe(
+        Layer.provideMerge(Requests.layer({ keys, recvWindowMillis })),
+        Layer.provideMerge(ServerTime.layer),
+        Layer.provideMerge(
+          order_transport === "rest"
+            ? Gateway.layer
+            : Gateway.layerOverWebSocket.pipe(
+                Layer.provide(OrderSocket.layer({ wsApiUrl, timeoutMillis, maxInFlight: maxConnections }))
+              )
+        ),
+        Layer.provide(Transport.layer({ baseUrl, timeoutMillis, maxConnections })),
+        Layer.provideMerge(Layer.mergeAll(Breaker.layer, budget))
+      )
+    })
+  )
+
+export const exchange = exchangeOn(RateLimits.sharedLayer).pipe(Layer.provide(SharedBudget.layer))
 
 const kafkaOptions = Effect.map(AppConfig, ({ app, database, kafka }) => ({
   brokers: kafka.brokers,
@@ -569,6 +572,107 @@ export const resolve = (decision: {
       )
     )
   )
+
+class Unwell extends Schema.TaggedError<Unwell>()("Unwell", { faults: Schema.Int }) {
+  override get message() {
+    return this.faults === 1 ? "one fault" : `${this.faults} faults`
+  }
+}
+
+/** `nexus doctor`: what keeps this configuration from trading; fails if anything does. */
+export const doctor = ({ testOrder }: { readonly testOrder: boolean }) =>
+  Effect.gen(function* () {
+    const { parts } = yield* AppConfig
+    const [database, exchange, kafka] = yield* Effect.all(
+      [examineDatabase, examineExchangePart(testOrder), examineKafka],
+      {
+        concurrency: "unbounded"
+      }
+    )
+    const findings = [...exchange.findings, ...database.findings, ...kafka]
+    if (database.identity !== null) {
+      findings.push(examineBinding(database.identity, { exchange: parts.exchange, accountUid: exchange.uid }))
+    }
+    yield* Console.log(findingsText(findings))
+    const faults = findings.filter(({ verdict }) => verdict === "fault").length
+    if (faults > 0) return yield* new Unwell({ faults })
+  }).pipe(
+    // What is wrong is told once, in its line.
+    Effect.provideService(References.MinimumLogLevel, "None"),
+    Effect.provide(foundation)
+  )
+
+const examineExchangePart = (testOrder: boolean) =>
+  Effect.gen(function* () {
+    const { binance, parts } = yield* AppConfig
+    if (parts.exchangeEmbedded) {
+      const says = "the embedded simulator: orders are played, not traded"
+      const remedy = "set BINANCE_TESTNET_API_KEY and BINANCE_TESTNET_API_SECRET to trade on the testnet"
+      return { findings: [note("exchange", says, remedy)], uid: null }
+    }
+    return yield* examineExchange({ address: binance.testnet.base_url, testOrder }).pipe(
+      Effect.provide(exchangeOn(RateLimits.layer).pipe(Layer.provide(ExchangeAddress.layer))),
+      Effect.catch(({ message }) =>
+        Effect.succeed({ findings: [fault("keys", message, "mend the configuration of binance.testnet")], uid: null })
+      )
+    )
+  })
+
+const examineDatabase = Effect.gen(function* () {
+  const { app, connections, database, parts } = yield* AppConfig
+  const where =
+    parts.database === "embedded"
+      ? `embedded, data in ${app.data_dir}`
+      : `${connections.serving.host}:${connections.serving.port}`
+  return yield* Effect.gen(function* () {
+    const { serving } = yield* Postgres
+    if (parts.database === "server") yield* verifySchema({ address: serving, lanes: database.lanes })
+    const reason = yield* (yield* Database).ready
+    if (reason !== null)
+      return { findings: [fault("database", `${where}: ${reason}`, "mend that first")], identity: null }
+    return { findings: [ok("database", where)], identity: yield* readIdentity }
+  }).pipe(
+    Effect.provide(
+      pools.pipe(
+        Layer.provideMerge(parts.database === "server" ? Layer.empty : migrated),
+        Layer.provideMerge(Postgres.sharedLayer)
+      )
+    ),
+    Effect.catch(({ message }) =>
+      Effect.succeed({
+        findings: [fault("database", `${where}: ${message}`, "start it, or check DATABASE_URL")],
+        identity: null
+      })
+    )
+  )
+})
+
+const examineKafka = Effect.gen(function* () {
+  const { app, kafka, parts } = yield* AppConfig
+  if (parts.kafka === "embedded") return [ok("kafka", "the embedded bus: one process")]
+  const needed = app.roles.some((role) => role === "relay" || role === "executor")
+  const options = yield* kafkaOptions
+  return yield* checkTopics(options).pipe(
+    Effect.map(({ existing }) => [ok("kafka", `${kafka.brokers.join(", ")} has ${existing.join(" and ")}`)]),
+    Effect.catch((error) => {
+      if (error._tag === "TopicsWrong") {
+        // Where this process may make them it will.
+        const willMake = options.createTopics && /has no topic/.test(error.message)
+        return Effect.succeed([
+          willMake
+            ? note("kafka", error.message, "they are made at the start")
+            : fault("kafka", error.message, 'run "nexus topics"')
+        ])
+      }
+      const says = `${kafka.brokers.join(", ")} does not answer (${error.message})`
+      return Effect.succeed([
+        needed
+          ? fault("kafka", says, "start it, or check KAFKA_BROKERS; orders flow slower meanwhile")
+          : note("kafka", says, "this process takes orders without it")
+      ])
+    })
+  )
+})
 
 /** For a process that places no orders. */
 const noSymbols = Layer.succeed(Instruments, {

@@ -69,6 +69,10 @@ export const checkTopicsOn = (kafka: Kafka, options: TopicsOptions) =>
     })
   )
 
+/** The same on a client of its own. */
+export const checkTopics = (options: TopicsOptions) =>
+  Effect.flatMap(makeClient(options), (kafka) => checkTopicsOn(kafka, options))
+
 const namesOf = ({ topics }: TopicsOptions): ReadonlyArray<string> => [...new Set([topics.orders, topics.events])]
 
 /** An admin client has no work in flight when it is let go; a connection that is gone answers never. */

@@ -34,6 +34,15 @@ const Row = Schema.Struct({
 })
 const decodeRow = Schema.decodeUnknownSync(Schema.Tuple([Row]))
 
+const Identity = Schema.Struct({ exchange: Schema.NullOr(Exchange), accountUid: Schema.NullOr(Schema.String) })
+const decodeIdentity = Schema.decodeUnknownSync(Schema.Tuple([Identity]))
+
+/** Whose store this is, without opening it; null: nobody's yet. */
+export const readIdentity = Effect.gen(function* () {
+  const sql = yield* PgClient.PgClient
+  return decodeIdentity(yield* answerOf(sql`select exchange, account_uid as "accountUid" from store`))[0]
+})
+
 export interface StoreOptions {
   readonly exchange: Exchange
   /** Becomes the store's id if this is its first opening; drawn by the caller. */
