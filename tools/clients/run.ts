@@ -1,6 +1,8 @@
 /**
  * Four client libraries that nobody here wrote, each against an exchange simulator of its own: `npm run test:clients`.
  *
+ * Then every answer against the declarations of the exchange's own connector.
+ *
  * Installs the libraries into this folder when they are not there as the lock file wants them. Prints a table of
  * library and step, then `N passed, N failed, N skipped`; exits with 1 when a step failed. Everything is on loopback.
  */
@@ -58,7 +60,7 @@ const startSimulator = async (folder: string, port: number): Promise<GuardedProc
     stopSignal: "TERM"
   })
   const until = Date.now() + startMillis
-  while (!(await answers(port))) {
+  while (!(await isThere(port))) {
     if (simulator.hasExited() || Date.now() > until) {
       await simulator.stop()
       throw new Error(`the simulator did not start: ${readFileSync(log, "utf8")}`)
@@ -67,7 +69,7 @@ const startSimulator = async (folder: string, port: number): Promise<GuardedProc
   return simulator
 }
 
-const answers = async (port: number): Promise<boolean> => {
+const isThere = async (port: number): Promise<boolean> => {
   try {
     return (await fetch(`http://127.0.0.1:${port}/api/v3/ping`)).ok
   } catch {
@@ -76,13 +78,13 @@ const answers = async (port: number): Promise<boolean> => {
   }
 }
 
-const runClient = (client: Client, port: number): Promise<ReadonlyArray<Step>> =>
+const runChild = (args: ReadonlyArray<string>): Promise<ReadonlyArray<Step>> =>
   new Promise((resolve) => {
-    const child = spawn(
-      process.execPath,
-      [join(here, "connect.ts"), client, `http://127.0.0.1:${port}`, `ws://127.0.0.1:${port}`],
-      { cwd: here, env: { ...process.env, ...keys }, stdio: ["ignore", "pipe", "pipe", "pipe"] }
-    )
+    const child = spawn(process.execPath, args, {
+      cwd: here,
+      env: { ...process.env, ...keys },
+      stdio: ["ignore", "pipe", "pipe", "pipe"]
+    })
     const timer = setTimeout(() => child.kill("SIGKILL"), clientMillis)
     let text = ""
     child.stdio[3]?.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")))
@@ -100,11 +102,12 @@ const runClient = (client: Client, port: number): Promise<ReadonlyArray<Step>> =
     })
   })
 
-const tried = async (client: Client, folder: string): Promise<ReadonlyArray<Step>> => {
+/** Runs one script of this folder against a simulator of its own. */
+const tried = async (script: string, args: ReadonlyArray<string>): Promise<ReadonlyArray<Step>> => {
   const port = await freePort()
   const simulator = await startSimulator(folder, port)
   try {
-    return await runClient(client, port)
+    return await runChild([join(here, script), ...args, `http://127.0.0.1:${port}`, `ws://127.0.0.1:${port}`])
   } finally {
     await simulator.stop()
   }
@@ -129,16 +132,24 @@ const print = (results: ReadonlyMap<Client, ReadonlyArray<Step>>): void => {
   }
 }
 
+const printAnswers = (steps: ReadonlyArray<Step>): void => {
+  console.log(`\nanswers as @binance/spot declares them: ${new Set(steps.map(({ name }) => name)).size} requests`)
+  for (const { detail, name, outcome } of steps) if (outcome === "failed") console.log(`${name}: ${detail}`)
+}
+
 install()
 const folder = mkdtempSync(join(tmpdir(), "nexus-clients-"))
 const results = new Map<Client, ReadonlyArray<Step>>()
+let answers: ReadonlyArray<Step> = []
 try {
-  for (const client of clients) results.set(client, await tried(client, folder))
+  for (const client of clients) results.set(client, await tried("connect.ts", [client]))
+  answers = await tried("answers.ts", [])
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
 print(results)
-const count = (outcome: Step["outcome"]) =>
-  [...results.values()].flat().filter((step) => step.outcome === outcome).length
+printAnswers(answers)
+const all = [...[...results.values()].flat(), ...answers]
+const count = (outcome: Step["outcome"]) => all.filter((step) => step.outcome === outcome).length
 console.log(`\n${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`)
 process.exitCode = count("failed") === 0 ? 0 : 1
