@@ -73,7 +73,8 @@
  *   POST   /reset             the testnet's reset: orders, trades, ids gone; balances restored; keys and account kept
  *   POST   /crash             kill -9 of the process, which must be the simulator's own (`simulate-exchange`)
  *   GET    /ledger            ?clientOrderId=id&symbol=text&life=n
- *                             → {"life":n, "orders":[{"life", "symbol", "orderId", "clientOrderId", "side", "type",
+ *                             → {"life":n, "orders":[{"life", "symbol", "orderId", "clientOrderId",
+ *                                "formerClientOrderIds":[id before it was amended, …], "side", "type",
  *                                "timeInForce", "status", "price", "origQty", "executedQty", "acceptedAt", "updatedAt",
  *                                "trades":[{"id","price","qty","time","isMaker"}, …]}, …]}
  *                             every order ever accepted, over resets and, with a journal, over restarts

@@ -400,13 +400,13 @@ export class Exchange {
 
   /** The order as these reads see it; undefined while they do not know it yet. */
   seen(market: Market, reads: Reads, order: Order): Order | undefined {
-    const lag = this.#staleness.isFresh ? 0 : this.#staleness.of(reads, order.clientOrderId)
-    return lag === 0 ? order : market.orders.asOf(order, this.#clock() - lag)
+    if (this.#staleness.isFresh) return order
+    return market.orders.asOf(order, this.#staleness.seenUntil(reads, order.clientOrderId, this.#clock()))
   }
 
   /** Up to when the trades of an order are seen. */
   tradesSeenUntil(clientOrderId: string): number {
-    return this.#clock() - this.#staleness.of("histories", clientOrderId)
+    return this.#staleness.seenUntil("histories", clientOrderId, this.#clock())
   }
 
   /** Ended long ago with nothing executed: the exchange only says that there was such an order. */
@@ -442,8 +442,9 @@ export class Exchange {
   /** How far some reads are behind from now on; undefined: none are. */
   staleReads(lag: Lag | undefined): void {
     if (lag === undefined) this.#staleness.clear()
-    else this.#staleness.set(lag)
-    for (const { orders } of this.matching.markets) orders.keepFormers(this.isStale)
+    else this.#staleness.set(lag, this.#clock())
+    const concerns = this.isStale ? (clientOrderId: string) => this.#staleness.concerns(clientOrderId) : undefined
+    for (const { orders } of this.matching.markets) orders.keepFormers(concerns)
   }
 
   tick(): void {

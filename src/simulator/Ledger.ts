@@ -5,8 +5,8 @@
  * and kept by the journal over restarts.
  */
 import { format } from "./Amount.ts"
-import type { Matching } from "./Matching.ts"
-import type { OrderStatus } from "./Order.ts"
+import type { Market, Matching } from "./Matching.ts"
+import type { Order, OrderStatus } from "./Order.ts"
 
 export interface LedgerTrade {
   readonly id: number
@@ -23,6 +23,8 @@ export interface LedgerOrder {
   readonly symbol: string
   readonly orderId: number
   readonly clientOrderId: string
+  /** Under which it went before it was amended, oldest first. */
+  readonly formerClientOrderIds: ReadonlyArray<string>
   readonly side: string
   readonly type: string
   readonly timeInForce: string
@@ -44,6 +46,7 @@ export const ordersOf = ({ markets, trades }: Matching, life: number): ReadonlyA
       symbol: market.info.symbol,
       orderId: order.id,
       clientOrderId: order.clientOrderId,
+      formerClientOrderIds: order.amendments === 0 ? [] : formerIds(market, order),
       side: order.side,
       type: order.type,
       timeInForce: order.timeInForce,
@@ -59,6 +62,12 @@ export const ordersOf = ({ markets, trades }: Matching, life: number): ReadonlyA
       })
     }))
   )
+
+const formerIds = ({ amendments }: Market, { clientOrderId, id }: Order): ReadonlyArray<string> => {
+  const ids = new Set(amendments.of(id, 0, Infinity).map(({ formerClientId }) => formerClientId))
+  ids.delete(clientOrderId)
+  return Array.from(ids)
+}
 
 /** What earlier lives have left. */
 export class Ledger {

@@ -23,7 +23,8 @@ export class OrderArchive {
   readonly #changed = new Set<Order>()
   readonly #formers = new Map<number, Array<Former>>()
   readonly #symbolOf: (name: string) => SymbolInfo | undefined
-  #keepsFormers = false
+  /** Of which orders former states are kept; undefined: of none. */
+  #keepsFormerOf: ((clientOrderId: string) => boolean) | undefined
 
   constructor(symbolOf: (name: string) => SymbolInfo | undefined) {
     this.#symbolOf = symbolOf
@@ -36,7 +37,7 @@ export class OrderArchive {
   add(order: Order): void {
     this.#remember(order.id, order.time, order.clientOrderId)
     this.open.set(order.id, order)
-    if (this.#keepsFormers) this.#keepFormer(order, undefined, order.time)
+    if (this.#keepsFormerOf?.(order.clientOrderId) === true) this.#keepFormer(order, undefined, order.time)
     this.#changed.add(order)
   }
 
@@ -54,7 +55,7 @@ export class OrderArchive {
 
   /** To be called before each change, for stale reads. */
   aboutToChange(order: Order, at: number): void {
-    if (this.#keepsFormers) this.#keepFormer(order, encode(order), at)
+    if (this.#keepsFormerOf?.(order.clientOrderId) === true) this.#keepFormer(order, encode(order), at)
   }
 
   /** The orders that changed since the last call, encoded; those that ended stay only so. */
@@ -135,10 +136,10 @@ export class OrderArchive {
     this.#times.length = 0
   }
 
-  /** Begins or ends keeping what a stale read needs. */
-  keepFormers(keeps: boolean): void {
-    this.#keepsFormers = keeps
-    if (!keeps) this.#formers.clear()
+  /** Begins to keep what stale reads of these orders need, or ends it. */
+  keepFormers(of: ((clientOrderId: string) => boolean) | undefined): void {
+    this.#keepsFormerOf = of
+    if (of === undefined) this.#formers.clear()
   }
 
   /** The order as it was at that time; undefined when it did not exist. */

@@ -15,15 +15,19 @@ export interface Lag {
   readonly millis: number
 }
 
+interface Timed extends Lag {
+  readonly since: number
+}
+
 export class Staleness {
   /** By kind of reads and client order id; the id is empty for all orders. */
-  readonly #lags = new Map<string, Lag>()
+  readonly #lags = new Map<string, Timed>()
 
   /** Replaces what was set for the same reads and order; 0 ends it. */
-  set(lag: Lag): void {
+  set(lag: Lag, now: number): void {
     const key = `${lag.reads} ${lag.clientOrderId ?? ""}`
     if (lag.millis === 0) this.#lags.delete(key)
-    else this.#lags.set(key, lag)
+    else this.#lags.set(key, { ...lag, since: now })
   }
 
   clear(): void {
@@ -34,17 +38,26 @@ export class Staleness {
     return this.#lags.size === 0
   }
 
-  /** The greater of what is set for all orders and for this one. */
-  of(reads: Reads, clientOrderId: string): number {
-    const all = this.#lags.get(`${reads} `)?.millis ?? 0
-    return Math.max(all, this.#lags.get(`${reads} ${clientOrderId}`)?.millis ?? 0)
+  /** Whether any reads of this order lag. */
+  concerns(clientOrderId: string): boolean {
+    return (["orders", "histories"] as const).some((reads) => this.seenUntil(reads, clientOrderId, 0) < Infinity)
   }
 
+  /** Up to when these reads of an order have seen what happened; Infinity: all of it. */
+  seenUntil(reads: Reads, clientOrderId: string, now: number): number {
+    const until = (lag: Timed | undefined): number => {
+      if (lag === undefined) return Infinity
+      return lag.millis === Infinity ? lag.since : now - lag.millis
+    }
+    return Math.min(until(this.#lags.get(`${reads} `)), until(this.#lags.get(`${reads} ${clientOrderId}`)))
+  }
+
+  /** The greatest lag of any. */
   get greatest(): number {
-    return Math.max(0, ...[...this.#lags.values()].map(({ millis }) => millis))
+    return Math.max(0, ...Array.from(this.#lags.values(), ({ millis }) => millis))
   }
 
   list(): ReadonlyArray<Lag> {
-    return [...this.#lags.values()]
+    return Array.from(this.#lags.values(), ({ clientOrderId, millis, reads }) => ({ reads, clientOrderId, millis }))
   }
 }

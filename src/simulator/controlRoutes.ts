@@ -270,7 +270,9 @@ const routes: Readonly<Record<string, Entry>> = {
         .all(matching)
         .filter(
           (order) =>
-            (clientOrderId === undefined || order.clientOrderId === clientOrderId) &&
+            (clientOrderId === undefined ||
+              order.clientOrderId === clientOrderId ||
+              order.formerClientOrderIds.includes(clientOrderId)) &&
             (symbol === undefined || order.symbol === symbol) &&
             (life === undefined || String(order.life) === life)
         )

@@ -165,6 +165,32 @@ describe("the control port", () => {
     })
   )
 
+  it.live("the ledger finds an amended order by every id that it had", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      yield* signed(simulator, place, limit("60000", "0.03", { newClientOrderId: "first" }))
+      const amend = (from: string, newQty: string, to: string) =>
+        signed(simulator, "PUT /api/v3/order/amend/keepPriority", {
+          symbol: "BTCUSDT",
+          origClientOrderId: from,
+          newQty,
+          newClientOrderId: to
+        })
+      yield* amend("first", "0.02", "second")
+      yield* amend("second", "0.01", "second")
+
+      const byFirst = yield* control("GET /ledger?clientOrderId=first")
+      const bySecond = yield* control("GET /ledger?clientOrderId=second")
+
+      assert.deepInclude(byFirst.orders[0], {
+        clientOrderId: "second",
+        formerClientOrderIds: ["first"],
+        origQty: "0.01000000"
+      })
+      assert.deepStrictEqual(bySecond, byFirst)
+    })
+  )
+
   it.live(
     "the ledger holds every order that was ever accepted, with its fills, also those that a reset took away",
     () =>

@@ -368,6 +368,26 @@ describe("faults of reads", () => {
     })
   )
 
+  it.live("reads that see nothing new for ever still see what there was", () =>
+    Effect.gen(function* () {
+      const { control, simulator } = yield* controlled()
+      yield* signed(simulator, place, market("0.01", { newClientOrderId: "old" }))
+      yield* until("a moment has passed", () => Date.now() > simulator.ledger()[0]!.acceptedAt)
+      yield* control("POST /reads", { orders: "forever", histories: "forever" })
+      yield* until("another moment has passed", () => Date.now() > simulator.ledger()[0]!.acceptedAt + 1)
+      yield* signed(simulator, place, market("0.01", { newClientOrderId: "new" }))
+
+      const found = yield* Effect.forEach(["old", "new"], (id) => signed(simulator, query, target(id)))
+      const trades = yield* signed(simulator, "GET /api/v3/myTrades", { symbol: "BTCUSDT" })
+
+      assert.deepStrictEqual(
+        found.map(({ json }) => json.code ?? json.status),
+        ["FILLED", -2013]
+      )
+      assert.deepStrictEqual([...new Set(trades.json.map(({ orderId }: { orderId: number }) => orderId))], [1])
+    })
+  )
+
   it.live("an ended order without an execution is archived after 90 days, one with stays", () =>
     Effect.gen(function* () {
       const { control, simulator } = yield* controlled()
