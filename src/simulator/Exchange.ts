@@ -4,130 +4,34 @@
  * Synchronous and without sockets or files; the clock, the seed and the listener come from outside. Every command ends
  * in `#settled`, which gives the journal one entry with all that the command changed, before anybody is answered.
  */
+import { Acceptance } from "./Acceptance.ts"
 import { accountCount, type Balance, fees, ours } from "./Accounts.ts"
-import { type Amount, amount, one as oneUnit } from "./Amount.ts"
+import { type Amount, amount } from "./Amount.ts"
 import { defaultClientIdRules, isTaken } from "./clientIds.ts"
 import { type Commissions, defaultCommissions } from "./Commission.ts"
 import { Counterparties } from "./Counterparties.ts"
 import { type Entry, pastOf, readEntry, snapshotOf, writeEntry } from "./Entry.ts"
-import {
-  type AssetFilter,
-  type AveragePrice,
-  type ExchangeFilter,
-  type Judged,
-  judgeOrder,
-  judgeStanding
-} from "./filters.ts"
-import { unsupportedAmend, unsupportedList, unsupportedOrder, unsupportedReplace } from "./features.ts"
-import { foreseeQuote } from "./foresight.ts"
+import type { AssetFilter, ExchangeFilter } from "./filters.ts"
 import { Ledger } from "./Ledger.ts"
 import type { SymbolInfo } from "./Market.ts"
-import { type Listener, type Market, Matching, type RejectReason } from "./Matching.ts"
-import {
-  copyOf,
-  isMarketLike,
-  isOpen,
-  isWorking,
-  newOrder,
-  none,
-  type Order,
-  type OrderStatus,
-  type PreventionMode,
-  type TimeInForce
-} from "./Order.ts"
-import { openQuestions } from "./openQuestions.ts"
-import { hasPair, type ListKind, type OrderList, paysOn, sizeOf } from "./OrderList.ts"
-import { arePricesInOrder } from "./pairPrices.ts"
+import { type Listener, type Market, Matching } from "./Matching.ts"
+import { copyOf, isOpen, isWorking, type Order, type OrderStatus } from "./Order.ts"
+import { type OrderList, sizeOf } from "./OrderList.ts"
+import type {
+  Amended,
+  Canceled,
+  CancelRestriction,
+  ListTarget,
+  NewList,
+  NewOrder,
+  PlacedList,
+  Replaced,
+  Replacement,
+  Target
+} from "./OrderRequests.ts"
 import { makeRandom, type Random } from "./Random.ts"
-import {
-  amendChangesNothing,
-  amendFilterFailure,
-  amendIncreases,
-  amendOfPendingPaidOrder,
-  amendRefusal,
-  badPrices,
-  duplicateOrder,
-  icebergExceedsQuantity,
-  insufficientBalance,
-  invalidQuantity,
-  isRefusal,
-  marketClosed,
-  preventionModeNotAllowed,
-  type Refusal,
-  restricted,
-  tooLittleLiquidity,
-  unknownOrder,
-  worthNothing,
-  wouldTake,
-  wouldTrigger
-} from "./Refusal.ts"
+import { amendRefusal, isRefusal, type Refusal, restricted, unknownOrder } from "./Refusal.ts"
 import { type Lag, type Reads, Staleness } from "./Staleness.ts"
-import { standingOf } from "./standing.ts"
-
-export interface NewOrder extends Judged {
-  readonly timeInForce: TimeInForce
-  readonly clientOrderId: string | undefined
-  readonly strategyId: number | undefined
-  readonly strategyType: number | undefined
-  /** Undefined: what the symbol does by itself. */
-  readonly preventionMode: PreventionMode | undefined
-}
-
-export interface NewList {
-  readonly kind: ListKind
-  readonly clientId: string | undefined
-  /** In the order of their ids: the working order first, of a pair the stop loss first. */
-  readonly orders: ReadonlyArray<NewOrder>
-}
-
-/** A list and its orders as they were when the request was done. */
-export interface PlacedList {
-  readonly list: OrderList
-  readonly orders: ReadonlyArray<Order>
-}
-
-export interface Target {
-  readonly orderId: number | undefined
-  readonly clientOrderId: string | undefined
-}
-
-export interface ListTarget {
-  readonly listId: number | undefined
-  readonly clientId: string | undefined
-}
-
-/** What one cancel ended: an order, or all that was open of a list. */
-export interface Canceled {
-  readonly orders: ReadonlyArray<Order>
-  readonly list: OrderList | undefined
-  readonly cancelId: string
-}
-
-export interface Replacement {
-  readonly target: Target
-  readonly cancelId: string
-  readonly restriction: CancelRestriction | undefined
-  /** Whether a cancel that fails keeps the new order from being tried. */
-  readonly stopsOnFailure: boolean
-  readonly wanted: NewOrder
-  /** The unfilled order count is used up: the new order is refused for that. */
-  readonly overCount: Refusal | undefined
-}
-
-export interface Replaced {
-  readonly cancel: Canceled | Refusal
-  /** Undefined: not attempted. */
-  readonly order: Order | Refusal | undefined
-}
-
-export interface Amended {
-  readonly order: Order
-  readonly formerClientId: string
-  readonly executionId: number
-  readonly list: OrderList | undefined
-}
-
-export type CancelRestriction = "ONLY_NEW" | "ONLY_PARTIALLY_FILLED"
 
 export interface ExchangeListener extends Listener {
   /** The balances of the account that one command changed. */
@@ -169,6 +73,7 @@ export class Exchange {
   readonly assetFilters: ReadonlyArray<AssetFilter>
   readonly ledger = new Ledger()
   clientIdRules = defaultClientIdRules
+  readonly #acceptance: Acceptance
   readonly #staleness = new Staleness()
   readonly #random: Random
   readonly #balances: Readonly<Record<string, string>>
@@ -187,6 +92,14 @@ export class Exchange {
     this.counterparties = new Counterparties(this.matching, makeRandom(options.seed + 1))
     this.#balances = options.balances
     this.#clock = options.clock
+    this.#acceptance = new Acceptance({
+      matching: this.matching,
+      clock: options.clock,
+      exchangeFilters: this.exchangeFilters,
+      assetFilters: this.assetFilters,
+      drawId: (id) => this.drawId(id),
+      isTaken: (market, id) => isTaken(id, market, this.matching.markets, this.clientIdRules)
+    })
   }
 
   listen(listener: ExchangeListener): void {
@@ -225,68 +138,25 @@ export class Exchange {
 
   /** What the API checks before the engine is asked. */
   check(market: Market, order: NewOrder): Refusal | undefined {
-    const { info } = market
-    const mode = order.preventionMode
-    if (mode !== undefined && !info.allowedPreventionModes.includes(mode)) return preventionModeNotAllowed
-    const refused = judgeOrder(info, order, this.#averageOf(market), this.assetFilters)
-    return refused ?? (order.icebergQuantity > order.quantity ? icebergExceedsQuantity : undefined)
+    return this.#acceptance.check(market, order)
   }
 
-  /** The same for each order of a list; what a pending order is paid with is judged once it is known. */
-  checkList(market: Market, { kind, orders }: NewList): Refusal | undefined {
-    for (const [at, order] of orders.entries()) {
-      const isUnknown = at > 0 && (kind === "OPO" || kind === "OPOCO")
-      const judged = isUnknown ? { ...market, info: { ...market.info, filters: priceFilters(market.info) } } : market
-      const refused = this.check(judged, isUnknown ? { ...order, icebergQuantity: 0n } : order)
-      if (refused !== undefined) return refused
-    }
-    return undefined
+  checkList(market: Market, list: NewList): Refusal | undefined {
+    return this.#acceptance.checkList(market, list)
   }
 
   place(market: Market, wanted: NewOrder): Order | Refusal {
     this.matching.beginCommand()
-    const entered = this.#enter(market, wanted)
-    if ("refusal" in entered) return entered.refusal
-    return this.#concluded(market, entered.order)
+    const accepted = this.#acceptance.order(market, wanted)
+    return "refusal" in accepted ? accepted.refusal : this.#submit(market, accepted.order)
   }
 
   placeList(market: Market, wanted: NewList): PlacedList | Refusal {
     this.matching.beginCommand()
     const { contingencies } = this.matching
-    if (market.info.status !== "TRADING") return marketClosed
-    const unsupported =
-      unsupportedList(market.info, wanted.kind) ??
-      wanted.orders.map((order) => unsupportedOrder(market.info, order)).find((refusal) => refusal !== undefined)
-    if (unsupported !== undefined) return unsupported
-    const ids = wanted.orders.map(({ clientOrderId }) => clientOrderId).filter((id) => id !== undefined)
-    if (new Set(ids).size < ids.length || ids.some((id) => this.#isTaken(market, id))) return duplicateOrder
-    if (wanted.clientId !== undefined && contingencies.lists.isOpenClientId(wanted.clientId)) return duplicateOrder
-    const added = { orders: wanted.orders, lists: 1 } as const
-    const refused = judgeStanding(market.info, added, standingOf(this.matching, market), this.exchangeFilters)
-    if (refused !== undefined) return refused
-
-    const id = contingencies.lists.nextId
-    const orders = wanted.orders.map((order, at) => {
-      const isPending = wanted.kind !== "OCO" && at > 0
-      return this.#make(market, order, order.quantity, { at, listId: id, status: isPending ? "PENDING_NEW" : "NEW" })
-    })
-    const reason = this.#judgeList(market, wanted.kind, orders)
-    if (reason !== undefined) return refusals[reason]
-
-    market.nextOrderId += orders.length
-    const time = this.matching.now()
-    const list: OrderList = {
-      id,
-      market: market.index,
-      kind: wanted.kind,
-      clientId: wanted.clientId ?? this.drawId(id),
-      time,
-      updateTime: time,
-      orderIds: orders.map((order) => order.id),
-      clientOrderIds: orders.map((order) => order.clientOrderId),
-      isDone: false,
-      isPlaced: wanted.kind === "OCO"
-    }
+    const accepted = this.#acceptance.list(market, wanted)
+    if (isRefusal(accepted)) return accepted
+    const { list, orders } = accepted
     contingencies.place(market, list, orders)
     const placed = { list: copyOfList(list), orders: orders.map(copyOf) }
     this.#listener?.counted(sizeOf(wanted.kind))
@@ -341,10 +211,7 @@ export class Exchange {
     { cancelId, overCount, restriction, stopsOnFailure, target, wanted }: Replacement
   ): Replaced | Refusal {
     this.matching.beginCommand()
-    const added = { orders: [wanted], lists: 0 } as const
-    const refused =
-      unsupportedReplace(market.info) ??
-      judgeStanding(market.info, added, standingOf(this.matching, market), this.exchangeFilters)
+    const refused = this.#acceptance.judgeReplacement(market, wanted)
     if (refused !== undefined && overCount === undefined) return refused
     const cancel = this.#cancel(market, target, cancelId, restriction)
     if (isRefusal(cancel) && stopsOnFailure) {
@@ -352,14 +219,15 @@ export class Exchange {
       if (overCount === undefined) this.#listener?.counted(1)
       return { cancel, order: undefined }
     }
-    const entered = overCount === undefined ? this.#enter(market, wanted) : { refusal: overCount, reason: undefined }
-    if ("order" in entered) return { cancel, order: this.#concluded(market, entered.order) }
+    const accepted =
+      overCount === undefined ? this.#acceptance.order(market, wanted) : { refusal: overCount, reason: undefined }
+    if ("order" in accepted) return { cancel, order: this.#submit(market, accepted.order) }
     if (!isRefusal(cancel)) {
-      if (overCount === undefined) this.#reportRejected(market, wanted, entered.reason)
+      if (overCount === undefined) this.#acceptance.reportRejected(market, wanted, accepted.reason)
       this.counterparties.replenish(market)
       this.#settled([market])
     }
-    return { cancel, order: entered.refusal }
+    return { cancel, order: accepted.refusal }
   }
 
   /** Lowers the quantity of an open order, which keeps its place; of a pair, both. */
@@ -367,7 +235,7 @@ export class Exchange {
     this.matching.beginCommand()
     const order = this.#openTarget(market, target)
     if (order === undefined) return amendRefusal(unknownOrder.message)
-    const refused = unsupportedAmend(market.info) ?? this.#judgeAmendment(market, order, quantity, clientOrderId)
+    const refused = this.#acceptance.judgeAmendment(market, order, quantity, clientOrderId)
     if (refused !== undefined) return refused
     const { contingencies } = this.matching
     const other = contingencies.sibling(market, order)
@@ -528,123 +396,9 @@ export class Exchange {
     this.#writtenTrades = 0
   }
 
-  /** Judges an order as the engine does, and lets it in. */
-  #enter(
-    market: Market,
-    wanted: NewOrder
-  ): { readonly order: Order } | { readonly refusal: Refusal; readonly reason: RejectReason | undefined } {
-    const refuse = (refusal: Refusal) => ({ refusal, reason: undefined })
-    if (market.info.status !== "TRADING") return refuse(marketClosed)
-    const unsupported = unsupportedOrder(market.info, wanted)
-    if (unsupported !== undefined) return refuse(unsupported)
-    if (wanted.clientOrderId !== undefined && this.#isTaken(market, wanted.clientOrderId)) {
-      return refuse(duplicateOrder)
-    }
-    const quantity = wanted.quoteQuantity > 0n ? this.#quantityFor(market, wanted) : wanted.quantity
-    if (isRefusal(quantity)) return refuse(quantity)
-    const added = { orders: [{ ...wanted, quantity }], lists: 0 } as const
-    const refused = judgeStanding(market.info, added, standingOf(this.matching, market), this.exchangeFilters)
-    if (refused !== undefined) return refuse(refused)
-    const order = this.#make(market, wanted, quantity, { at: 0, listId: none, status: "NEW" })
-    if (!isMarketLike(order.type) && order.price * order.quantity < oneUnit) return refuse(worthNothing)
-    const reason = this.matching.judge(market, order, 0n)
-    if (reason !== undefined) return { refusal: refusals[reason], reason }
-    market.nextOrderId++
+  /** Gives back the order as it is told, before what it set off goes on. */
+  #submit(market: Market, order: Order): Order {
     this.matching.submit(market, order)
-    return { order }
-  }
-
-  /** The base that an amount of quote will move. */
-  #quantityFor(market: Market, wanted: NewOrder): Amount | Refusal {
-    const { book, info } = market
-    if (book.best(wanted.side === "BUY" ? "SELL" : "BUY") === undefined) return tooLittleLiquidity("symbol")
-    const taking = { account: ours, side: wanted.side, preventionMode: "NONE" } as const
-    const plan = foreseeQuote(book, taking, wanted.quoteQuantity, info.stepSize)
-    for (const filter of info.filters) {
-      if (filter.filterType !== "LOT_SIZE" && filter.filterType !== "MARKET_LOT_SIZE") continue
-      if (plan.quantity === 0n || plan.quantity < filter.minQty) return tooLittleLiquidity(filter.filterType)
-    }
-    // One step more than the book can give, so that the rest is seen to expire.
-    return plan.isShort ? plan.quantity + info.stepSize : plan.quantity
-  }
-
-  #make(
-    market: Market,
-    wanted: NewOrder,
-    quantity: Amount,
-    { at, listId, status }: { readonly at: number; readonly listId: number; readonly status: "NEW" | "PENDING_NEW" }
-  ): Order {
-    const id = market.nextOrderId + at
-    const seed = {
-      id,
-      account: ours,
-      symbol: market.info,
-      clientOrderId: wanted.clientOrderId ?? this.drawId(id),
-      side: wanted.side,
-      type: wanted.type,
-      timeInForce: wanted.timeInForce,
-      price: wanted.price,
-      quantity,
-      quoteQuantity: wanted.quoteQuantity,
-      icebergQuantity: wanted.icebergQuantity,
-      stopPrice: wanted.stopPrice,
-      trailingDelta: wanted.trailingDelta,
-      strategyId: wanted.strategyId,
-      strategyType: wanted.strategyType,
-      preventionMode: wanted.preventionMode ?? market.info.defaultPreventionMode,
-      listId,
-      time: this.matching.now()
-    }
-    return newOrder(seed, status, [])
-  }
-
-  #judgeList(market: Market, kind: ListKind, orders: ReadonlyArray<Order>): RejectReason | undefined {
-    const pair = hasPair({ kind }) ? orders.slice(-2) : undefined
-    if (pair !== undefined && !arePricesInOrder(pair, kind === "OCO" ? market.tape.lastPrice : undefined)) {
-      return "OCO_BAD_PRICES"
-    }
-    const atOnce = kind === "OCO" ? orders : orders.slice(0, 1)
-    for (const order of atOnce) {
-      const reason = this.matching.judge(market, order, 0n)
-      if (reason !== undefined) return reason
-    }
-    return undefined
-  }
-
-  #judgeAmendment(
-    market: Market,
-    order: Order,
-    quantity: Amount,
-    clientOrderId: string | undefined
-  ): Refusal | undefined {
-    const { info } = market
-    const list = this.matching.contingencies.listOf(order)
-    if (list !== undefined && paysOn(list) && order.status === "PENDING_NEW") return amendOfPendingPaidOrder
-    if (quantity > order.quantity) return amendIncreases
-    if (quantity === order.quantity) return amendChangesNothing
-    if (openQuestions.amendToNothing === "refused" && quantity <= order.executed + order.prevented)
-      return invalidQuantity
-    for (const filter of info.filters) {
-      if (filter.filterType === "MAX_NUM_ORDER_AMENDS" && order.amendments >= filter.maxNumOrderAmends) {
-        return amendFilterFailure(filter.filterType)
-      }
-    }
-    const isOther = clientOrderId !== undefined && clientOrderId !== order.clientOrderId
-    if (isOther && this.#isTaken(market, clientOrderId)) return amendRefusal(duplicateOrder.message)
-    const judged = { ...order, quantity, quoteQuantity: 0n }
-    return judgeOrder(info, judged, this.#averageOf(market), this.assetFilters)
-  }
-
-  #isTaken(market: Market, clientOrderId: string): boolean {
-    return isTaken(clientOrderId, market, this.matching.markets, this.clientIdRules)
-  }
-
-  #averageOf({ tape }: Market): AveragePrice {
-    return (minutes) => (minutes === 0 ? tape.lastPrice : tape.average(this.#clock()))
-  }
-
-  /** What was just placed, as it is told, before what it set off goes on. */
-  #concluded(market: Market, order: Order): Order {
     const answer = this.matching.isBusy ? copyOf(order) : order
     this.#listener?.counted(1)
     this.#runAgenda(order.executed > 0n || order.prevented > 0n ? [market] : [])
@@ -682,14 +436,6 @@ export class Exchange {
     return { orders: [order], list: undefined, cancelId }
   }
 
-  /** The new half of a cancel-replace that the engine would not have: it took a number, and is told of. */
-  #reportRejected(market: Market, wanted: NewOrder, reason: RejectReason | undefined): void {
-    const order = this.#make(market, wanted, wanted.quantity, { at: 0, listId: none, status: "NEW" })
-    market.nextOrderId++
-    order.status = "REJECTED"
-    this.matching.report(order, { type: "REJECTED", ...(reason === undefined ? {} : { rejectReason: reason }) })
-  }
-
   /** Lets go what trades set off, and quotes anew where there was trading. */
   #runAgenda(traded: ReadonlyArray<Market>): void {
     for (const market of traded) this.counterparties.replenish(market)
@@ -725,19 +471,5 @@ export class Exchange {
     if (moved.length > 0) this.#listener?.positions(moved, this.updateTime)
   }
 }
-
-const refusals: Readonly<Record<RejectReason, Refusal>> = {
-  INSUFFICIENT_BALANCES: insufficientBalance,
-  STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY: wouldTrigger,
-  WOULD_MATCH_IMMEDIATELY: wouldTake,
-  OCO_BAD_PRICES: badPrices
-}
-
-/** Those that do not look at a quantity. */
-const priceFilters = ({ filters }: SymbolInfo) =>
-  filters.filter(
-    ({ filterType }) =>
-      filterType.startsWith("PRICE_") || filterType.startsWith("PERCENT_") || filterType === "TRAILING_DELTA"
-  )
 
 const copyOfList = (list: OrderList): OrderList => ({ ...list, clientOrderIds: [...list.clientOrderIds] })

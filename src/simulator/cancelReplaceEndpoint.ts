@@ -5,7 +5,8 @@
  * used up and a failure stops the whole is it 429.
  */
 import { always, type Endpoint, onMarket } from "./Endpoint.ts"
-import type { Exchange, Replaced, Target } from "./Exchange.ts"
+import type { Exchange } from "./Exchange.ts"
+import type { Replaced, Target } from "./OrderRequests.ts"
 import type { Market } from "./Matching.ts"
 import { canceledView, placedView } from "./orderAnswers.ts"
 import { newOrderOf, readOrderForm, type ResponseType, responseTypeOf } from "./orderParameters.ts"

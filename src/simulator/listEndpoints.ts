@@ -1,6 +1,7 @@
 /** Requests that place, cancel and read order lists. */
 import { always, type Endpoint, faultOfPeriod, onMarket, readPeriod, rowsOf, type Run } from "./Endpoint.ts"
-import type { Exchange, ListTarget } from "./Exchange.ts"
+import type { Exchange } from "./Exchange.ts"
+import type { ListTarget } from "./OrderRequests.ts"
 import { type ListKind, type OrderList, sizeOf } from "./OrderList.ts"
 import { canceledView, placedView } from "./orderAnswers.ts"
 import { type ListForm, readOldPair, readPair, readTriggering } from "./listParameters.ts"

@@ -4,7 +4,7 @@
  * The orders of a list have the parameters of a single order under a prefix: `above` and `below`, `working` and
  * `pending`, `pendingAbove` and `pendingBelow`. The old `order/oco` has names of its own for the same two orders.
  */
-import type { NewList, NewOrder } from "./Exchange.ts"
+import type { NewList, NewOrder } from "./OrderRequests.ts"
 import type { ListKind } from "./OrderList.ts"
 import { type FormNames, newOrderOf, type OrderForm, type ResponseType } from "./orderParameters.ts"
 import type { Parameters } from "./Parameters.ts"

@@ -1,5 +1,6 @@
 /** What placing and cancelling answers, for single orders, lists, and the halves of a cancel-replace alike. */
-import type { Canceled, Exchange } from "./Exchange.ts"
+import type { Exchange } from "./Exchange.ts"
+import type { Canceled } from "./OrderRequests.ts"
 import type { Market } from "./Matching.ts"
 import type { Order } from "./Order.ts"
 import type { ResponseType } from "./orderParameters.ts"

@@ -5,7 +5,7 @@
  * complaints, in its order, for that is not documented.
  */
 import { type Amount, amount, isTooPrecise } from "./Amount.ts"
-import type { NewOrder } from "./Exchange.ts"
+import type { NewOrder } from "./OrderRequests.ts"
 import {
   isContingent,
   isMarketLike,

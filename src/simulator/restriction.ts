@@ -1,5 +1,5 @@
 /** The parameter `cancelRestrictions`, which several requests have. */
-import type { CancelRestriction } from "./Exchange.ts"
+import type { CancelRestriction } from "./OrderRequests.ts"
 import type { Parameters } from "./Parameters.ts"
 import { invalidRestrictions, type Refusal } from "./Refusal.ts"
 

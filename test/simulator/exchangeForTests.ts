@@ -1,7 +1,8 @@
 /** The state machine alone, with a clock that stands where it is put, and orders in few words. */
 import { amount, format } from "../../src/simulator/Amount.ts"
 import { ours } from "../../src/simulator/Accounts.ts"
-import { Exchange, type NewOrder } from "../../src/simulator/Exchange.ts"
+import { Exchange } from "../../src/simulator/Exchange.ts"
+import type { NewOrder } from "../../src/simulator/OrderRequests.ts"
 import { defaultBalances, symbolsOf } from "../../src/simulator/Market.ts"
 import type { Market } from "../../src/simulator/Matching.ts"
 import { isMarketLike, isOpen, type Order, type PreventionMode, remaining } from "../../src/simulator/Order.ts"
