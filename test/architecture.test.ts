@@ -13,6 +13,8 @@ const repository = (): ReadonlyArray<SourceFile> =>
   ["src", "test", "bench", "tools"].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+      // The foreign clients bring packages of their own.
+      .filter((entry) => !entry.parentPath.includes("node_modules"))
       .map((entry) => join(entry.parentPath, entry.name))
       .map((path) => ({ path: path.slice(root.length + 1), text: readFileSync(path, "utf8") }))
   )
