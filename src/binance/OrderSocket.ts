@@ -86,7 +86,8 @@ export class OrderSocket extends Context.Service<
             return yield* opened.failure
           }
           pauseMillis = firstPauseMillis
-          openedAt.set(opened.success, performance.now())
+          // One that has closed by now is not heard of again.
+          if (opened.success.isOpen()) openedAt.set(opened.success, performance.now())
           return opened.success
         })
 

@@ -17,7 +17,7 @@ import type { Endpoint, Permit } from "./Gateway.ts"
 import { errorOf, Gateway } from "./Gateway.ts"
 import { RateLimits } from "./RateLimits.ts"
 import { ServerTime } from "./ServerTime.ts"
-import type { Keys, Parameters } from "./sign.ts"
+import type { Keys, Parameters, Value } from "./sign.ts"
 import { ExchangeInfo } from "./wire.ts"
 
 /** Every exchange of this kind lists it; asking for one symbol keeps the answer small. */
@@ -159,12 +159,12 @@ export class Requests extends Context.Service<
 }
 
 /** A parameter that is sent only when it is given. */
-export const given = (name: string, value: string | number | undefined): Parameters =>
+export const given = (name: string, value: Value | undefined): Parameters =>
   value === undefined ? [] : [[name, value]]
 
 /** An id of the exchange, which its WebSocket API wants as a number. */
 export const givenId = (name: string, id: string | undefined): Parameters =>
-  id === undefined ? [] : [[name, BigInt(id)]]
+  given(name, id !== undefined && /^\d{1,20}$/.test(id) ? BigInt(id) : id)
 
 // Whatever became of the questions before an order: the order itself was not sent.
 const withoutOrder =
