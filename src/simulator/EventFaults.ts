@@ -6,6 +6,7 @@
  * account see the same. A held event waits in memory: at most as long as its fault says.
  */
 import { Schema, Tuple } from "effect"
+import { Counts } from "./Counts.ts"
 import { drawn, Span, Times } from "./Faults.ts"
 import { type Random, randomOf } from "./Random.ts"
 import type { Timers } from "./Timers.ts"
@@ -63,7 +64,7 @@ export class EventFaults {
   readonly #timers: Timers
   #waiting: Array<Armed> = []
   #rates: ReadonlyArray<{ readonly rate: EventRate; struck: number }> = []
-  readonly #seen = new Map<string, number>()
+  readonly #seen = new Counts()
   /** Events that let one other go first. */
   #reordered: Array<() => void> = []
   #nth = 0
@@ -151,8 +152,7 @@ export class EventFaults {
   #draw(event: UserEvent): { readonly action: Action; readonly random: Random } | undefined {
     if (this.#rates.length === 0) return undefined
     const name = `${event.event} ${event.execution ?? ""} ${event.ids[0] ?? ""}`
-    const seen = (this.#seen.get(name) ?? 0) + 1
-    this.#seen.set(name, seen)
+    const seen = this.#seen.next(name)
     for (const [at, counted] of this.#rates.entries()) {
       if (!fits(counted.rate, event)) continue
       const random = randomOf(this.#seed, `${at} ${name} ${seen}`)

@@ -5,6 +5,7 @@
  * client order id that the request names, and on how often it was asked before: trials that run side by side do not
  * disturb each other. Changed by requests and by the control port; nothing here is kept over a restart.
  */
+import { Counts } from "./Counts.ts"
 import type { Fault, Rate, Strike } from "./Faults.ts"
 import { randomOf } from "./Random.ts"
 
@@ -34,7 +35,7 @@ export class FaultTable {
   #spent: Array<Armed> = []
   #rates: ReadonlyArray<{ readonly rate: Rate; struck: number }> = []
   /** How often each request was asked for, while there are rates. */
-  readonly #asked = new Map<string, number>()
+  readonly #asked = new Counts()
   readonly #struckByKind = new Map<string, number>()
 
   constructor(seed: number) {
@@ -124,8 +125,7 @@ export class FaultTable {
 
   #draw(on: string, id: string, concerns: (rate: Rate) => boolean): Strike | undefined {
     const request = `${on} ${id}`
-    const asked = (this.#asked.get(request) ?? 0) + 1
-    this.#asked.set(request, asked)
+    const asked = this.#asked.next(request)
     for (const [at, counted] of this.#rates.entries()) {
       if (!concerns(counted.rate)) continue
       const random = randomOf(this.#seed, `${at} ${request} ${asked}`)
