@@ -2,10 +2,11 @@
  * Whether the exchange still remembers what it has told us. A testnet forgets everything about once a month, without
  * a word: then "unknown" says nothing of an order, and sending it again could buy what was bought before.
  *
- * Sentinels answer it: orders of ours that the exchange has accepted, old enough that no answer can be too stale for
- * them. One that is known proves that nothing was forgotten. Forgotten is believed only when several sentinels are
- * unknown again and again, and neither their trades nor their ids are in the exchange's lists. It is written down
- * once, and every order that was live before it ends as LOST_BY_RESET; nothing of it is sent again.
+ * Sentinels answer it: the oldest orders of ours that the exchange has accepted since it last forgot. The oldest one
+ * known proves that nothing was forgotten; a younger one proves it only by an id above that of an older one, for
+ * after a reset ids begin again. Forgotten is believed only when sentinels are unknown again and again, and neither
+ * their trades nor their ids are in the exchange's lists. It is written down once, and every order that was live
+ * before it ends as LOST_BY_RESET; nothing of it is sent again.
  */
 import { Clock, Context, Effect, Layer } from "effect"
 import { BinanceClient } from "../binance/BinanceClient.ts"
@@ -13,6 +14,7 @@ import type { BinanceError } from "../binance/BinanceError.ts"
 import { ServerTime } from "../binance/ServerTime.ts"
 import { AppConfig } from "../config.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
+import { OrderId } from "../domain/Ids.ts"
 import type { Status } from "../domain/Order.ts"
 import { conclusiveAt } from "../domain/reconcile.ts"
 import type { Rejection } from "../domain/Rejection.ts"
@@ -29,6 +31,8 @@ import { ordersFrom } from "./SymbolHistory.ts"
 // Several, so that one order that the exchange has mislaid is not taken for all of them.
 const sentinelCount = 3
 const candidates = 50
+// Behind every id of an order, so that a page begins after a moment.
+const lastOfAll = OrderId.make("z".repeat(64))
 // Questions to each sentinel before its silence is believed, and the pause between them.
 const rounds = 3
 const roundPauseMillis = 2_000
@@ -68,20 +72,22 @@ export class Resets extends Context.Service<
       const store = yield* Store
       const limits = { deltaMillis: margins.delta_ms, stalenessMillis: margins.staleness_ms }
 
-      // Executed ones first: they stay known for ever, while others are archived after 90 days.
+      // The oldest first. One that executed stays known for ever; of another, "archived" is known enough.
       const sentinels = Effect.gen(function* () {
         const after = yield* findings.lastReset
         const before = (yield* Clock.currentTimeMillis) - limits.deltaMillis - limits.stalenessMillis
         const found: Array<Sentinel> = []
         for (const status of ["COMPLETED", "CANCELLED", "EXECUTING"] satisfies ReadonlyArray<Status>) {
-          const rows = yield* blotter.list({ statuses: [status], limit: candidates })
-          for (const row of rows) {
-            if (found.length >= sentinelCount) return found
-            const sentinel = sentinelOf(row)
-            if (sentinel !== null && row.updatedAt < before && row.placedAt > (after ?? 0)) found.push(sentinel)
-          }
+          const rows = yield* blotter.list({
+            statuses: [status],
+            limit: candidates,
+            order: "asc",
+            ...(after === null ? {} : { before: { placedAt: after, orderId: lastOfAll } })
+          })
+          const old = rows.filter((row) => row.updatedAt < before).map(sentinelOf)
+          found.push(...old.filter((sentinel) => sentinel !== null).slice(0, sentinelCount))
         }
-        return found
+        return found.toSorted((a, b) => a.placedAt - b.placedAt).slice(0, sentinelCount)
       })
 
       const isKnown = (sentinel: Sentinel) =>
@@ -98,14 +104,18 @@ export class Resets extends Context.Service<
           )
         )
 
-      const anyKnown = Effect.fnUntraced(function* (asked: ReadonlyArray<Sentinel>) {
-        for (const sentinel of asked) if (yield* isKnown(sentinel)) return true
-        return false
+      /** Those of them that the exchange does not know; none if it has forgotten nothing. */
+      const forgotten = Effect.fnUntraced(function* (asked: ReadonlyArray<Sentinel>) {
+        const unknown: Array<Sentinel> = []
+        for (const sentinel of asked) {
+          if (!(yield* isKnown(sentinel))) unknown.push(sentinel)
+          else if (unknown.length === 0 || unknown.some((older) => isAbove(sentinel, older))) return []
+        }
+        return unknown
       })
 
       const intact = Effect.gen(function* () {
-        const asked = yield* sentinels
-        return asked.length === 0 || (yield* anyKnown(asked))
+        return (yield* forgotten(yield* sentinels)).length === 0
       })
 
       // The lists say it too: null if any of them still shows a sentinel.
@@ -127,22 +137,22 @@ export class Resets extends Context.Service<
         // Keys of another account would know none of our orders either.
         const { uid } = yield* client.account
         if (uid !== (yield* store.accountUid)) return null
-        const asked = yield* sentinels
-        if (asked.length === 0) return null
+        let unknown = yield* sentinels
         for (let round = 0; round < rounds; round++) {
           if (round > 0) yield* Effect.sleep(roundPauseMillis)
-          if (yield* anyKnown(asked)) return null
+          unknown = yield* forgotten(unknown)
+          if (unknown.length === 0) return null
         }
-        const lists = yield* missingFromLists(asked)
+        const lists = yield* missingFromLists(unknown)
         if (lists === null) return null
         // An order from before a sentinel that still rests there was not forgotten.
-        const youngest = Math.max(...asked.map(({ placedAt }) => placedAt))
+        const youngest = Math.max(...unknown.map(({ placedAt }) => placedAt))
         for (const listed of yield* client.openOrders()) {
           const row = yield* blotter.findByClientOrderId(listed.clientOrderId)
           if (row !== null && row.placedAt < youngest) return null
         }
         return [
-          ...asked.map(
+          ...unknown.map(
             ({ exchangeOrderId, orderId }) =>
               `order ${orderId}, accepted as ${exchangeOrderId}, was unknown in ${rounds} rounds of questions`
           ),
@@ -245,6 +255,10 @@ interface Sentinel {
   /** Null: nothing of it was executed. */
   readonly tradeId: string | null
 }
+
+/** Ids grow within a symbol, until the exchange forgets. */
+const isAbove = (younger: Sentinel, older: Sentinel): boolean =>
+  younger.symbol === older.symbol && BigInt(younger.exchangeOrderId) > BigInt(older.exchangeOrderId)
 
 /** Null: the exchange need not know it, as one that an operator has ended. */
 const sentinelOf = (row: BlotterRow): Sentinel | null => {

@@ -18,7 +18,7 @@ import { freshDatabase } from "../harness/template.ts"
 import { ExchangeScript, filled, limit, market, rests, ScriptedExchange, slowly, TestNexus } from "../layers.ts"
 import type { Outcome } from "../ScriptedExchange.ts"
 import { until } from "../sql/until.ts"
-import { filledOf, hasEnded, isResting, passes, sound, story } from "./scripted.ts"
+import { filledOf, hasEnded, isResting, passes, passesUntil, sound, story } from "./scripted.ts"
 
 const buy = market("BUY", "0.01")
 
@@ -174,9 +174,9 @@ describe("a process that dies", () => {
         )
         assert.strictEqual(yield* submissions, 0)
 
-        yield* passes(10)
+        yield* passesUntil(Effect.map(nexus.order("order"), hasEnded))
 
-        const order = yield* nexus.until("order", hasEnded)
+        const order = yield* nexus.order("order")
         assert.deepStrictEqual([order.status, order.attempt?.number], ["COMPLETED", 2])
         assert.include(yield* story("order"), "SubmissionStarted SubmissionProvenAbsent SubmissionStarted")
         assert.deepStrictEqual([yield* submissions, yield* executions], [1, 1])
@@ -189,9 +189,9 @@ describe("a process that dies", () => {
       Effect.gen(function* () {
         const nexus = yield* TestNexus
 
-        yield* passes(10)
+        yield* passesUntil(Effect.map(nexus.order("order"), hasEnded))
 
-        const order = yield* nexus.until("order", hasEnded)
+        const order = yield* nexus.order("order")
         assert.deepStrictEqual([order.status, order.attempt?.number], ["COMPLETED", 1])
         assert.deepStrictEqual([yield* submissions, yield* executions], [1, 1])
       })
@@ -255,7 +255,7 @@ describe("a process that dies", () => {
           const nexus = yield* TestNexus
 
           // No sweep: what the start of the stream has looked at is enough.
-          yield* passes(6)
+          yield* passes(8)
 
           const order = yield* nexus.until("order", hasEnded)
 

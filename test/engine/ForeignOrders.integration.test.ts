@@ -7,7 +7,7 @@ import { ForeignOrders } from "../../src/engine/ForeignOrders.ts"
 import { Reconciliation } from "../../src/engine/Reconciliation.ts"
 import { ExchangeScript, limit, TestNexus } from "../layers.ts"
 import { until } from "../sql/until.ts"
-import { passes, scripted, streaming } from "./scripted.ts"
+import { passes, passesUntil, scripted, streaming } from "./scripted.ts"
 
 const byHand = limit("BUY", "0.01", "50000")
 
@@ -53,12 +53,12 @@ describe("ForeignOrders", () => {
         status: "NEW"
       })
       yield* exchange.expire("by-hand")
-      yield* passes(31)
-      const [ended] = yield* until(foreign.read, (orders) => orders[0]?.status !== "NEW")
+      yield* passesUntil(Effect.map(foreign.read, (orders) => orders[0]?.status !== "NEW"))
+      const [ended] = yield* foreign.read
       assert.deepInclude(ended, { status: "EXPIRED", isOpen: false, since: listed?.since ?? 0 })
       yield* nexus.advance("25 hours")
-      yield* passes(31)
-      yield* until(foreign.read, (orders) => orders.length === 0)
+      yield* passesUntil(Effect.map(foreign.read, (orders) => orders.length === 0))
+      assert.deepStrictEqual(yield* foreign.read, [])
       assert.isUndefined((yield* exchange.asked)["cancelOrder"])
     }).pipe(scripted([]))
   )

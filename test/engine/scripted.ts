@@ -63,6 +63,12 @@ export const passes = Effect.fnUntraced(function* (seconds: number) {
   }
 })
 
+/** Lets time go on until it is so; a machine that is busy needs more of it. */
+export const passesUntil = <E, R>(isIt: Effect.Effect<boolean, E, R>) =>
+  Effect.gen(function* () {
+    for (let second = 0; second < 600 && !(yield* isIt); second++) yield* passes(1)
+  })
+
 /** The user stream runs here, and its first gap is repaired. */
 export const streaming = Effect.flatMap(ExchangeScript, ({ asked }) =>
   // The first answer is for the check of the account.
