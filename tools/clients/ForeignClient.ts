@@ -52,6 +52,9 @@ export interface ForeignClient {
   readonly free: (asset: string) => Promise<string>
   /** Two orders of which one cancels the other; absent where the library has no way to say it. */
   readonly placeOco?: (order: Wanted & Oco) => Promise<ReadonlyArray<string>>
+  /** The same over the WebSocket API; absent where the library has no way to say it. */
+  readonly placeOverWebSocket?: (order: Wanted & { readonly price: string }) => Promise<Placed>
+  readonly cancelOverWebSocket?: (symbol: string, orderId: string) => Promise<Placed>
   /** How many were cancelled. */
   readonly cancelAll: (symbol: string) => Promise<number>
   /** Tells every order event from now on; resolves when it hears. */

@@ -13,6 +13,7 @@ export const connect = async ({ apiKey, apiSecret, rest, webSocket }) => {
     configurationWebsocketStreams: { wsURL: webSocket }
   })
   const connections = []
+  let api
   return {
     serverTime: async () => Number((await dataOf(restAPI.time())).serverTime),
     symbols: async () => (await dataOf(restAPI.exchangeInfo())).symbols.map(({ symbol }) => symbol),
@@ -73,11 +74,27 @@ export const connect = async ({ apiKey, apiSecret, rest, webSocket }) => {
           )
         ).orders
       ),
+    placeOverWebSocket: async ({ clientOrderId, price, quantity, side, symbol }) =>
+      placedOf(
+        (
+          await api.orderPlace({
+            symbol,
+            side,
+            type: "LIMIT",
+            timeInForce: "GTC",
+            price: Number(price),
+            quantity: Number(quantity),
+            newClientOrderId: clientOrderId
+          })
+        ).data
+      ),
+    cancelOverWebSocket: async (symbol, orderId) =>
+      placedOf((await api.orderCancel({ symbol, orderId: Number(orderId) })).data),
     cancelAll: async (symbol) => (await dataOf(restAPI.deleteOpenOrders({ symbol }))).length,
     userStream: async (tell) => {
-      const connection = await websocketAPI.connect()
-      connections.push(connection)
-      const subscription = await connection.userDataStreamSubscribeSignature()
+      api = await websocketAPI.connect()
+      connections.push(api)
+      const subscription = await api.userDataStreamSubscribeSignature()
       subscription.stream.on("message", (event) => {
         if (event.e === "executionReport") tell({ clientOrderId: event.c, status: event.X })
       })

@@ -66,6 +66,23 @@ export const connect = async ({ apiKey, apiSecret, rest, webSocket }) => {
           })
         ).orders
       ),
+    placeOverWebSocket: async ({ clientOrderId, price, quantity, side, symbol }) =>
+      placedOf(
+        (
+          await api.submitNewSpotOrder({
+            symbol,
+            side,
+            type: "LIMIT",
+            timeInForce: "GTC",
+            price,
+            quantity,
+            newClientOrderId: clientOrderId,
+            timestamp: Date.now()
+          })
+        ).result
+      ),
+    cancelOverWebSocket: async (symbol, orderId) =>
+      placedOf((await api.cancelSpotOrder({ symbol, orderId: Number(orderId), timestamp: Date.now() })).result),
     cancelAll: async (symbol) => (await client.cancelAllSymbolOrders({ symbol })).length,
     userStream: async (tell) => {
       api.getWSClient().on("message", (message) => {

@@ -66,6 +66,13 @@ export const connect = async ({ apiKey, apiSecret, rest, webSocket }) => {
           belowTimeInForce: "GTC"
         })
       ).orders.map(({ orderId }) => String(orderId)),
+    placeOverWebSocket: async ({ clientOrderId, price, quantity, side, symbol }) =>
+      placedOf(
+        await client.createOrderWs(marketOf(symbol), "limit", side.toLowerCase(), Number(quantity), Number(price), {
+          newClientOrderId: clientOrderId
+        })
+      ),
+    cancelOverWebSocket: async (symbol, orderId) => placedOf(await client.cancelOrderWs(orderId, marketOf(symbol))),
     cancelAll: async (symbol) => (await client.cancelAllOrders(marketOf(symbol))).length,
     userStream: async (tell) => {
       const told = async () => {

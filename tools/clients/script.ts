@@ -145,6 +145,20 @@ export const runScript = async (client: ForeignClient): Promise<ReadonlyArray<St
     assert.equal(legs.length, 2)
     return legs.join(" ")
   })
+  await step("limit order over the WebSocket API", async () => {
+    if (client.placeOverWebSocket === undefined) return undefined
+    const price = String(Math.floor(Number(bid) * 0.9))
+    const placed = await client.placeOverWebSocket({ ...order("w", "BUY", "0.002"), price })
+    assert.equal(placed.status, "NEW")
+    resting = placed.orderId
+    return resting
+  })
+  await step("cancel over the WebSocket API", async () => {
+    if (client.cancelOverWebSocket === undefined) return undefined
+    const cancelled = await client.cancelOverWebSocket(symbol, resting)
+    assert.deepEqual([cancelled.orderId, cancelled.status], [resting, "CANCELED"])
+    return cancelled.status
+  })
   await step("cancel all", async () => {
     await client.placeLimit({ ...order("x", "BUY", "0.002"), price: String(Math.floor(Number(bid) * 0.9)) })
     const cancelled = await client.cancelAll(symbol)
