@@ -15,7 +15,7 @@ import { forbiddenPage, gonePage, notFoundPage, type Page } from "./pages.ts"
 import { type Forms, parseForms, unescapeForm } from "./Parameters.ts"
 import { badSignature, isRefusal, malformedRequest, type Refusal } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
-import { withoutSignature } from "./signing.ts"
+import { isAscii, withoutSignature } from "./signing.ts"
 import { strike, type Struck } from "./strike.ts"
 import { answerInMicros, wantsMicros } from "./timeUnit.ts"
 
@@ -72,7 +72,7 @@ const arrive = (service: Service, req: http.IncomingMessage, res: http.ServerRes
   const endpoint = byName.get(name)
   if (endpoint === undefined) return sendPage(service, address, res, gone.test(name) ? gonePage : notFoundPage)
   // A GET takes its parameters from the query alone, though its signature would cover a body too.
-  const forms = parseForms(query, req.method === "GET" ? "" : body)
+  const forms = parseForms(query, req.method === "GET" ? "" : readable(body))
   if (isBlocked(query + body, forms.values)) return sendPage(service, address, res, forbiddenPage)
   const exchanged = {
     res,
@@ -85,6 +85,9 @@ const arrive = (service: Service, req: http.IncomingMessage, res: http.ServerRes
   if (fault === undefined) service.arrives(() => serve(service, exchanged))
   else service.arrives(() => strike(service, struckBy(service, exchanged), fault))
 }
+
+/** Bytes that should have been encoded are refused, but not for what they look like one by one. */
+const readable = (body: string): string => (isAscii(body) ? body : Buffer.from(body, "latin1").toString("utf8"))
 
 const arrivalOf = (
   req: http.IncomingMessage,

@@ -141,6 +141,24 @@ describe("the bytes on the wire are what is signed", () => {
     })
   )
 
+  it.live("raw bytes in a body are refused though the signature fits them", () =>
+    Effect.gen(function* () {
+      const simulator = yield* startSimulator()
+      for (const symbol of ["这", "这是测试币456", "１２３４５６７８９"]) {
+        const form = `symbol=${symbol}&side=BUY&type=MARKET&quantity=1&timestamp=${Date.now()}`
+
+        const answer = yield* send(simulator, {
+          method: "POST",
+          path,
+          body: `${form}&signature=${hmac(form)}`,
+          headers: urlencoded
+        })
+
+        assert.deepStrictEqual([answer.status, answer.json.code], [400, -1022], symbol)
+      }
+    })
+  )
+
   it.live("base64 whose plus was not escaped is another signature", () =>
     Effect.gen(function* () {
       const simulator = yield* startSimulator({ publicKeys })
