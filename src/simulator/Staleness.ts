@@ -16,7 +16,8 @@ export interface Lag {
 }
 
 interface Timed extends Lag {
-  readonly since: number
+  /** The last moment that is seen of a lag without end. */
+  readonly lastSeen: number
 }
 
 export class Staleness {
@@ -27,7 +28,8 @@ export class Staleness {
   set(lag: Lag, now: number): void {
     const key = `${lag.reads} ${lag.clientOrderId ?? ""}`
     if (lag.millis === 0) this.#lags.delete(key)
-    else this.#lags.set(key, { ...lag, since: now })
+    // What happens in this very millisecond happens after it.
+    else this.#lags.set(key, { ...lag, lastSeen: now - 1 })
   }
 
   clear(): void {
@@ -47,7 +49,7 @@ export class Staleness {
   seenUntil(reads: Reads, clientOrderId: string, now: number): number {
     const until = (lag: Timed | undefined): number => {
       if (lag === undefined) return Infinity
-      return lag.millis === Infinity ? lag.since : now - lag.millis
+      return lag.millis === Infinity ? lag.lastSeen : now - lag.millis
     }
     return Math.min(until(this.#lags.get(`${reads} `)), until(this.#lags.get(`${reads} ${clientOrderId}`)))
   }
