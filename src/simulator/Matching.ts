@@ -5,12 +5,13 @@
  * the account under test pays a commission, is reported on, and has its orders remembered. What a trade sets off
  * (stops, pending orders of lists) waits on an agenda until the order that traded is done.
  */
-import { Accounts, fees, ours } from "./Accounts.ts"
-import { type Amount, min, one as oneUnit, times } from "./Amount.ts"
+import { Accounts, ours } from "./Accounts.ts"
+import { type Amount, min, times } from "./Amount.ts"
 import { Amendments } from "./Amendments.ts"
 import { Book, opposite, quantityAt, reaches } from "./Book.ts"
-import { type Commissions, commissionInBnb, commissionOn, discountAsset } from "./Commission.ts"
+import type { Commissions } from "./Commission.ts"
 import { Contingencies } from "./Contingencies.ts"
+import type { Execution, RejectReason } from "./Execution.ts"
 import { foresee } from "./foresight.ts"
 import { Funds, needOf } from "./Funds.ts"
 import type { SymbolInfo } from "./Market.ts"
@@ -30,6 +31,7 @@ import {
 import { OrderArchive } from "./OrderArchive.ts"
 import type { ListStatusType, OrderList } from "./OrderList.ts"
 import { modeOf, type PreventedMatch, PreventedMatches } from "./prevention.ts"
+import { type Deal, Settlement } from "./Settlement.ts"
 import { type PublicTrade, Tape } from "./Tape.ts"
 import { Trades } from "./Trades.ts"
 import { meets, Triggers } from "./Triggers.ts"
@@ -49,50 +51,6 @@ export interface Market {
   nextTradeId: number
 }
 
-export type ExecutionType = "NEW" | "TRADE" | "CANCELED" | "REPLACED" | "REJECTED" | "EXPIRED" | "TRADE_PREVENTION"
-
-/** Why the engine would not have an order; words of the user data stream. */
-export type RejectReason =
-  | "INSUFFICIENT_BALANCES"
-  | "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY"
-  | "WOULD_MATCH_IMMEDIATELY"
-  | "OCO_BAD_PRICES"
-
-/** One thing that happened to an order of the account. */
-export interface Execution {
-  readonly type: ExecutionType
-  readonly executionId: number
-  readonly time: number
-  /** The cancel's own id; undefined in everything but a cancel. */
-  readonly cancelId?: string
-  /** What an amended order was called before. */
-  readonly formerClientId?: string
-  /** Of a REJECTED. */
-  readonly rejectReason?: RejectReason
-  /** Of a TRADE. */
-  readonly trade?: TradeDetails
-  /** Of a TRADE_PREVENTION. */
-  readonly prevention?: PreventionDetails
-}
-
-export interface TradeDetails {
-  readonly id: number
-  readonly price: Amount
-  readonly quantity: Amount
-  readonly commission: Amount
-  readonly commissionAsset: string
-  readonly isMaker: boolean
-}
-
-export interface PreventionDetails {
-  readonly counterOrderId: number
-  readonly price: Amount
-  /** What would have been traded. */
-  readonly quantity: Amount
-  /** What this order lost. */
-  readonly lost: Amount
-}
-
 /** Told as things happen, while the order has just the state that the news is about. */
 export interface Listener {
   readonly executed: (order: Order, execution: Execution) => void
@@ -107,6 +65,7 @@ export class Matching {
   readonly markets: ReadonlyArray<Market>
   readonly contingencies: Contingencies
   readonly commissions: Commissions
+  readonly #settlement: Settlement
   readonly #bySymbol: ReadonlyMap<string, Market>
   readonly #clock: () => number
   #time = 0
@@ -132,6 +91,7 @@ export class Matching {
     }))
     this.#bySymbol = new Map(this.markets.map((market) => [market.info.symbol, market]))
     this.contingencies = new Contingencies(this)
+    this.#settlement = new Settlement(this)
   }
 
   listen(listener: Listener): void {
@@ -332,8 +292,8 @@ export class Matching {
       order.updateTime = time
     }
     this.#showNext(market, maker, quantity)
-    this.#settle(market, maker, { id, price, quantity, quote, time, isMaker: true })
-    this.#settle(market, taking, { id, price, quantity, quote, time, isMaker: false })
+    this.#book(market, maker, { id, price, quantity, quote, time, isMaker: true })
+    this.#book(market, taking, { id, price, quantity, quote, time, isMaker: false })
     const told: PublicTrade = { id, price, quantity, quote, time, isBuyerMaker: maker.side === "BUY" }
     market.tape.add(told, taking)
     this.#listener?.traded(market, told)
@@ -423,65 +383,17 @@ export class Matching {
     if (!isOpen(order)) this.contingencies.ended(market, order)
   }
 
-  #settle(market: Market, order: Order, deal: Deal): void {
-    const { accounts } = this
-    const { account } = order
-    const isBuyer = order.side === "BUY"
-    const { base, quote } = market.info
-    const paid = isBuyer ? deal.quote : deal.quantity
-    if (isMarketLike(order.type)) accounts.give(account, isBuyer ? quote : base, -paid)
-    // An order of a fixed price reckoned with that; a better price leaves a rest that is free again.
-    else this.funds.pay(order, isBuyer ? times(order.price, deal.quantity) : paid, paid)
-    if (order.status === "FILLED" && order.locked > 0n) this.funds.release(order)
-    const received = isBuyer ? deal.quantity : deal.quote
-    const receivedAsset = isBuyer ? base : quote
-    if (account !== ours) {
+  /** One side of a trade: its account settles, and if it is the account under test, the trade is remembered and told. */
+  #book(market: Market, order: Order, deal: Deal): void {
+    const paid = this.#settlement.settle(market, order, deal)
+    if (paid === undefined) {
       this.executionId++
-      return accounts.give(account, receivedAsset, received)
+      return
     }
-    accounts.give(account, receivedAsset, received)
-    const { commission, commissionAsset } = this.#charge(market, order, deal, received, receivedAsset)
-    if (order.listId !== none) this.contingencies.received(market, order, received, commission, commissionAsset)
-    order.trades.push(
-      this.trades.add({
-        ...deal,
-        orderId: order.id,
-        symbol: market.index,
-        commission,
-        isInBnb: commissionAsset === discountAsset && receivedAsset !== discountAsset,
-        isBuyer
-      })
-    )
+    const { commission, commissionAsset } = paid
+    if (order.listId !== none) this.contingencies.received(market, order, deal.quantity, commission, commissionAsset)
     this.changed(market, order)
     this.report(order, { type: "TRADE", trade: { ...deal, commission, commissionAsset } })
-  }
-
-  /** Takes the commission from the account and gives it to the fees. */
-  #charge(market: Market, { side }: Order, deal: Deal, received: Amount, receivedAsset: string) {
-    const { accounts, commissions } = this
-    let commission = commissionOn(commissions, received, side, deal.isMaker)
-    let commissionAsset = receivedAsset
-    if (commissions.paysInBnb) {
-      const inBnb = this.#inBnb(market, deal, received, receivedAsset, side)
-      if (inBnb !== undefined && inBnb <= accounts.of(ours, discountAsset).free) {
-        commission = inBnb
-        commissionAsset = discountAsset
-      }
-    }
-    accounts.give(ours, commissionAsset, -commission)
-    accounts.give(fees, commissionAsset, commission)
-    return { commission, commissionAsset }
-  }
-
-  /** Undefined when nothing says what BNB is worth. */
-  #inBnb(market: Market, deal: Deal, received: Amount, receivedAsset: string, side: Side): Amount | undefined {
-    if (receivedAsset === discountAsset) {
-      return commissionInBnb(this.commissions, received, oneUnit, side, deal.isMaker)
-    }
-    const { quote } = market.info
-    if (quote === discountAsset) return commissionInBnb(this.commissions, deal.quote, oneUnit, side, deal.isMaker)
-    const price = this.market(discountAsset + quote)?.tape.lastPrice
-    return price === undefined ? undefined : commissionInBnb(this.commissions, deal.quote, price, side, deal.isMaker)
   }
 
   #end(market: Market, order: Order, status: OrderStatus, reason: ExpiryReason): void {
@@ -524,15 +436,6 @@ export class Matching {
   listed(list: OrderList, type: ListStatusType): void {
     this.#listener?.listed(list, this.markets[list.market]!, type)
   }
-}
-
-interface Deal {
-  readonly id: number
-  readonly price: Amount
-  readonly quantity: Amount
-  readonly quote: Amount
-  readonly time: number
-  readonly isMaker: boolean
 }
 
 const leftoverReason = (order: Order): ExpiryReason => {

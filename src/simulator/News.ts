@@ -7,10 +7,11 @@
 import type { Balance } from "./Accounts.ts"
 import type { EventFaults, UserEvent } from "./EventFaults.ts"
 import { MarketStreams } from "./MarketStreams.ts"
-import type { Execution, Market } from "./Matching.ts"
+import type { Execution } from "./Execution.ts"
+import type { Market } from "./Matching.ts"
 import type { Order } from "./Order.ts"
 import type { ListStatusType, OrderList } from "./OrderList.ts"
-import { accountPosition, executionReport, listStatus } from "./views.ts"
+import { accountPosition, executionReport, listStatus } from "./userEvents.ts"
 
 /** Delivers one event. */
 type Item = () => void

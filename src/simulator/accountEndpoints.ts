@@ -2,7 +2,8 @@
 import { ours } from "./Accounts.ts"
 import { always, type Endpoint, faultOfPeriod, onMarket, readPeriod, rowsOf } from "./Endpoint.ts"
 import { badCombination } from "./Refusal.ts"
-import { accountView, commissionView, filterView, myTradeView } from "./views.ts"
+import { accountView, commissionView, myTradeView } from "./accountViews.ts"
+import { filterView } from "./symbolViews.ts"
 
 const account: Endpoint = {
   rest: "GET /api/v3/account",

@@ -2,7 +2,8 @@
 import { isTooPrecise, amount } from "./Amount.ts"
 import { always, type Endpoint, onMarket, rowsOf } from "./Endpoint.ts"
 import { invalidQuantity, isRefusal, mandatory, mandatoryEither, tooPrecise } from "./Refusal.ts"
-import { amendedListView, amendedView, amendmentView } from "./views.ts"
+import { amendedListView } from "./listViews.ts"
+import { amendedView, amendmentView } from "./orderViews.ts"
 
 const amend: Endpoint = {
   rest: "PUT /api/v3/order/amend/keepPriority",

@@ -3,7 +3,7 @@ import { always, type Desk, type Endpoint } from "./Endpoint.ts"
 import { hasStatus, listed, namesIn } from "./marketSelection.ts"
 import type { Market } from "./Matching.ts"
 import { badCombination, invalidSymbol, isRefusal, type Refusal } from "./Refusal.ts"
-import { filterView, symbolView } from "./views.ts"
+import { filterView, symbolView } from "./symbolViews.ts"
 
 /** What every symbol here permits. */
 const permission = "SPOT"

@@ -7,7 +7,7 @@ import { canceledView, placedView } from "./orderAnswers.ts"
 import { type ListForm, readOldPair, readPair, readTriggering } from "./listParameters.ts"
 import type { Parameters } from "./Parameters.ts"
 import { badCombination, isRefusal, listDoesNotExist, mandatoryEither, type Refusal } from "./Refusal.ts"
-import { listView } from "./views.ts"
+import { listView } from "./listViews.ts"
 
 const placing = (rest: string, webSocket: string, kind: ListKind, read: (p: Parameters) => ListForm): Endpoint => ({
   rest: `POST /api/v3/${rest}`,

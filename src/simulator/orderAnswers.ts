@@ -4,7 +4,8 @@ import type { Canceled } from "./OrderRequests.ts"
 import type { Market } from "./Matching.ts"
 import type { Order } from "./Order.ts"
 import type { ResponseType } from "./orderParameters.ts"
-import { ackView, cancelView, fullView, listView, resultView } from "./views.ts"
+import { listView } from "./listViews.ts"
+import { ackView, cancelView, fullView, resultView } from "./orderViews.ts"
 
 export const placedView = (exchange: Exchange, market: Market, order: Order, responseType: ResponseType) => {
   if (responseType === "ACK") return ackView(order)

@@ -22,7 +22,8 @@ import {
 import { canceledView, placedView } from "./orderAnswers.ts"
 import { preventedEndpoints } from "./preventedEndpoints.ts"
 import { readRestriction } from "./restriction.ts"
-import { orderCommissionView, orderView } from "./views.ts"
+import { orderCommissionView } from "./accountViews.ts"
+import { orderView } from "./orderViews.ts"
 
 const readTarget = (p: Parameters): Target => ({
   orderId: p.whole("orderId"),

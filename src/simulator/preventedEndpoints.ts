@@ -1,7 +1,7 @@
 /** The matches that self-trade prevention prevented, by their id or by one of their orders. */
 import { type Endpoint, onMarket, rowsOf } from "./Endpoint.ts"
 import { badCombination } from "./Refusal.ts"
-import { preventedMatchView } from "./views.ts"
+import { preventedMatchView } from "./orderViews.ts"
 
 const myPreventedMatches: Endpoint = {
   rest: "GET /api/v3/myPreventedMatches",

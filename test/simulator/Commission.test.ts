@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { fees, ours } from "../../src/simulator/Accounts.ts"
 import { amount, format } from "../../src/simulator/Amount.ts"
 import { commissionInBnb, commissionOn, type Commissions, defaultCommissions } from "../../src/simulator/Commission.ts"
-import { commissionView } from "../../src/simulator/views.ts"
+import { commissionView } from "../../src/simulator/accountViews.ts"
 import { limitOrder, openDesk, place, type Sent } from "./desk.ts"
 
 const rates = (maker: string, taker: string, buyer: string, seller: string) => ({
@@ -96,6 +96,17 @@ describe("a trade", () => {
     assert.isTrue(second.fills.some(({ commissionAsset }: Sent) => commissionAsset === "USDT"))
     assert.isTrue(accounts.of(ours, "BNB").free >= 0n)
     assert.strictEqual(accounts.of(ours, "BNB").free + accounts.of(fees, "BNB").free, amount("0.05"))
+  })
+
+  it("of all BNB at any price is not paid with the BNB that is being sold", () => {
+    const commissions = { ...defaultCommissions, paysInBnb: true }
+    const desk = openDesk({ commissions, balances: { BNB: "50" } })
+
+    const sold = desk.did(place, { symbol: "BNBUSDT", side: "SELL", type: "MARKET", quantity: "50" })
+
+    assert.strictEqual(sold.status, "FILLED")
+    assert.isAbove(sold.fills.length, 1)
+    assert.strictEqual(desk.exchange.matching.accounts.of(ours, "BNB").free, 0n)
   })
 
   it("says in which asset it was paid wherever it is told", () => {

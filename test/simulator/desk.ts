@@ -11,7 +11,7 @@ import { orderEndpoints } from "../../src/simulator/orderEndpoints.ts"
 import { Parameters } from "../../src/simulator/Parameters.ts"
 import { type LimitTable, RateLimits } from "../../src/simulator/RateLimits.ts"
 import { isRefusal } from "../../src/simulator/Refusal.ts"
-import { accountPosition, executionReport, listStatus } from "../../src/simulator/views.ts"
+import { accountPosition, executionReport, listStatus } from "../../src/simulator/userEvents.ts"
 import { type Clock, startMillis } from "./exchangeForTests.ts"
 
 // oxlint-disable-next-line typescript/no-explicit-any

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { allFeatures, type Features } from "../../src/simulator/features.ts"
 import type { SymbolInfo } from "../../src/simulator/Market.ts"
-import { symbolView } from "../../src/simulator/views.ts"
+import { symbolView } from "../../src/simulator/symbolViews.ts"
 import { limitOrder, openDesk, place, type Sent } from "./desk.ts"
 
 const stop = (more: Sent = {}): Sent => ({
