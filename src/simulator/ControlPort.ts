@@ -130,6 +130,8 @@ const receive = (control: Control, req: http.IncomingMessage, res: http.ServerRe
   req.on("end", () => {
     try {
       if (!ownName.test(req.headers.host ?? "")) throw new ControlFault(`Host must be ${host} or localhost`)
+      // Nor a page that posts here under its own name: browsers say whose page it is, programs do not.
+      if (req.headers.origin !== undefined) throw new ControlFault("a page of the web has no say here")
       if (size > greatestBody) throw new ControlFault(`the body is longer than ${greatestBody} bytes`)
       const url = new URL(req.url ?? "/", `http://${host}`)
       const text = Buffer.concat(chunks).toString("utf8")

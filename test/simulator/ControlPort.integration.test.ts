@@ -5,13 +5,14 @@ import { limit, market, signed, startSimulator } from "./client.ts"
 import { ask, controlled, outcomeOf, place, query } from "./control.ts"
 
 describe("the control port", () => {
-  it.live("is not there unless asked for, and then on loopback alone, for its own name alone", () =>
+  it.live("is not there unless asked for, and then on loopback alone, and for no page of the web", () =>
     Effect.gen(function* () {
       const without = yield* startSimulator()
       const { simulator } = yield* controlled()
       const { hostname, port } = new URL(simulator.controlUrl!)
 
       const foreign = yield* ask(simulator.controlUrl, "GET /clock", undefined, { Host: `evil.example:${port}` })
+      const ofAPage = yield* ask(simulator.controlUrl, "POST /reset", undefined, { Origin: "https://evil.example" })
       // 127.0.0.2 is this machine too, but nobody listens there.
       const elsewhere = yield* Effect.callback<string>((resume) => {
         const socket = net.connect(Number(port), "127.0.0.2")
@@ -21,7 +22,7 @@ describe("the control port", () => {
 
       assert.isUndefined(without.controlUrl)
       assert.strictEqual(hostname, "127.0.0.1")
-      assert.strictEqual(foreign.status, 400)
+      assert.deepStrictEqual([foreign.status, ofAPage.status], [400, 400])
       assert.strictEqual(elsewhere, "ECONNREFUSED")
     })
   )
