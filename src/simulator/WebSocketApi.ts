@@ -9,15 +9,13 @@ import type { Endpoint, Run, Twist } from "./Endpoint.ts"
 import { endpoints } from "./endpoints.ts"
 import { isBlocked } from "./firewall.ts"
 import type { Admitted, Arrival } from "./Gate.ts"
-import { JsonNumber, parseJson, textOf } from "./jsonText.ts"
+import { JsonNumber, textOf } from "./jsonText.ts"
 import type { KeyKind } from "./Keyring.ts"
 import type { Page } from "./pages.ts"
 import {
   alreadySubscribed,
   blockedByFirewall,
   cannotLogOn,
-  invalidInJson,
-  invalidJson,
   isRefusal,
   needsSession,
   notSubscribed,
@@ -30,6 +28,7 @@ import type { Service } from "./Service.ts"
 import { webSocketPayload } from "./signing.ts"
 import { strike, type Struck } from "./strike.ts"
 import { answerInMicros, eventInMicros } from "./timeUnit.ts"
+import { readRequest } from "./webSocketRequest.ts"
 
 const byMethod = new Map(endpoints.map((endpoint) => [endpoint.webSocket, endpoint]))
 /** A method may carry the version of the API. */
@@ -91,7 +90,7 @@ export class WebSocketApi {
   }
 
   receive(text: string): void {
-    const request = parse(text)
+    const request = readRequest(text)
     // Before there is a request there is nothing that it could cost.
     if (isRefusal(request)) return this.#service.arrives(() => this.#answer(undefined, null, request, false))
     const { id, params } = request
@@ -178,8 +177,7 @@ export class WebSocketApi {
 
   /** There are no pages here: a refusal is told in the envelope, and whatever is broken goes out as it is. */
   #page(asked: Asked, page: Page): void {
-    const refusal = page.status === 200 ? undefined : refusalOf(page, this.#service.now())
-    if (refusal !== undefined) return this.#tell(asked, refusal)
+    if (page.status !== 200) return this.#tell(asked, refusalOf(page, this.#service.now()))
     this.#link.send(page.text)
     if (page.isCut === true) this.#link.cut()
   }
@@ -275,29 +273,8 @@ export class WebSocketApi {
   }
 }
 
-interface Request {
-  readonly id: unknown
-  readonly method: string
-  readonly params: Readonly<Record<string, unknown>>
-}
-
-const idForm = /^[a-zA-Z0-9-_]{1,36}$/
-const idRange = `an integer, a string matching '${idForm.source}', or null`
-
-const parse = (text: string): Request | Refusal => {
-  const value = parseJson(text)
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return invalidJson
-  const { id, method, params = {} } = value as Record<string, unknown>
-  const isId = id === null || (id instanceof JsonNumber && id.isWhole) || (typeof id === "string" && idForm.test(id))
-  if (!isId) return invalidInJson("id", idRange)
-  if (typeof method !== "string") return invalidInJson("method", "a string")
-  if (typeof params !== "object" || params === null || Array.isArray(params)) {
-    return invalidInJson("params", "an object")
-  }
-  return { id, method, params: params as Record<string, unknown> }
-}
-
-const refusalOf = ({ retryAfterSeconds, status, text, type }: Page, now: number): Refusal | undefined => {
+/** What a page says, where it has to be told in the envelope. */
+const refusalOf = ({ retryAfterSeconds, status, text, type }: Page, now: number): Refusal => {
   if (!type.startsWith("application/json")) return new Refusal(status, -1000, `${status}`)
   const { code, msg } = JSON.parse(text) as { readonly code: number; readonly msg: string }
   return new Refusal(
