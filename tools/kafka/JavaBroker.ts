@@ -38,7 +38,8 @@ export const javaBroker = async (options: JavaBrokerOptions): Promise<RunningBro
   writeFileSync(logging, loggingProperties)
   writeFileSync(properties, serverProperties(port, await freePort(), data))
   if (!existsSync(join(data, "meta.properties"))) {
-    const id = randomBytes(16).toString("base64url")
+    // A dash in front would be read as an option.
+    const id = randomBytes(16).toString("base64url").replace(/^-/, "A")
     const format = ["kafka.tools.StorageTool", "format", "-t", id, "-c", properties]
     await run("java", ["-Xmx128m", ...java, ...format], { timeout: formatTimeoutMs })
   }
