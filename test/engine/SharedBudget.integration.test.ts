@@ -89,7 +89,7 @@ describe("replicas that share a budget", () => {
         const cancelling = (replica: Replica) =>
           Effect.gen(function* () {
             for (;;) {
-              yield* Effect.sleep(50)
+              yield* Effect.sleep(250)
               const begun = performance.now()
               const allowance = yield* replica.acquire("cancel", 1)
               yield* Ref.update(cancels, (most) => Math.max(most, performance.now() - begun))
@@ -112,8 +112,8 @@ describe("replicas that share a budget", () => {
           counts.reduce((sum, count) => sum + count, 0) / (counts.length * limit)
         assert.isAbove(used(whole(judge.weights), weight.limit), 0.8)
         assert.isAbove(used(whole(judge.placed), orders.limit), 0.8)
-        // A cancel waits for no window, but for a share at most.
-        assert.isBelow(yield* Ref.get(cancels), 700)
+        // Were the others not held back for it, a cancel would wait for several windows.
+        assert.isBelow(yield* Ref.get(cancels), 1.5 * windowMillis)
       })
     )
   )

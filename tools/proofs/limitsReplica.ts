@@ -2,7 +2,7 @@
  * One replica of the proof of limits: the client, its budget and the store joined as the program joins them, under
  * demand that its parent sets. Tells its parent each answer that matters; ends when the parent does.
  */
-import { Clock, Effect, Layer, References } from "effect"
+import { Clock, Effect, Layer, Option, References } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { BinanceClient } from "../../src/binance/BinanceClient.ts"
 import type { BinanceError } from "../../src/binance/BinanceError.ts"
@@ -77,13 +77,13 @@ const program = Effect.gen(function* () {
   const quantity = Decimal.decimal((Math.ceil((12 / Number(Decimal.format(price))) * 100) / 100).toFixed(2))
   if (info === undefined) return yield* Effect.die(new Error(`the exchange has no ${symbol}`))
 
-  /** Runs a request of one kind within its patience. */
-  const measured = <A>(kind: Kind, request: Effect.Effect<A, BinanceError>) =>
+  /** Runs a request of one kind. Only the wait for its permit is given up: whoever leaves later leaves an order behind. */
+  const measured = <A>(kind: Kind, request: Effect.Effect<Option.Option<A>, BinanceError>) =>
     Effect.gen(function* () {
       if (underWay[kind] >= mostAtOnce) return null
       underWay[kind] += 1
       const begun = yield* Clock.currentTimeMillis
-      const exit = yield* Effect.result(Effect.timeoutOption(request, patienceMillis[kind]))
+      const exit = yield* Effect.result(request)
       underWay[kind] -= 1
       const ended = yield* Clock.currentTimeMillis
       const answered = { _tag: "Answered" as const, kind, tookMillis: ended - begun, at: yield* time.now }
@@ -99,14 +99,20 @@ const program = Effect.gen(function* () {
       return exit.success.value
     })
 
+  const patient = <A>(kind: Kind, request: Effect.Effect<A, BinanceError>) =>
+    Effect.timeoutOption(request, patienceMillis[kind])
+
   const query = Effect.suspend(() =>
     measured(
       "query",
-      // That there is no such order is an answer like any other.
-      Effect.catchIf(
-        Effect.asVoid(client.queryOrder({ symbol, clientOrderId: "no-such-order" })),
-        ({ reason }) => reason._tag === "OrderUnknown",
-        () => Effect.void
+      patient(
+        "query",
+        // That there is no such order is an answer like any other.
+        Effect.catchIf(
+          Effect.asVoid(client.queryOrder({ symbol, clientOrderId: "no-such-order" })),
+          ({ reason }) => reason._tag === "OrderUnknown",
+          () => Effect.void
+        )
       )
     )
   )
@@ -116,8 +122,9 @@ const program = Effect.gen(function* () {
     const placed = yield* measured(
       "submit",
       Effect.gen(function* () {
-        const permit = yield* client.readyToSubmit
-        return yield* client.placeOrder(
+        const permit = yield* Effect.timeoutOption(client.readyToSubmit, patienceMillis.submit)
+        if (Option.isNone(permit)) return Option.none()
+        const placed = yield* client.placeOrder(
           {
             clientOrderId,
             request: {
@@ -133,14 +140,15 @@ const program = Effect.gen(function* () {
             timestamp: yield* time.now,
             recvWindowMillis: 5_000
           },
-          permit
+          permit.value
         )
+        return Option.some(placed)
       })
     )
-    if (placed !== null) yield* measured("cancel", client.cancelOrder({ symbol, clientOrderId }))
+    if (placed !== null) yield* measured("cancel", patient("cancel", client.cancelOrder({ symbol, clientOrderId })))
   })
 
-  const refresh = Effect.suspend(() => measured("refresh", client.bookTicker(symbol)))
+  const refresh = Effect.suspend(() => measured("refresh", patient("refresh", client.bookTicker(symbol))))
 
   const at = (rate: () => number, request: Effect.Effect<unknown>) =>
     Effect.gen(function* () {
