@@ -74,7 +74,7 @@ export const openQuestions = {
   /** Where a client order id is unique among open orders: in its symbol, or in the whole account ("account"). */
   clientOrderIdScope: "symbol" as "symbol" | "account",
   /** Words in a value that make the firewall answer. */
-  firewallWords: ["select", "union", "insert", "drop", "truncate", "alter", "exec", "delete from", "or 1 1"],
+  firewallWords: ["select", "union", "insert", "drop", "truncate", "alter", "delete from", "or 1 1"],
   /** A connection over the limit of 300 in five minutes is refused while it opens, with this status. */
   tooManyConnections: 429
 } as const

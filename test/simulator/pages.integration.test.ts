@@ -56,7 +56,7 @@ describe("what never reaches the API is a page of its front end", () => {
     const blocked = (value: string) => isBlocked(value, new Map([["newClientOrderId", value]]))
 
     assert.deepStrictEqual(
-      ["selection", "UNIONUSDT", "dropped", "x-update-1", "delete-1", "nx4q2selectabc"].filter(blocked),
+      ["selection", "UNIONUSDT", "dropped", "exec-1", "update-1", "delete-1", "nx4q2selectabc"].filter(blocked),
       []
     )
     assert.lengthOf(["select", "a-SELECT-b", "union_all", "insert", "delete from x"].filter(blocked), 5)
