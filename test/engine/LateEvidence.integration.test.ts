@@ -6,7 +6,18 @@ import { OrderId } from "../../src/domain/Ids.ts"
 import { DoubtStories, evidenceOf } from "../../src/engine/DoubtStories.ts"
 import { Engine } from "../../src/engine/Engine.ts"
 import { Settlement } from "../../src/engine/Settlement.ts"
-import { answerLost, ExchangeScript, market, neverArrived, ScriptedExchange, TestNexus } from "../layers.ts"
+import {
+  answerLost,
+  ExchangeScript,
+  limit,
+  market,
+  neverArrived,
+  rests,
+  ScriptedExchange,
+  slowly,
+  TestNexus
+} from "../layers.ts"
+import { until } from "../sql/until.ts"
 import { filledOf, isUnknown, scripted } from "./scripted.ts"
 
 /** Nobody settles doubts here: the reconciler is away, as it is when the exchange is. */
@@ -80,6 +91,49 @@ describe("an operator's decision", () => {
     }).pipe(scripted([answerLost()], withoutReconciler))
   )
 
+  it.live("is contradicted by a fill that the user stream brings, and the order stays ended", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const engine = yield* Engine
+      const script = yield* ExchangeScript
+      yield* script.news("held")
+      yield* nexus.place("late", buy)
+      yield* nexus.until("late", isUnknown)
+      yield* nexus.advance(conclusiveMillis + 1_000)
+      yield* engine.resolve(decision("late"))
+
+      for (const event of yield* script.heldNews) yield* script.push(event)
+
+      const order = yield* nexus.until("late", (seen) => filledOf(seen) === "0.01")
+      assert.strictEqual(order.status, "FAILED")
+      yield* until(engine.load, ({ lateEvidence }) => lateEvidence > 0)
+    }).pipe(scripted([answerLost()], { roles: ["relay", "executor", "reports"] }))
+  )
+
+  it.live("does not leave an order in the book: what is open there after it ended here is cancelled there", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const engine = yield* Engine
+      const script = yield* ExchangeScript
+      yield* script.news("lost")
+      yield* nexus.place("left", limit("BUY", "0.01", "50000"))
+      yield* nexus.until("left", ({ status }) => status === "EXECUTING")
+      yield* script.goAway
+      yield* nexus.until("left", isUnknown)
+      yield* nexus.advance(conclusiveMillis + 1_000)
+      yield* engine.resolve(decision("left"))
+
+      // The comparison leaves what has just changed to the next one.
+      yield* nexus.advance("1 minute")
+      yield* script.comeBack
+      yield* script.news("live")
+
+      yield* until(script.ledger, ([there]) => there?.status === "CANCELED")
+      assert.isAbove((yield* engine.load).lateEvidence, 0)
+      assert.strictEqual((yield* nexus.order("left")).status, "FAILED")
+    }).pipe(scripted([slowly(300, answerLost(rests))]))
+  )
+
   it.live("rests on a story that names every attempt and what became of it", () =>
     Effect.gen(function* () {
       const nexus = yield* TestNexus
@@ -101,5 +155,21 @@ describe("an operator's decision", () => {
         /^attempt 1, sent as of .+Z for 5000 ms: UNKNOWN \(.+\)\nthe exchange was not asked yet$/
       )
     }).pipe(scripted([neverArrived], withoutReconciler))
+  )
+
+  it.live("rests on what the reconciler asked and heard, and knows when it asks next", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const stories = yield* DoubtStories
+      yield* nexus.place("asked", buy)
+      yield* nexus.until("asked", isUnknown)
+
+      const story = yield* until(stories.of(OrderId.make("asked")), (told) => (told?.asked ?? 0) > 0)
+
+      if (story === null) return assert.fail("there is no story")
+      assert.deepInclude(story.answers[0], { question: "order" })
+      assert.isAtLeast(story.nextCheckAt ?? 0, story.answers[0]?.at ?? Number.NaN)
+      assert.match(evidenceOf(story).join("\n"), /the exchange was asked \d+ times\norder, at .+Z: .+/)
+    }).pipe(scripted([neverArrived]))
   )
 })
