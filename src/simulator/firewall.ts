@@ -1,7 +1,9 @@
 /** The firewall before the API: values that read like SQL never reach it. */
 import { openQuestions } from "./openQuestions.ts"
 
-const anyWord = new RegExp(openQuestions.firewallWords.map((word) => word.split(" ")[0]).join("|"), "i")
+const firstWords = openQuestions.firewallWords.map((word) => word.split(" ")[0])
+/** In raw text a word ends before what is no letter, an escape too. */
+const anyWord = new RegExp(`(?:${firstWords.join("|")})(?![a-z])`, "i")
 /** Words stand alone, between whatever is no letter and no digit. */
 const words = new RegExp(
   openQuestions.firewallWords.map((word) => `(?<![a-z0-9])${word.replaceAll(" ", "[^a-z0-9]+")}(?![a-z0-9])`).join("|"),
