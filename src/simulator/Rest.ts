@@ -155,7 +155,8 @@ const answer = (service: Service, { address, endpoint, res }: Exchanged, { refus
     headers["x-mbx-order-count-10s"] = tenSeconds
     headers["x-mbx-order-count-1d"] = day
   }
-  if (refusal?.retryAt !== undefined) headers["Retry-After"] = Math.ceil((refusal.retryAt - now) / 1_000)
+  // The window may have ended on the way back.
+  if (refusal?.retryAt !== undefined) headers["Retry-After"] = Math.max(0, Math.ceil((refusal.retryAt - now) / 1_000))
   send(res, status, json, text, headers)
 }
 
