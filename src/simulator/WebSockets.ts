@@ -185,14 +185,18 @@ const connectionFor = (target: string, service: Service, address: string): ((lin
   }
   const isCombined = url.pathname === "/stream"
   if (!isCombined && url.pathname !== "/ws" && !url.pathname.startsWith("/ws/")) return undefined
-  const names = isCombined ? (url.searchParams.get("streams") ?? "") : unescaped(url.pathname.slice("/ws/".length))
+  const named = isCombined ? (streamsForm.exec(url.search)?.[1] ?? "") : url.pathname.slice("/ws/".length)
   const options = {
-    streams: names.split("/").filter((name) => name !== ""),
+    streams: unescaped(named)
+      .split("/")
+      .filter((name) => name !== ""),
     isCombined,
     inMicros: wantsMicros(url.searchParams.get("timeUnit"))
   }
   return (link) => new MarketConnection(service, link, options)
 }
 
-/** Never throws, as `decodeURIComponent` does over half an escape. */
+const streamsForm = /[?&]streams=([^&]*)/
+
+/** Leaves a plus alone, for a stream's name may have one; never throws, as `decodeURIComponent` does over half an escape. */
 const unescaped = (text: string): string => new URLSearchParams(`_=${text.replaceAll("+", "%2B")}`).get("_") ?? ""

@@ -52,7 +52,7 @@ describe("public streams", () => {
         "btcusdt@miniTicker": event("c o h l v q", ""),
         "btcusdt@ticker_1h": event("p P o h l c w v q", "O C F L n"),
         "btcusdt@avgPrice": event("i w", "T"),
-        "btcusdt@kline_1m": {
+        "btcusdt@kline_1m@+08:00": {
           ...(event("e", "E") as object),
           k: fieldsOf({ number: "t T f L n", string: "s i o c h l v q V Q B", boolean: "x" })
         },

@@ -6,14 +6,15 @@
  * Reads only the forms that such generated files have: interfaces of optional fields, arrays, and unions of names.
  */
 import { readFileSync } from "node:fs"
+import type { Step } from "./script.ts"
 
 type Fields = ReadonlyMap<string, string>
 
 export interface Declarations {
   /** The type of a REST method's answer. */
   readonly answerOf: (method: string) => string | undefined
-  /** The type that is declared under a name. */
-  readonly has: (type: string) => boolean
+  /** The type of an event, by the part of the API that declares it and its name there. */
+  readonly eventOf: (part: "websocket-api" | "websocket-streams", name: string) => string | undefined
   readonly fields: (type: string) => Fields | undefined
   readonly itemOf: (type: string) => string | undefined
   readonly members: (type: string) => ReadonlyArray<string> | undefined
@@ -23,6 +24,7 @@ const interfaceForm = /^interface (\S+)(?: extends (\S+))? \{(.*)\}?$/
 const fieldForm = /^ {2}"?([A-Za-z0-9_-]+)"?\??: (.+);$/
 const unionForm = /^type (\S+) = ([^;{}()]+);$/
 const arrayForm = /^Array<(.+)>$/
+const partForm = /^\/\/#region src\/([a-z-]+)\/types\//
 const methodForm = /^ {2}(\w+)\(.*\): Promise<RestApiResponse<(.+)>>;$/
 
 export const readDeclarations = (path: string): Declarations => {
@@ -30,12 +32,17 @@ export const readDeclarations = (path: string): Declarations => {
   const parents = new Map<string, string>()
   const unions = new Map<string, ReadonlyArray<string>>()
   const answers = new Map<string, string>()
+  const events = new Map<string, string>()
   let open: Map<string, string> | undefined
+  let part = ""
   for (const line of readFileSync(path, "utf8").split("\n")) {
+    part = partForm.exec(line)?.[1] ?? part
     const [, name, parent, rest] = interfaceForm.exec(line) ?? []
     if (name !== undefined) {
       const own = new Map<string, string>()
       fields.set(name, own)
+      // Names that several parts have are told apart by a number.
+      events.set(`${part} ${name.replace(/\$\d+$/, "")}`, name)
       if (parent !== undefined) parents.set(name, parent)
       open = rest === "}" ? undefined : own
       continue
@@ -51,7 +58,7 @@ export const readDeclarations = (path: string): Declarations => {
   const itemOf = (type: string): string | undefined => arrayForm.exec(parents.get(type) ?? type)?.[1]
   return {
     answerOf: (method) => answers.get(method),
-    has: (type) => fields.has(type) || unions.has(type),
+    eventOf: (of, name) => events.get(`${of} ${name}`),
     itemOf,
     members: (type) => unions.get(type) ?? (type.includes(" | ") ? type.split(" | ") : undefined),
     fields: (type) => {
@@ -129,4 +136,15 @@ const judgeUnion = (
   })
   const best = verdicts.reduce((found, one) => (one.faults.size < found.faults.size ? one : found))
   for (const kind of ["faults", "seen", "lacking"] as const) for (const one of best[kind]) verdict[kind].add(one)
+}
+
+/** A verdict as one step; what is tolerated is named by what it says. */
+export const stepOf = (
+  name: string,
+  { faults, lacking, seen }: Verdict,
+  isTolerated: (what: string) => boolean
+): Step => {
+  const missing = [...lacking].filter((path) => !seen.has(path)).map((path) => `${path} is missing`)
+  const detail = [...faults, ...missing].filter((what) => !isTolerated(what)).join("; ")
+  return { name, outcome: detail === "" ? "passed" : "failed", detail }
 }

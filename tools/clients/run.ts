@@ -1,7 +1,7 @@
 /**
  * Four client libraries that nobody here wrote, each against an exchange simulator of its own: `npm run test:clients`.
  *
- * Then every answer against the declarations of the exchange's own connector.
+ * Then every answer and event against the declarations of the exchange's own connector.
  *
  * Installs the libraries into this folder when they are not there as the lock file wants them. Prints a table of
  * library and step, then `N passed, N failed, N skipped`; exits with 1 when a step failed. Everything is on loopback.
@@ -132,8 +132,8 @@ const print = (results: ReadonlyMap<Client, ReadonlyArray<Step>>): void => {
   }
 }
 
-const printAnswers = (steps: ReadonlyArray<Step>): void => {
-  console.log(`\nanswers as @binance/spot declares them: ${new Set(steps.map(({ name }) => name)).size} requests`)
+const printJudged = (what: string, steps: ReadonlyArray<Step>): void => {
+  console.log(`\n${what} as @binance/spot declares them: ${new Set(steps.map(({ name }) => name)).size}`)
   for (const { detail, name, outcome } of steps) if (outcome === "failed") console.log(`${name}: ${detail}`)
 }
 
@@ -141,15 +141,18 @@ install()
 const folder = mkdtempSync(join(tmpdir(), "nexus-clients-"))
 const results = new Map<Client, ReadonlyArray<Step>>()
 let answers: ReadonlyArray<Step> = []
+let events: ReadonlyArray<Step> = []
 try {
   for (const client of clients) results.set(client, await tried("connect.ts", [client]))
   answers = await tried("answers.ts", [])
+  events = await tried("events.ts", [])
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
 print(results)
-printAnswers(answers)
-const all = [...[...results.values()].flat(), ...answers]
+printJudged("answers of requests", answers)
+printJudged("events of streams", events)
+const all = [...[...results.values()].flat(), ...answers, ...events]
 const count = (outcome: Step["outcome"]) => all.filter((step) => step.outcome === outcome).length
 console.log(`\n${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`)
 process.exitCode = count("failed") === 0 ? 0 : 1
