@@ -60,7 +60,10 @@ export const tooLongInterval = (hours: number) =>
 export const badCombination = refuse(-1128, "Combination of optional parameters invalid.")
 export const invalidValue = (name: string) => refuse(-1130, `Data sent for parameter '${name}' is not valid.`)
 export const strategyTypeTooLow = refuse(-1134, "strategyType was less than 1000000.")
-export const invalidRestrictions = refuse(-1145, "Invalid cancelRestrictions")
+export const invalidRestrictions = refuse(
+  -1145,
+  "cancelRestrictions has to be either ONLY_NEW or ONLY_PARTIALLY_FILLED."
+)
 
 // Credentials and timing.
 export const tooOld = refuse(-1021, "Timestamp for this request is outside of the recvWindow.")
@@ -148,7 +151,7 @@ export const archived = refuse(
   "Order was canceled or expired with no executed qty over 90 days ago and has been archived."
 )
 export const orderDoesNotExist = refuse(-2013, "Order does not exist.")
-export const idsOfDifferentOrders = refuse(-2039, "The orderId and origClientOrderId do not refer to the same order.")
+export const idsOfDifferentOrders = refuse(-2039, "Client order ID is not correct for this order ID.")
 
 // Limits and the server itself.
 export const tooMuchWeight = (limit: number, retryAt: number) =>
@@ -201,7 +204,7 @@ export const unknownMethod = new Refusal(
 export const blockedByFirewall = new Refusal(403, -1000, "An unknown error occurred while processing the request.")
 export const alreadySubscribed = refuse(-2035, "User Data Stream subscription already active.")
 export const notSubscribed = refuse(-2036, "User Data Stream subscription not active.")
-export const subscriptionsUsedUp = refuse(-2042, "Too many subscriptions were made over this connection.")
+export const subscriptionsUsedUp = refuse(-2042, "Maximum subscription ID reached for this connection.")
 export const needsSession = new Refusal(
   openQuestions.subscribeWithoutSession.status,
   openQuestions.subscribeWithoutSession.code,
