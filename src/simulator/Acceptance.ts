@@ -7,7 +7,7 @@
 import { ours } from "./Accounts.ts"
 import { type Amount, one as oneUnit } from "./Amount.ts"
 import { unsupportedAmend, unsupportedList, unsupportedOrder, unsupportedReplace } from "./features.ts"
-import { type AssetFilter, type AveragePrice, type ExchangeFilter, judgeOrder, judgeStanding } from "./filters.ts"
+import { type AssetFilter, type ExchangeFilter, judgeOrder, judgeStanding } from "./filters.ts"
 import { foreseeQuote } from "./foresight.ts"
 import type { SymbolInfo } from "./Market.ts"
 import type { RejectReason } from "./Execution.ts"
@@ -17,6 +17,7 @@ import { hasPair, type ListKind, type OrderList, paysOn } from "./OrderList.ts"
 import type { NewList, NewOrder, PlacedList } from "./OrderRequests.ts"
 import { openQuestions } from "./openQuestions.ts"
 import { arePricesInOrder } from "./pairPrices.ts"
+import { averageOf } from "./ReferencePrice.ts"
 import {
   amendChangesNothing,
   amendFilterFailure,
@@ -81,7 +82,7 @@ export class Acceptance {
     const { info } = market
     const mode = order.preventionMode
     if (mode !== undefined && !info.allowedPreventionModes.includes(mode)) return preventionModeNotAllowed
-    const refused = judgeOrder(info, order, this.#averageOf(market), this.#assetFilters)
+    const refused = judgeOrder(info, order, averageOf(market, this.#clock()), this.#assetFilters)
     return refused ?? (order.icebergQuantity > order.quantity ? icebergExceedsQuantity : undefined)
   }
 
@@ -247,7 +248,7 @@ export class Acceptance {
     const isOther = clientOrderId !== undefined && clientOrderId !== order.clientOrderId
     if (isOther && this.#isTaken(market, clientOrderId)) return amendRefusal(duplicateOrder.message)
     const judged = { ...order, quantity, quoteQuantity: 0n }
-    return judgeOrder(info, judged, this.#averageOf(market), this.#assetFilters)
+    return judgeOrder(info, judged, averageOf(market, this.#clock()), this.#assetFilters)
   }
 
   /** The new half of a cancel-replace that the engine would not have: it took a number, and is told of. */
@@ -256,10 +257,6 @@ export class Acceptance {
     market.nextOrderId++
     order.status = "REJECTED"
     this.#matching.report(order, { type: "REJECTED", ...(reason === undefined ? {} : { rejectReason: reason }) })
-  }
-
-  #averageOf({ tape }: Market): AveragePrice {
-    return (minutes) => (minutes === 0 ? tape.lastPrice : tape.average(this.#clock()))
   }
 }
 

@@ -15,6 +15,7 @@ import type { Market, Matching } from "./Matching.ts"
 import { isMarketLike, isOpen, none, type Order } from "./Order.ts"
 import { hasPair, hasWorking, type OrderList, paysOn } from "./OrderList.ts"
 import { OrderLists } from "./OrderLists.ts"
+import { averageOf } from "./ReferencePrice.ts"
 
 export class Contingencies {
   readonly lists = new OrderLists()
@@ -163,9 +164,7 @@ export class Contingencies {
 
   #refuses(market: Market, list: OrderList, order: Order, held: Amount): RejectReason | "FILTER" | undefined {
     if (paysOn(list)) {
-      const { tape } = market
-      const now = this.#matching.now()
-      const average = (minutes: number) => (minutes === 0 ? tape.lastPrice : tape.average(now))
+      const average = averageOf(market, this.#matching.now())
       if (order.quantity === 0n || judgeOrder(market.info, order, average) !== undefined) return "FILTER"
     }
     return this.#matching.judge(market, order, held)

@@ -386,6 +386,7 @@ export class Exchange {
       market.triggers.clear()
       market.prevented.clear()
       market.amendments.clear()
+      market.reference?.clear()
       market.nextOrderId = 1
       market.nextTradeId = 1
     }

@@ -6,6 +6,8 @@
 import { amount, type Amount } from "./Amount.ts"
 import { allFeatures, type Features } from "./features.ts"
 import type { PreventionMode } from "./Order.ts"
+import type { PriceRange } from "./priceRange.ts"
+import type { ReferenceRules } from "./ReferencePrice.ts"
 
 export type Filter =
   | {
@@ -77,6 +79,10 @@ export interface SymbolInfo {
   readonly minQty: Amount
   readonly filters: ReadonlyArray<Filter>
   readonly features: Features
+  /** How far from its reference price an order may trade as taker; no rule when absent. */
+  readonly priceRange?: PriceRange
+  /** How the reference price is counted; there is none when absent. */
+  readonly referencePrice?: ReferenceRules
   readonly defaultPreventionMode: PreventionMode
   readonly allowedPreventionModes: ReadonlyArray<PreventionMode>
 }

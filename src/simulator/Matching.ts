@@ -31,6 +31,8 @@ import {
 import { OrderArchive } from "./OrderArchive.ts"
 import type { ListStatusType, OrderList } from "./OrderList.ts"
 import { modeOf, type PreventedMatch, PreventedMatches } from "./prevention.ts"
+import { isWithin, limitsOf, type PriceLimits } from "./priceRange.ts"
+import { ReferencePrice } from "./ReferencePrice.ts"
 import { type Deal, Settlement } from "./Settlement.ts"
 import { type PublicTrade, Tape } from "./Tape.ts"
 import { Trades } from "./Trades.ts"
@@ -47,6 +49,7 @@ export interface Market {
   readonly triggers: Triggers
   readonly prevented: PreventedMatches
   readonly amendments: Amendments
+  readonly reference: ReferencePrice | undefined
   nextOrderId: number
   nextTradeId: number
 }
@@ -86,6 +89,7 @@ export class Matching {
       triggers: new Triggers(),
       prevented: new PreventedMatches(),
       amendments: new Amendments(),
+      reference: info.referencePrice === undefined ? undefined : new ReferencePrice(info.referencePrice),
       nextOrderId: 1,
       nextTradeId: 1
     }))
@@ -141,12 +145,8 @@ export class Matching {
 
   /** It trades what it can, and rests or ends. */
   proceed(market: Market, order: Order): void {
-    if (
-      order.timeInForce !== "FOK" ||
-      foresee(market.book, order, order.quantity, order.price).quantity >= order.quantity
-    ) {
-      this.#match(market, order)
-    }
+    const limits = this.#limitsFor(market, order)
+    if (order.timeInForce !== "FOK" || this.#fillsWhole(market, order, limits)) this.#match(market, order, limits)
     if (!isOpen(order)) return
     const reason = leftoverReason(order)
     if (reason !== "") return this.expire(market, order, reason)
@@ -264,13 +264,28 @@ export class Matching {
     return order.side === "BUY" ? foresee(market.book, order, rest, undefined).quote : rest
   }
 
-  #match(market: Market, taking: Order): void {
+  // The counterparties' takers are the market itself moving: no rule stops that.
+  #limitsFor(market: Market, { account, side }: Order): PriceLimits {
+    const range = account === ours ? market.info.priceRange : undefined
+    return limitsOf(range, side, range === undefined ? undefined : market.reference?.at(this.now()))
+  }
+
+  #fillsWhole(market: Market, order: Order, limits: PriceLimits): boolean {
+    const bound = order.side === "BUY" ? limits.high : limits.low
+    const limit = bound === undefined || reaches(order.side, bound, order.price) ? order.price : bound
+    return foresee(market.book, order, order.quantity, limit).quantity >= order.quantity
+  }
+
+  #match(market: Market, taking: Order, limits: PriceLimits): void {
     const side = opposite(taking.side)
     const hasLimit = !isMarketLike(taking.type)
     while (remaining(taking) > 0n) {
       const maker = market.book.first(side)
       if (maker === undefined) return
       if (hasLimit && !reaches(taking.side, taking.price, maker.price)) return
+      if (!isWithin(maker.price, limits)) {
+        return this.expire(market, taking, "EXECUTION_RULE_PRICE_RANGE_EXCEEDED")
+      }
       const mode = maker.account === taking.account ? modeOf(taking, maker) : "NONE"
       if (mode === "NONE") this.#trade(market, taking, maker)
       else this.#prevent(market, taking, maker, mode)
@@ -296,6 +311,7 @@ export class Matching {
     this.#book(market, taking, { id, price, quantity, quote, time, isMaker: false })
     const told: PublicTrade = { id, price, quantity, quote, time, isBuyerMaker: maker.side === "BUY" }
     market.tape.add(told, taking)
+    market.reference?.add(price, time)
     this.#listener?.traded(market, told)
     if (maker.listId !== none) this.contingencies.traded(market, maker)
     if (taking.listId !== none) this.contingencies.traded(market, taking)

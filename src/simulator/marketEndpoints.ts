@@ -5,7 +5,7 @@ import { exchangeInfo } from "./exchangeInfoEndpoint.ts"
 import { klines, uiKlines } from "./klineEndpoints.ts"
 import { noReferencePrice } from "./marketRefusals.ts"
 import { namedSymbols, oneMarket, someMarkets } from "./marketSelection.ts"
-import { aggregateView, depthView, publicTradeView } from "./marketViews.ts"
+import { aggregateView, depthView, executionRulesView, publicTradeView } from "./marketViews.ts"
 import { limitOf, momentOf } from "./marketParameters.ts"
 import { badCombination, mandatory } from "./Refusal.ts"
 import { averageMinutes } from "./Tape.ts"
@@ -125,7 +125,6 @@ const historicalBlockTrades: Endpoint = {
   }
 }
 
-/** No symbol has a rule of this kind. */
 const executionRules: Endpoint = {
   rest: "GET /api/v3/executionRules",
   webSocket: "executionRules",
@@ -134,7 +133,12 @@ const executionRules: Endpoint = {
     const named = namedSymbols(params)
     return named === 0 ? greatestRulesWeight : Math.min(named * rulesWeight, greatestRulesWeight)
   },
-  read: (p) => someMarkets(p, () => ({ symbolRules: [] }))
+  read: (p) =>
+    someMarkets(p, (_, markets) => ({
+      symbolRules: markets
+        .filter(({ info }) => info.priceRange !== undefined)
+        .map(({ info }) => executionRulesView(info.symbol, info.priceRange!))
+    }))
 }
 
 const referencePrice: Endpoint = {
@@ -142,7 +146,16 @@ const referencePrice: Endpoint = {
   webSocket: "referencePrice",
   isSigned: false,
   weight: always(2),
-  read: (p): Run => onMarket(p.symbol(), () => noReferencePrice)
+  read: (p): Run =>
+    onMarket(p.symbol(), (desk, { info, reference }) => {
+      if (reference === undefined) return noReferencePrice
+      const price = reference.at(desk.now())
+      return {
+        symbol: info.symbol,
+        referencePrice: price === undefined ? null : format(price),
+        timestamp: desk.now()
+      }
+    })
 }
 
 const referencePriceCalculation: Endpoint = {
@@ -150,7 +163,10 @@ const referencePriceCalculation: Endpoint = {
   webSocket: "referencePrice.calculation",
   isSigned: false,
   weight: always(2),
-  read: (p) => oneMarket(p, () => noReferencePrice)
+  read: (p) =>
+    oneMarket(p, (_, { info: { symbol }, reference }) =>
+      reference === undefined ? noReferencePrice : { symbol, calculationType: "ARITHMETIC_MEAN", ...reference.rules }
+    )
 }
 
 export const marketEndpoints: ReadonlyArray<Endpoint> = [

@@ -3,6 +3,7 @@ import { type Amount, format } from "./Amount.ts"
 import { type Candle, tradesIn } from "./Candles.ts"
 import { type Interval, nextSpan } from "./intervals.ts"
 import type { Market } from "./Matching.ts"
+import type { PriceRange } from "./priceRange.ts"
 import { quoteOf } from "./Tape.ts"
 import { change, changePercent, lastDay, previousClose, weightedAverage } from "./tickers.ts"
 import type { Row } from "./TradeRing.ts"
@@ -89,3 +90,14 @@ export const touchView = ({ book, info }: Market) => {
   const [askPrice, askQty] = levelView(book.depth("SELL", 1)[0] ?? nothing)
   return { symbol: info.symbol, bidPrice, bidQty, askPrice, askQty }
 }
+
+/** Of the multipliers only those that are set. */
+export const executionRulesView = (symbol: string, range: PriceRange) => ({
+  symbol,
+  rules: [
+    {
+      ruleType: "PRICE_RANGE",
+      ...Object.fromEntries(Object.entries(range).map(([name, factor]) => [name, format(factor)]))
+    }
+  ]
+})
