@@ -5,7 +5,7 @@
  * Built from below and closed from above: the listener first, then submissions in flight, the relay, the
  * leases, the pools, and an embedded exchange and PostgreSQL last.
  */
-import { Console, Context, DateTime, Effect, Layer, Redacted, References, Schedule, Schema } from "effect"
+import { Console, Context, DateTime, Effect, Layer, Redacted, References, Result, Schedule, Schema } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { randomBytes, randomUUID } from "node:crypto"
 import { hostname } from "node:os"
@@ -618,32 +618,39 @@ const examineExchangePart = (testOrder: boolean) =>
     )
   })
 
+/** Changes nothing: what the start would migrate is only told. */
 const examineDatabase = Effect.gen(function* () {
   const { app, connections, database, parts } = yield* AppConfig
-  const where =
-    parts.database === "embedded"
-      ? `embedded, data in ${app.data_dir}`
-      : `${connections.serving.host}:${connections.serving.port}`
-  return yield* Effect.gen(function* () {
+  const embedded = parts.database === "embedded"
+  const where = embedded
+    ? `embedded, data in ${app.data_dir}`
+    : `${connections.serving.host}:${connections.serving.port}`
+  const examined = Effect.gen(function* () {
     const { serving } = yield* Postgres
-    if (parts.database === "server") yield* verifySchema({ address: serving, lanes: database.lanes })
-    const reason = yield* (yield* Database).ready
-    if (reason !== null)
-      return { findings: [fault("database", `${where}: ${reason}`, "mend that first")], identity: null }
-    return { findings: [ok("database", where)], identity: yield* readIdentity }
-  }).pipe(
-    Effect.provide(
-      pools.pipe(
-        Layer.provideMerge(parts.database === "server" ? Layer.empty : migrated),
-        Layer.provideMerge(Postgres.sharedLayer)
-      )
-    ),
-    Effect.catch(({ message }) =>
-      Effect.succeed({
-        findings: [fault("database", `${where}: ${message}`, "start it, or check DATABASE_URL")],
-        identity: null
-      })
-    )
+    const schema = yield* Effect.result(verifySchema({ address: serving, lanes: database.lanes }))
+    if (Result.isFailure(schema)) {
+      const { _tag, message } = schema.failure
+      if (_tag === "StoreUnavailable" || !(embedded || database.migrate) || !message.startsWith("The database lacks")) {
+        return yield* schema.failure
+      }
+      return { findings: [note("database", `${where}: no schema of today yet`, "the start brings it")], identity: null }
+    }
+    return yield* Effect.gen(function* () {
+      const reason = yield* (yield* Database).ready
+      return reason === null
+        ? { findings: [ok("database", where)], identity: yield* readIdentity }
+        : {
+            findings: [fault("database", `${where}: ${reason}`, "nothing can be stored until that is mended")],
+            identity: null
+          }
+    }).pipe(Effect.provide(pools))
+  })
+  return yield* examined.pipe(
+    Effect.provide(Postgres.sharedLayer),
+    Effect.catch(({ _tag, message }) => {
+      const remedy = _tag === "StoreUnavailable" ? "start it, or check DATABASE_URL" : "then examine again"
+      return Effect.succeed({ findings: [fault("database", `${where}: ${message}`, remedy)], identity: null })
+    })
   )
 })
 

@@ -1,7 +1,9 @@
 /** What `nexus doctor` finds out, on the program as a person runs it. */
-import { afterEach, assert, describe, it } from "vitest"
+import { Effect, Exit, Scope } from "effect"
+import { afterEach, assert, describe, inject, it } from "vitest"
+import { emptyDatabase } from "../harness/template.ts"
 import { signed, startSimulator } from "./exchange.ts"
-import { newFolder, processesOf, type Program, removeAll, run } from "./Program.ts"
+import { newFolder, processesOf, type Program, removeAll, run, serve } from "./Program.ts"
 
 afterEach(removeAll)
 
@@ -36,9 +38,10 @@ describe("nexus doctor", () => {
     const lines = linesOf(program)
     assert.deepStrictEqual(
       lines.map(({ part, verdict }) => `${part} ${verdict}`),
-      "exchange clock keys permissions symbols limits filters stream test-order database kafka store"
+      "exchange clock keys permissions symbols limits filters stream test-order kafka"
         .split(" ")
         .map((part) => `${part.replace("-", " ")} OK`)
+        .toSpliced(-1, 0, "database NOTE")
     )
     const there = await signed(exchange.address, "GET", "allOrders", { symbol: "BTCUSDT" })
     assert.deepStrictEqual(await there.json(), [])
@@ -66,6 +69,35 @@ describe("nexus doctor", () => {
     assert.strictEqual(secret.err, "nexus: 2 faults\n")
     assert.notInclude(secret.out + address.out, "another-one")
     assert.notInclude(secret.out + address.out, "secret@")
+  })
+
+  it("knows a database that the start would migrate, one that it may not, and one of another account", async () => {
+    const folder = newFolder()
+    const scope = Scope.makeUnsafe()
+    const url = await Effect.runPromise(Scope.provide(emptyDatabase(inject("pgUrl")), scope))
+    const exchange = await startSimulator(folder)
+    const env = { ...exchange.env, DATABASE_URL: url }
+
+    const [fresh, forbidden] = await Promise.all([
+      run(["doctor"], folder, env),
+      run(["doctor"], folder, { ...env, NEXUS_DATABASE_MIGRATE: "false" })
+    ])
+    const program = await serve(folder, env)
+    const first = await run(["doctor"], folder, env)
+    await program.end("SIGTERM")
+    await exchange.program.end("SIGTERM")
+    const other = await startSimulator(folder)
+    const second = await run(["doctor"], folder, { ...other.env, DATABASE_URL: url })
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+
+    assert.deepStrictEqual([fresh.code, forbidden.code, first.code, second.code], [0, 1, 0, 1], first.out + second.out)
+    assert.match(fresh.out, /^NOTE +database +.+: the start brings it$/m)
+    assert.match(forbidden.out, /^FAULT +database +.+ run "nexus migrate"/m)
+    assert.match(first.out, /^OK +store +it belongs to account \d+ of the SIMULATOR$/m)
+    assert.match(
+      second.out,
+      /^FAULT +store +it belongs to account \d+, the keys are of account \d+: give it another database/m
+    )
   })
 
   it("says of the embedded parts how to get to real ones, and leaves nothing running", async () => {
