@@ -11,6 +11,8 @@ create table limits (
   name text collate "C" not null,
   -- Since 1970, on the exchange's clock.
   window_number bigint not null,
+  -- What the exchange allows, as a replica has learnt; 0: none has.
+  allowed bigint not null default 0 check (allowed >= 0),
   -- The exchange's own count; when its request was permitted and answered, in milliseconds on the exchange's clock.
   counted bigint not null default 0 check (counted >= 0),
   counted_from bigint not null default 0,
@@ -43,10 +45,10 @@ comment on table limit_stops is 'Until when the exchange wants to hear nothing o
 -- Longer than a replica trusts its share without an answer, plus the longest that a request may be under way.
 create function limit_share_life() returns interval language sql immutable as $$ select interval '60 seconds' $$;
 
--- One replica's report and its shares. `asks`: an array of {name, window, told: {count, from, at} | null, keep,
+-- One replica's report and its shares. `asks`: an array of {name, window, allowed | null, told: {count, from, at} | null, keep,
 -- wants: [{ceiling, amount}, ...]}, wants by precedence; in the order of names, so that no two replicas wait for each other.
 create function take_shares(me text, my_turn bigint, asks jsonb)
-  returns table (name text, window_number bigint, granted bigint, counted bigint, counted_from bigint, counted_at bigint, others bigint)
+  returns table (name text, window_number bigint, granted bigint, allowed bigint, counted bigint, counted_from bigint, counted_at bigint, others bigint)
   language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -68,9 +70,10 @@ begin
     told_at := coalesce((ask #>> '{told,at}')::bigint, 0);
     -- Locks the window. A count whose request came after the answer of the known one replaces it; of two that were
     -- under way together the greater holds, for answers overtake each other.
-    insert into limits as l (name, window_number, counted, counted_from, counted_at)
-      values (ask ->> 'name', (ask ->> 'window')::bigint, told, greatest(told_from, 0), told_at)
+    insert into limits as l (name, window_number, allowed, counted, counted_from, counted_at)
+      values (ask ->> 'name', (ask ->> 'window')::bigint, coalesce((ask ->> 'allowed')::bigint, 0), told, greatest(told_from, 0), told_at)
       on conflict (name, window_number) do update set
+        allowed = case when excluded.allowed > 0 then excluded.allowed else l.allowed end,
         counted = case when told_from > l.counted_at or told > l.counted then told else l.counted end,
         counted_from = case when told_from > l.counted_at or told > l.counted then greatest(told_from, 0) else l.counted_from end,
         counted_at = case when told_from > l.counted_at or told > l.counted then told_at else l.counted_at end
@@ -92,7 +95,7 @@ begin
     delete from limits where (name, window_number) in (
       select d.name, d.window_number from limits d
         where d.name = row_now.name and d.window_number < row_now.window_number - 2 for update skip locked);
-    return query select row_now.name, row_now.window_number, extra, row_now.counted, row_now.counted_from,
+    return query select row_now.name, row_now.window_number, extra, row_now.allowed, row_now.counted, row_now.counted_from,
       row_now.counted_at, held_by_others;
   end loop;
 end $$;

@@ -150,9 +150,11 @@ comment on table limit_stops is 'Until when the exchange wants to hear nothing o
 create table limits (
   name text collate "C" not null,
   window_number bigint not null,
+  allowed bigint default 0 not null,
   counted bigint default 0 not null,
   counted_from bigint default 0 not null,
   counted_at bigint default 0 not null,
+  constraint limits_allowed_check CHECK ((allowed >= 0)),
   constraint limits_counted_check CHECK ((counted >= 0)),
   constraint limits_pkey PRIMARY KEY (name, window_number)
 ) with (fillfactor=10);
@@ -645,7 +647,7 @@ begin
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.take_shares(me text, my_turn bigint, asks jsonb)
- RETURNS TABLE(name text, window_number bigint, granted bigint, counted bigint, counted_from bigint, counted_at bigint, others bigint)
+ RETURNS TABLE(name text, window_number bigint, granted bigint, allowed bigint, counted bigint, counted_from bigint, counted_at bigint, others bigint)
  LANGUAGE plpgsql
 AS $function$
 #variable_conflict use_column
@@ -668,9 +670,10 @@ begin
     told_at := coalesce((ask #>> '{told,at}')::bigint, 0);
     -- Locks the window. A count whose request came after the answer of the known one replaces it; of two that were
     -- under way together the greater holds, for answers overtake each other.
-    insert into limits as l (name, window_number, counted, counted_from, counted_at)
-      values (ask ->> 'name', (ask ->> 'window')::bigint, told, greatest(told_from, 0), told_at)
+    insert into limits as l (name, window_number, allowed, counted, counted_from, counted_at)
+      values (ask ->> 'name', (ask ->> 'window')::bigint, coalesce((ask ->> 'allowed')::bigint, 0), told, greatest(told_from, 0), told_at)
       on conflict (name, window_number) do update set
+        allowed = case when excluded.allowed > 0 then excluded.allowed else l.allowed end,
         counted = case when told_from > l.counted_at or told > l.counted then told else l.counted end,
         counted_from = case when told_from > l.counted_at or told > l.counted then greatest(told_from, 0) else l.counted_from end,
         counted_at = case when told_from > l.counted_at or told > l.counted then told_at else l.counted_at end
@@ -692,7 +695,7 @@ begin
     delete from limits where (name, window_number) in (
       select d.name, d.window_number from limits d
         where d.name = row_now.name and d.window_number < row_now.window_number - 2 for update skip locked);
-    return query select row_now.name, row_now.window_number, extra, row_now.counted, row_now.counted_from,
+    return query select row_now.name, row_now.window_number, extra, row_now.allowed, row_now.counted, row_now.counted_from,
       row_now.counted_at, held_by_others;
   end loop;
 end $function$;

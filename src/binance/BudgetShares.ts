@@ -11,6 +11,8 @@ export interface Ask {
   readonly name: string
   /** Number of the window since 1970, on the exchange's clock. */
   readonly window: number
+  /** What the exchange allows in it, as this replica has learnt; null: it has not yet. */
+  readonly allowed: number | null
   /** The exchange's count in the newest answer since the last report. */
   readonly told: { readonly count: number; readonly from: number; readonly at: number } | null
   /** What this replica holds already, and goes on holding. */
@@ -23,6 +25,8 @@ export interface Granted {
   readonly name: string
   readonly window: number
   readonly granted: number
+  /** What the exchange allows in it, as any replica has learnt; null: none has. */
+  readonly allowed: number | null
   /** The newest count of the exchange that any replica was told. */
   readonly told: { readonly count: number; readonly from: number; readonly at: number } | null
   /** What the other replicas hold. */

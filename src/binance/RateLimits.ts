@@ -138,7 +138,7 @@ export class RateLimits extends Context.Service<
 function make(isShared: boolean) {
   return Effect.sync(() => {
     // All of this is owned here; no step below is interrupted between its reads and writes.
-    let windows = documented.flatMap((limit) => Budget.windowOf(limit, isShared))
+    let windows = documented.flatMap((limit) => Budget.windowOf(limit, isShared, false))
     let learnt = false
     // Null: not measured, our own clock counts.
     let clock: Aligned | null = null
@@ -436,10 +436,10 @@ function make(isShared: boolean) {
         Effect.sync(() => {
           // A limit that stays keeps its count.
           windows = limits
-            .flatMap((limit) => Budget.windowOf(limit, isShared))
+            .flatMap((limit) => Budget.windowOf(limit, isShared, true))
             .map((window) => {
               const known = windows.find(({ name }) => name === window.name)
-              return known === undefined ? window : { ...known, limit: window.limit }
+              return known === undefined ? window : { ...known, limit: window.limit, isLearnt: true }
             })
           learnt = true
         }),

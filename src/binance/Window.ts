@@ -48,7 +48,9 @@ export interface Window {
   /** Of the answers' header that tells the count; "": none does. */
   readonly header: string
   readonly lengthMillis: number
-  readonly limit: number
+  limit: number
+  /** From the exchange, by this process or by another; else it is the documented one. */
+  isLearnt: boolean
   /** Number of the window since 1970, on the exchange's clock. */
   id: number
   /** The exchange's own count as told last, and when that answer came. */
@@ -93,7 +95,7 @@ export type Verdict =
 
 const perKind = (): Record<Kind, number> => ({ cancel: 0, query: 0, submit: 0, refresh: 0 })
 
-export const windowOf = (limit: RateLimit, isShared: boolean): ReadonlyArray<Window> => {
+export const windowOf = (limit: RateLimit, isShared: boolean, isLearnt: boolean): ReadonlyArray<Window> => {
   const unit = intervalMillis[limit.interval]
   if (unit === undefined || limit.limit <= 0) return []
   const suffix = `${limit.intervalNum}${limit.interval[0]!.toLowerCase()}`
@@ -111,6 +113,7 @@ export const windowOf = (limit: RateLimit, isShared: boolean): ReadonlyArray<Win
       header,
       lengthMillis,
       limit: limit.limit,
+      isLearnt,
       id: 0,
       counted: 0,
       countedAt: Number.NEGATIVE_INFINITY,
@@ -267,7 +270,14 @@ export const ask = (window: Window, waiting: Waiting, there: number): Ask | null
   share.spent = 0
   const heard = share.told
   share.told = null
-  return { name: window.name, window: window.id, told: heard, keep, wants: beyond(wants, free) }
+  return {
+    name: window.name,
+    window: window.id,
+    allowed: allowed(window),
+    told: heard,
+    keep,
+    wants: beyond(wants, free)
+  }
 }
 
 /** The same for the window after this one, whose share is untouched so far. */
@@ -277,8 +287,17 @@ export const askNext = (window: Window, waiting: Waiting): Ask | null => {
   const wants = wantsOf(window, share, waiting, 0)
   const needed = wants.reduce((sum, { amount }) => sum + amount, 0)
   share.next = Math.min(share.next, needed)
-  return { name: window.name, window: window.id + 1, told: null, keep: share.next, wants: beyond(wants, share.next) }
+  return {
+    name: window.name,
+    window: window.id + 1,
+    allowed: allowed(window),
+    told: null,
+    keep: share.next,
+    wants: beyond(wants, share.next)
+  }
 }
+
+const allowed = ({ isLearnt, limit }: Window): number | null => (isLearnt ? limit : null)
 
 /** The highest precedence first; together no more than one bite, unless one request alone is greater. */
 const wantsOf = (window: Window, share: Share, waiting: Waiting, elapsed: number): ReadonlyArray<Want> => {
@@ -307,6 +326,11 @@ const beyond = (wants: ReadonlyArray<Want>, have: number): ReadonlyArray<Want> =
 export const receive = (window: Window, granted: Granted): void => {
   const { share } = window
   if (share === null) return
+  // Who has just started may be told by those who were here before; what they hold would look like too much else.
+  if (!window.isLearnt && granted.allowed !== null) {
+    window.limit = granted.allowed
+    window.isLearnt = true
+  }
   if (granted.window === window.id + 1) share.next += granted.granted
   if (granted.window !== window.id) return
   share.own += granted.granted

@@ -38,10 +38,11 @@ export const layer = Layer.effect(
 
 const unavailable = ({ detail }: StoreUnavailable) => new BudgetUnavailable({ detail })
 
-const grantedOf = ({ at, counted, from, granted, name, others, window }: ShareRow): Granted => ({
+const grantedOf = ({ allowed, at, counted, from, granted, name, others, window }: ShareRow): Granted => ({
   name,
   window,
   granted,
+  allowed: allowed === 0 ? null : allowed,
   others,
   told: at === 0 ? null : { count: counted, from, at }
 })

@@ -13,6 +13,8 @@ import { answerOf, type StoreUnavailable } from "./StoreUnavailable.ts"
 export interface ShareAsk {
   readonly name: string
   readonly window: number
+  /** As the replica has learnt; null: it has not yet. */
+  readonly allowed: number | null
   readonly told: { readonly count: number; readonly from: number; readonly at: number } | null
   readonly keep: number
   readonly wants: ReadonlyArray<{ readonly ceiling: number; readonly amount: number }>
@@ -23,6 +25,8 @@ const ShareRow = Schema.Struct({
   name: Schema.String,
   window: Int8,
   granted: Int8,
+  /** 0: nobody has learnt it. */
+  allowed: Int8,
   counted: Int8,
   from: Int8,
   at: Int8,
@@ -65,7 +69,7 @@ export class Limits extends Context.Service<
             : { count: ask.told.count, from: Math.floor(ask.told.from), at: Math.ceil(ask.told.at) }
         const text = JSON.stringify(asks.map((ask) => ({ ...ask, told: told(ask) })))
         const rows = yield* answerOf(sql`
-          select name, window_number::float8 as window, granted::float8 as granted, counted::float8 as counted,
+          select name, window_number::float8 as window, granted::float8 as granted, allowed::float8 as allowed, counted::float8 as counted,
               counted_from::float8 as "from", counted_at::float8 as at, others::float8 as others
             from take_shares(${me}, ${turn}::float8::bigint, ${text}::text::jsonb)`)
         return decodeShares(rows)

@@ -25,6 +25,7 @@ const limit = 100
 const ask = (amount: number, more: Partial<ShareAsk> = {}): ShareAsk => ({
   name: "ORDERS/10000",
   window: 7,
+  allowed: null,
   told: null,
   keep: 0,
   wants: [{ ceiling: limit, amount }],
@@ -63,6 +64,19 @@ describe("the shares of a window", () => {
         const [second] = yield* limits.take("b", 1, [ask(50)])
 
         assert.deepStrictEqual([first!.granted, second!.granted, second!.counted, second!.others], [40, 0, 60, 40])
+      })
+    )
+  )
+
+  it.live("come with the limit itself, which whoever has just started has not learnt", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        const [unknown] = yield* limits.take("a", 1, [ask(0)])
+        yield* limits.take("a", 2, [ask(0, { allowed: 300 })])
+
+        const [told] = yield* limits.take("b", 1, [ask(0)])
+
+        assert.deepStrictEqual([unknown!.allowed, told!.allowed], [0, 300])
       })
     )
   )
