@@ -110,18 +110,20 @@ describe("public streams", () => {
     Effect.gen(function* () {
       const simulator = yield* startSimulator({ tickMs: 50 })
       const stream = yield* listen(simulator, "/ws/btcusdt@kline_1s")
-      const closed = () => eventsOf(stream).filter(({ k }) => k.x)
+      const closed = () => eventsOf(stream).flatMap(({ k }) => (k.x ? [k] : []))
+      const busy = () => closed().find(({ n }) => n > 0)
 
-      yield* until("two candles are closed", () => closed().length >= 2)
+      yield* until("two candles are closed, and one had trades", () => closed().length >= 2 && busy() !== undefined)
 
-      const [first, second] = closed().map(({ k }) => k)
+      const [first, second] = closed()
       assert.strictEqual(second.t, first.T + 1)
       assert.strictEqual(first.T, first.t + 999)
+      const told = busy()
       const { json } = yield* send(simulator, {
         method: "GET",
-        path: `/api/v3/klines?symbol=BTCUSDT&interval=1s&startTime=${first.t}&limit=1`
+        path: `/api/v3/klines?symbol=BTCUSDT&interval=1s&startTime=${told.t}&limit=1`
       })
-      if (json.length > 0) assert.deepStrictEqual([json[0][1], json[0][4], json[0][5]], [first.o, first.c, first.v])
+      assert.deepStrictEqual([json[0][0], json[0][1], json[0][4], json[0][5]], [told.t, told.o, told.c, told.v])
     })
   )
 })
