@@ -2,7 +2,7 @@
  * Proof: nothing lost, nothing twice. 1,000 orders from 64 connections while the program is killed with -9
  * five times; then the log, the API and the exchange's own ledger must tell one story.
  *
- *   node tools/proofs/crash.ts [--orders 1000] [--kills 5] [--kill-exchange] [--faults]
+ *   node tools/proofs/crash.ts [--orders 1000] [--kills 5] [--kill-exchange] [--faults] [--transport websocket]
  *
  * KAFKA_BROKERS is taken from the environment; without it the embedded bus runs.
  */
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     connections: { type: "string", default: "64" },
     "kill-exchange": { type: "boolean", default: false },
     faults: { type: "boolean", default: false },
+    transport: { type: "string", default: "rest" },
     keep: { type: "boolean", default: false }
   }
 })
@@ -51,6 +52,7 @@ const environment: Record<string, string> = {
   NEXUS_APP_DATA_DIR: join(folder, "data"),
   NEXUS_BINANCE_TESTNET_BASE_URL: `http://127.0.0.1:${reached}`,
   NEXUS_BINANCE_TESTNET_WS_API_URL: `ws://127.0.0.1:${reached}/ws-api/v3`,
+  NEXUS_BINANCE_TESTNET_ORDER_TRANSPORT: values.transport,
   ...(brokers === undefined
     ? {}
     : {
