@@ -200,16 +200,16 @@ const crashes = () =>
     for (const [point, words] of Object.entries(crashPoints)) {
       for (let trial = 0; trial < trials; trial++) {
         const id = `${point}-${trial}`
-        await stage.start({ point, id: `${id}.` })
+        await stage.start({ point, id: `${id}` })
         const others = Array.from({ length: chance.whole(1, 4) }, (_, n) =>
-          stage.place(plain("beside a crash", chance.one(["market", "crossing", "immediate"] as const)), `${id}:${n}`)
+          stage.place(plain("beside a crash", chance.one(["market", "crossing", "immediate"] as const)), `${id}.${n}`)
         )
         const held = {
           path: "/faults",
           body: { on: "POST /api/v3/order", kind: "answerLate", millis: 1_500, clientOrderId: "CLIENT" }
         } as const
         const manner = point === "midFills" ? "partly" : chance.one(["market", "crossing", "resting"] as const)
-        await stage.place({ fault: `dies ${words}`, manner, controls: point === "afterSend" ? [held] : [] }, `${id}.`)
+        await stage.place({ fault: `dies ${words}`, manner, controls: point === "afterSend" ? [held] : [] }, `${id}`)
         await stage.untilDead()
         await Promise.all(others)
       }
@@ -261,7 +261,8 @@ const pillars = async (): Promise<void> => {
       await stage.place(
         market("never shown by GET order", [
           strike({ kind: "answerLost" }),
-          { path: "/reads", body: { orders: "forever", clientOrderId: "CLIENT" } }
+          { path: "/reads", body: { orders: "forever", clientOrderId: "CLIENT" } },
+          { path: "/stream", body: { action: "drop", times: "always", clientOrderId: "CLIENT" } }
         ])
       )
     }

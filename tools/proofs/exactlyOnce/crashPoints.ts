@@ -1,10 +1,12 @@
 /**
- * The points at which a process may die on an order's way, each as kill -9 from within, at the first order whose id
- * begins with PROOF_CRASH_ID. The dead process has told nobody; the next one has only the log.
+ * The points at which a process may die on an order's way, each as kill -9 from within, on the way of the order
+ * PROOF_CRASH_ID. The dead process has told nobody; the next one has only the log.
  */
 import { Effect, Layer } from "effect"
 import { BinanceClient } from "../../../src/binance/BinanceClient.ts"
+import { clientOrderIdOf, OrderId } from "../../../src/domain/Ids.ts"
 import { EventStore } from "../../../src/sql/EventStore.ts"
+import { Store } from "../../../src/sql/Store.ts"
 
 export const crashPoints = {
   beforeJournal: "before the attempt is written down",
@@ -16,7 +18,7 @@ export const crashPoints = {
 } as const
 export type CrashPoint = keyof typeof crashPoints
 
-const point = process.env["PROOF_CRASH_POINT"]
+const point = process.env["PROOF_CRASH_POINT"] ?? ""
 const target = process.env["PROOF_CRASH_ID"] ?? ""
 // The request has left by then; the exchange's answer is held back for longer.
 const sentMillis = 150
@@ -24,10 +26,6 @@ const sentMillis = 150
 const die = Effect.sync((): void => {
   process.kill(process.pid, "SIGKILL")
 })
-const diesAt = (here: CrashPoint, id: string): boolean => point === here && target !== "" && id.startsWith(target)
-
-// The client knows an order by the id that the exchange sees.
-const begun = new Set<string>()
 
 /** Dies before or after an append. */
 export const diesInStore = Layer.effect(
@@ -36,20 +34,18 @@ export const diesInStore = Layer.effect(
     EventStore.of({
       ...real,
       append: (entry) => {
+        if (target === "" || entry.streamId !== target) return real.append(entry)
         const types = entry.events.map(({ type }) => type)
-        const id = entry.streamId
-        const starts = types.includes("SubmissionStarted")
-        const clientOrderId = entry.order?.after.clientOrderId
-        if (starts && target !== "" && id.startsWith(target) && clientOrderId) begun.add(clientOrderId)
-        const isEnd = entry.order !== null && entry.order.after.status !== "EXECUTING"
-        return Effect.gen(function* () {
-          if (starts && diesAt("beforeJournal", id)) yield* die
-          const result = yield* real.append(entry)
-          if (starts && diesAt("afterJournal", id)) yield* die
-          if (types.includes("SubmissionAccepted") && diesAt("afterAccepted", id)) yield* die
-          if (types.includes("OrderFilled") && !isEnd && diesAt("midFills", id)) yield* die
-          return result
-        })
+        const isOpen = entry.order?.after.status === "EXECUTING"
+        const after: Readonly<Record<string, boolean>> = {
+          afterJournal: types.includes("SubmissionStarted"),
+          afterAccepted: types.includes("SubmissionAccepted"),
+          midFills: types.includes("OrderFilled") && isOpen
+        }
+        if (point === "beforeJournal" && types.includes("SubmissionStarted")) {
+          return Effect.andThen(die, real.append(entry))
+        }
+        return after[point] === true ? Effect.tap(real.append(entry), die) : real.append(entry)
       }
     })
   )
@@ -58,17 +54,19 @@ export const diesInStore = Layer.effect(
 /** Dies while the order is on its way, or with the answer in hand. */
 export const diesInClient = Layer.effect(
   BinanceClient,
-  Effect.map(BinanceClient, (real) =>
-    BinanceClient.of({
+  Effect.gen(function* () {
+    const real = yield* BinanceClient
+    const { storeId } = yield* Store
+    const known = target === "" ? "" : clientOrderIdOf(storeId, OrderId.make(target))
+    return BinanceClient.of({
       ...real,
       placeOrder: (submission, permit) => {
-        if (!begun.has(submission.clientOrderId)) return real.placeOrder(submission, permit)
         const sending = real.placeOrder(submission, permit)
+        if (submission.clientOrderId !== known) return sending
         const ending = Effect.andThen(die, Effect.never)
         if (point === "afterSend") return Effect.raceFirst(sending, Effect.andThen(Effect.sleep(sentMillis), ending))
-        if (point === "afterAnswer") return Effect.andThen(Effect.exit(sending), ending)
-        return sending
+        return point === "afterAnswer" ? Effect.andThen(Effect.exit(sending), ending) : sending
       }
     })
-  )
+  })
 )

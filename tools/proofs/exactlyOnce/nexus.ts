@@ -25,7 +25,6 @@ const program = Effect.gen(function* () {
 }).pipe(
   Effect.provide(
     Layer.mergeAll(Server.layer, roles).pipe(
-      Layer.provideMerge(taken === "journal" ? withoutJournal : Layer.empty),
       Layer.provideMerge(engine),
       Layer.provideMerge(Supervisor.layer),
       Layer.provideMerge(taken === "corroboration" ? withoutCorroboration : Layer.empty),
@@ -33,6 +32,7 @@ const program = Effect.gen(function* () {
       Layer.provideMerge(Layer.mergeAll(bus, exchange)),
       Layer.provideMerge(ExchangeAddress.layer),
       Layer.provideMerge(diesInStore),
+      Layer.provideMerge(taken === "journal" ? withoutJournal : Layer.empty),
       Layer.provideMerge(storage),
       Layer.provideMerge(Layer.mergeAll(Telemetry.layer, SecureRandom.layerWebCrypto)),
       Layer.provideMerge(taken === "wait" ? withoutWait : Layer.empty),

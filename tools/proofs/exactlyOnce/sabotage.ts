@@ -3,39 +3,30 @@
  * an attempt that is written down only after it was sent, a negative answer that is believed at once, and one that
  * is believed without asking anything else.
  */
-import { Effect, Layer, Result } from "effect"
+import { Effect, Layer } from "effect"
 import { BinanceClient } from "../../../src/binance/BinanceClient.ts"
 import { AppConfig } from "../../../src/config.ts"
-import type { Command } from "../../../src/domain/Command.ts"
-import { decide } from "../../../src/domain/decide.ts"
-import type { OrderId } from "../../../src/domain/Ids.ts"
-import { evolve } from "../../../src/domain/Order.ts"
-import { Engine } from "../../../src/engine/Engine.ts"
+import type { Append } from "../../../src/sql/EventStore.ts"
+import { EventStore } from "../../../src/sql/EventStore.ts"
 
-/** SubmissionStarted is made up at first, and appended only when there is an outcome. */
+/** An attempt is answered for as if it were written down, and is so only with its outcome. */
 export const withoutJournal = Layer.effect(
-  Engine,
-  Effect.map(Engine, (real) => {
-    const owed = new Map<OrderId, Command>()
-    const late = Effect.fnUntraced(function* (orderId: OrderId, command: Command) {
-      if (command._tag === "StartSubmission") {
-        const stream = yield* Effect.orDie(real.read(orderId))
-        const decided = stream === null ? null : decide(stream.order, command)
-        if (stream === null || decided === null || Result.isFailure(decided) || decided.success.length === 0) {
-          return yield* real.tell(orderId, command)
+  EventStore,
+  Effect.map(EventStore, (real) => {
+    const owed = new Map<string, Append>()
+    return EventStore.of({
+      ...real,
+      append: (entry) => {
+        if (entry.events.some(({ type }) => type === "SubmissionStarted")) {
+          owed.set(entry.streamId, entry)
+          return Effect.succeed({ version: entry.expected + entry.events.length, duplicate: false })
         }
-        owed.set(orderId, command)
-        const order = decided.success.reduce((before, event) => evolve(before, event, command.at), stream.order)
-        return { stream: { ...stream, order }, events: decided.success }
+        const started = owed.get(entry.streamId)
+        if (started === undefined) return real.append(entry)
+        owed.delete(entry.streamId)
+        return Effect.andThen(real.append(started), real.append(entry))
       }
-      const started = owed.get(orderId)
-      if (started !== undefined) {
-        owed.delete(orderId)
-        yield* real.tell(orderId, started)
-      }
-      return yield* real.tell(orderId, command)
     })
-    return Engine.of({ ...real, tell: late })
   })
 )
 
