@@ -42,6 +42,8 @@ const aheadMillis = 500
 /** No answer of the port for so long: nothing of the share is spent any more, as it may have been handed to others. */
 const trustMillis = 5_000
 const portTimeoutMillis = 2_000
+/** Bans whose ends are no further apart are one: Retry-After is in whole seconds. */
+const sameBanMillis = 2_000
 
 const documented: ReadonlyArray<RateLimit> = [
   { rateLimitType: "REQUEST_WEIGHT", interval: "MINUTE", intervalNum: 1, limit: 6_000 },
@@ -401,10 +403,19 @@ function make(isShared: boolean) {
       giveBack,
       observe,
       obey: (limit) =>
-        Effect.map(moment, ({ here }) => {
-          stop(stopsOrdersOnly(limit) ? "orders" : "all", here + limit.retryAfterMillis)
+        Effect.flatMap(moment, ({ here }) => {
+          const until = here + limit.retryAfterMillis
+          // Requests that were under way together are told the same.
+          const isNew = until > stoppedUntil + sameBanMillis
+          stop(stopsOrdersOnly(limit) ? "orders" : "all", until)
           news = true
           hungry.openUnsafe()
+          return limit.banned === true && isNew
+            ? Effect.logError(
+                `the exchange has banned this address for ${Math.ceil(limit.retryAfterMillis / 1_000)} s: all traffic to it stops`,
+                limit.exchangeMessage
+              )
+            : Effect.void
         }),
       waitMillis: (kind, weight) =>
         Effect.map(moment, (now) => {
