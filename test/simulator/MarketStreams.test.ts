@@ -68,7 +68,7 @@ describe("a stream", () => {
       closed.map(([start]) => start),
       [0, 1_000, 2_000]
     )
-    assert.isAbove(closed[0]![1]!, 0)
+    assert.isAbove(closed[0]![1], 0)
     assert.deepStrictEqual([closed[1]![1], closed[2]![1]], [0, 0])
   })
 })

@@ -213,7 +213,7 @@ describe("tickers", () => {
         get(`ticker/price?symbols=${twice}`),
         get("ticker"),
         get("ticker/price?symbol=BTCUSDT&symbols=[]"),
-        get("referencePrice?symbol=BTCUSDT")
+        get("referencePrice?symbol=ETHUSDT")
       ])
       const halted = yield* get("ticker/price?symbolStatus=HALT")
 
