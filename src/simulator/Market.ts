@@ -107,6 +107,16 @@ const seeds: ReadonlyArray<Seed> = [
   { base: "BNB", quote: "USDT", startPrice: "600", step: "0.001", maxQty: "900000", marketMaxQty: "10000" }
 ]
 
+/** As on the testnet, one symbol has the price range rule; it is as wide as the filter on prices. */
+const ruledBase = "BTC"
+const wideRange: PriceRange = {
+  bidLimitMultUp: amount("5"),
+  bidLimitMultDown: amount("0.2"),
+  askLimitMultUp: amount("5"),
+  askLimitMultDown: amount("0.2")
+}
+const tenSeconds: ReferenceRules = { bucketCount: 10, bucketWidthMs: 1_000 }
+
 export const symbolsOf = (limits: Limits): ReadonlyArray<SymbolInfo> =>
   seeds.map((seed) => ({
     symbol: seed.base + seed.quote,
@@ -119,6 +129,7 @@ export const symbolsOf = (limits: Limits): ReadonlyArray<SymbolInfo> =>
     minQty: amount(seed.step),
     filters: filtersOf(seed, limits),
     features: allFeatures,
+    ...(seed.base === ruledBase ? { priceRange: wideRange, referencePrice: tenSeconds } : {}),
     defaultPreventionMode: "NONE",
     allowedPreventionModes: ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
   }))

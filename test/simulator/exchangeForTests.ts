@@ -78,23 +78,16 @@ export const balance = (exchange: Exchange, asset: string) => {
 export const sums = (exchange: Exchange): Record<string, string> =>
   Object.fromEntries([...exchange.matching.accounts.sums()].map(([asset, sum]) => [asset, format(sum)]))
 
-/** What must hold after every step; the first thing that does not, as a sentence. */
-export const wrongWith = (exchange: Exchange): string | undefined => {
-  const { accounts, markets, trades } = exchange.matching
+/** What must hold after every step of what is open; the first thing that does not, as a sentence. */
+export const wrongNow = (exchange: Exchange): string | undefined => {
+  const { accounts, markets } = exchange.matching
   const locked = new Map<string, bigint>()
   for (const { book, info, orders } of markets) {
     const [bid, ask] = [book.best("BUY")?.price, book.best("SELL")?.price]
     if (bid === undefined || ask === undefined) return `${info.symbol} has an empty side`
     if (bid >= ask) return `${info.symbol} is crossed`
-    for (const order of orders.all()) {
-      const traded = order.trades.reduce((sum, row) => sum + trades.at(row).quantity, 0n)
-      if (traded !== order.executed) return `order ${order.id} executed ${order.executed} but traded ${traded}`
-      if (order.status === "FILLED" && remaining(order) !== 0n) return `order ${order.id} is filled but not whole`
-      if (isOpen(order) !== orders.open.has(order.id)) return `order ${order.id} is in the wrong place`
-      if (!isOpen(order)) {
-        if (order.locked !== 0n) return `order ${order.id} has ended and holds ${order.locked}`
-        continue
-      }
+    for (const order of orders.open.values()) {
+      if (!isOpen(order)) return `order ${order.id} is in the wrong place`
       if (order.locked < 0n || order.prevented < 0n || remaining(order) < 0n) return `order ${order.id} is below zero`
       const asset = order.side === "BUY" ? info.quote : info.base
       locked.set(asset, (locked.get(asset) ?? 0n) + order.locked)
@@ -108,4 +101,19 @@ export const wrongWith = (exchange: Exchange): string | undefined => {
     if (held !== (locked.get(asset) ?? 0n)) return `${asset} locks ${held}, orders need ${locked.get(asset) ?? 0n}`
   }
   return undefined
+}
+
+/** The same, and what must hold of all that ever was. */
+export const wrongWith = (exchange: Exchange): string | undefined => {
+  const { markets, trades } = exchange.matching
+  for (const { orders } of markets) {
+    for (const order of orders.all()) {
+      const traded = order.trades.reduce((sum, row) => sum + trades.at(row).quantity, 0n)
+      if (traded !== order.executed) return `order ${order.id} executed ${order.executed} but traded ${traded}`
+      if (order.status === "FILLED" && remaining(order) !== 0n) return `order ${order.id} is filled but not whole`
+      if (isOpen(order) !== orders.open.has(order.id)) return `order ${order.id} is in the wrong place`
+      if (!isOpen(order) && order.locked !== 0n) return `order ${order.id} has ended and holds ${order.locked}`
+    }
+  }
+  return wrongNow(exchange)
 }

@@ -4,7 +4,10 @@ import { amount, format } from "../../src/simulator/Amount.ts"
 import type { SymbolInfo } from "../../src/simulator/Market.ts"
 import { isWithin, limitsOf, type PriceRange } from "../../src/simulator/priceRange.ts"
 import { ReferencePrice } from "../../src/simulator/ReferencePrice.ts"
-import { limitOrder, openDesk, place, query } from "./desk.ts"
+import { marketEndpoints } from "../../src/simulator/marketEndpoints.ts"
+import { Parameters } from "../../src/simulator/Parameters.ts"
+import { limitOrder, openDesk, place, query, type Sent } from "./desk.ts"
+import { startMillis } from "./exchangeForTests.ts"
 
 const range: PriceRange = {
   bidLimitMultUp: amount("1.001"),
@@ -94,6 +97,52 @@ describe("the limits", () => {
     assert.isTrue(isWithin(amount("1"), limitsOf(range, "BUY", undefined)))
     assert.isTrue(isWithin(amount("1000"), limitsOf(openAbove, "BUY", amount("100"))))
     assert.isFalse(isWithin(amount("1"), limitsOf(openAbove, "BUY", amount("100"))))
+  })
+})
+
+describe("the requests", () => {
+  const ask = (rest: string, sent: Sent) => {
+    const desk = openDesk()
+    const endpoint = marketEndpoints.find((one) => one.rest === rest)!
+    const p = new Parameters(new Map(Object.entries(sent).map(([name, value]) => [name, String(value)])))
+    const run = endpoint.read(p)
+    desk.trade("65000")
+    return run(
+      { exchange: desk.exchange, limits: desk.limits, accountUid: 1, now: () => desk.clock.millis },
+      { fillsFirst: undefined }
+    )
+  }
+
+  it("tell the rule, the price and how it is counted, where a symbol has them", () => {
+    assert.deepStrictEqual(ask("GET /api/v3/executionRules", {}), {
+      symbolRules: [
+        {
+          symbol: "BTCUSDT",
+          rules: [
+            {
+              ruleType: "PRICE_RANGE",
+              bidLimitMultUp: "5.00000000",
+              bidLimitMultDown: "0.20000000",
+              askLimitMultUp: "5.00000000",
+              askLimitMultDown: "0.20000000"
+            }
+          ]
+        }
+      ]
+    })
+    assert.deepStrictEqual(ask("GET /api/v3/executionRules", { symbol: "ETHUSDT" }), { symbolRules: [] })
+    assert.deepStrictEqual(ask("GET /api/v3/referencePrice", { symbol: "BTCUSDT" }), {
+      symbol: "BTCUSDT",
+      referencePrice: "65000.00000000",
+      timestamp: startMillis
+    })
+    assert.deepStrictEqual(ask("GET /api/v3/referencePrice/calculation", { symbol: "BTCUSDT" }), {
+      symbol: "BTCUSDT",
+      calculationType: "ARITHMETIC_MEAN",
+      bucketCount: 10,
+      bucketWidthMs: 1_000
+    })
+    assert.deepInclude(ask("GET /api/v3/referencePrice", { symbol: "ETHUSDT" }), { code: -2043 })
   })
 })
 
