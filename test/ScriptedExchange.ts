@@ -99,6 +99,8 @@ export class ExchangeScript extends Context.Service<
     readonly submissions: Effect.Effect<ReadonlyArray<Submission>>
     /** How often each kind of question was asked. */
     readonly asked: Effect.Effect<Readonly<Record<string, number>>>
+    /** From which moments on all orders were asked for. */
+    readonly listedFrom: Effect.Effect<ReadonlyArray<number>>
     readonly script: (...outcomes: ReadonlyArray<Outcome>) => Effect.Effect<void>
     readonly nextCancel: (outcome: CancelOutcome) => Effect.Effect<void>
     /** What the next questions for one order are answered, whatever the ledger says. */
@@ -145,6 +147,7 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
       const script = [...outcomes]
       const cancels: Array<CancelOutcome> = []
       const queries: Array<Reason> = []
+      const listedFrom: Array<number> = []
       let balances: Account["balances"] = []
       const submissions: Array<Submission> = []
       const asked: Record<string, number> = {}
@@ -302,6 +305,7 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
         }),
         allOrders: Effect.fnUntraced(function* ({ limit = 500, orderId, startTime = 0, symbol }) {
           const { ordersAt } = yield* question("allOrders")
+          if (orderId === undefined) listedFrom.push(startTime)
           return ledger.entries
             .filter((entry) => entry.request.symbol === symbol && entry.states[0]!.at >= startTime)
             .filter((entry) => orderId === undefined || BigInt(entry.exchangeOrderId) >= BigInt(orderId))
@@ -348,6 +352,7 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
         ledger: Effect.map(Clock.currentTimeMillis, (now) => ledger.orders(now)),
         submissions: Effect.sync(() => [...submissions]),
         asked: Effect.sync(() => ({ ...asked })),
+        listedFrom: Effect.sync(() => [...listedFrom]),
         script: (...more) => Effect.sync(() => void script.push(...more)),
         nextCancel: (outcome) => Effect.sync(() => void cancels.push(outcome)),
         nextQueries: (...reasons) => Effect.sync(() => void queries.push(...reasons)),

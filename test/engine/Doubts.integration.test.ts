@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { OrderId } from "../../src/domain/Ids.ts"
 import { Engine } from "../../src/engine/Engine.ts"
+import { Reconciliation } from "../../src/engine/Reconciliation.ts"
 import { until } from "../sql/until.ts"
 import {
   acceptedLate,
@@ -15,7 +16,7 @@ import {
   rests,
   TestNexus
 } from "../layers.ts"
-import { filledOf, hasEnded, isResting, isUnknown, scripted, sound, story } from "./scripted.ts"
+import { filledOf, hasEnded, isResting, isUnknown, passesUntil, scripted, sound, story } from "./scripted.ts"
 import { ScriptedExchange } from "../ScriptedExchange.ts"
 
 const buy = market("BUY", "0.01")
@@ -193,6 +194,60 @@ describe("Doubts", () => {
       assert.strictEqual((yield* exchange.submissions).length, 1)
       assert.strictEqual((yield* exchange.ledger).length, 0)
     }).pipe(scripted([neverArrived]))
+  )
+
+  it.live("what was asked and answered of an order in doubt stands where every replica can read it", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const { read } = yield* Reconciliation
+      yield* withoutNews
+      yield* nexus.place("shown", buy)
+      const { attempt } = yield* nexus.until("shown", isUnknown)
+
+      const { doubtCount, doubts } = yield* until(read, (state) => state.doubts.some(({ asked }) => asked >= 2))
+
+      const [doubt] = doubts
+      assert.deepInclude(doubt, { orderId: OrderId.make("shown"), symbol: "BTCUSDT", attempt: 1 })
+      assert.strictEqual(doubt?.conclusiveAt, (attempt?.timestamp ?? 0) + 7_000)
+      assert.deepStrictEqual(
+        doubt?.evidence.map(({ answer, question }) => [question, answer]),
+        [["order", "not found"]]
+      )
+      assert.isAbove(doubt?.nextCheckAt ?? 0, doubt?.evidence[0]?.at ?? 0)
+      assert.strictEqual(doubtCount, 1)
+      yield* passesUntil(Effect.map(nexus.order("shown"), hasEnded))
+      yield* until(read, (state) => state.doubts.length === 0)
+    }).pipe(scripted([neverArrived, filled]))
+  )
+
+  it.live(
+    "attempts of the same symbol that lie more than half a day apart are surveyed apart, each from its own time",
+    () =>
+      Effect.gen(function* () {
+        const nexus = yield* TestNexus
+        const exchange = yield* ExchangeScript
+        yield* withoutNews
+        yield* exchange.goAway
+        const engine = yield* Engine
+        const start = Effect.fnUntraced(function* (id: string) {
+          yield* nexus.place(id, buy)
+          const at = yield* Clock.currentTimeMillis
+          yield* engine.tell(OrderId.make(id), { _tag: "StartSubmission", at, timestamp: at, recvWindowMillis: 5_000 })
+          return at
+        })
+        const old = yield* start("old")
+        yield* nexus.advance("13 hours")
+        const young = yield* start("young")
+        yield* nexus.advance("1 minute")
+
+        yield* exchange.comeBack
+
+        yield* passesUntil(Effect.map(nexus.order("young"), ({ attempt }) => attempt?.state !== "STARTED"))
+        yield* passesUntil(Effect.map(nexus.order("old"), ({ attempt }) => attempt?.state !== "STARTED"))
+        const from = yield* exchange.listedFrom
+        assert.isTrue(from.some((startTime) => startTime <= old && startTime > old - 5_000))
+        assert.isTrue(from.some((startTime) => startTime <= young && startTime > young - 5_000))
+      }).pipe(scripted([], { roles: ["reconciler"], env: { NEXUS_EXECUTION_MAX_AGE_MS: "86400000" } }))
   )
 
   it.live("an attempt of a process that died after writing it down is asked about by the next one, and settled", () =>
