@@ -21,24 +21,23 @@ export const averageMinutes = 5
 
 export class Tape {
   lastPrice: Amount
-  /** The price before the first trade. */
-  openingPrice: Amount
   readonly candles = new Candles()
   readonly trades = new TradeRing()
   /** Complete between two commands: no taker trades in both. */
   readonly aggregates = new TradeRing()
   #lastTaker: unknown
+  #firstPrice: Amount
 
   constructor(startPrice: Amount) {
     this.lastPrice = startPrice
-    this.openingPrice = startPrice
+    this.#firstPrice = startPrice
   }
 
   /** What one taker trades at one price is one aggregate; who it is does not matter, only whether it is still the same. */
   add(trade: PublicTrade, taker?: unknown): void {
     const { id, isBuyerMaker, price, quantity, time } = trade
     if (this.trades.isBefore(id)) this.#beginAnew()
-    if (this.trades.count === 0) this.openingPrice = this.lastPrice
+    if (this.trades.count === 0) this.#firstPrice = this.lastPrice
     const goesOn = taker !== undefined && taker === this.#lastTaker && price === this.lastPrice
     this.#lastTaker = taker
     this.lastPrice = price
@@ -47,6 +46,11 @@ export class Tape {
     if (goesOn) this.aggregates.extend(quantity, id)
     else this.aggregates.add({ ...row, id: this.aggregates.nextId })
     this.candles.add(trade)
+  }
+
+  /** The price before the first trade, which an earlier life may have left. */
+  get openingPrice(): Amount {
+    return this.trades.count === 0 ? this.lastPrice : this.#firstPrice
   }
 
   get lastTrade(): Row | undefined {

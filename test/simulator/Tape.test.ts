@@ -92,6 +92,18 @@ describe("candles", () => {
   })
 })
 
+describe("the opening price", () => {
+  it("is the last price of an earlier life until something is traded, and what stood before it from then on", () => {
+    const { tape, trade } = makeTape()
+    tape.lastPrice = amount("120")
+    const before = tape.openingPrice
+
+    trade(0, "130", "1")
+
+    assert.deepStrictEqual([before, tape.openingPrice], [amount("120"), amount("120")])
+  })
+})
+
 describe("aggregates", () => {
   it("are what one taker traded at one price, and no more", () => {
     const { tape, trade } = makeTape()
