@@ -58,6 +58,10 @@ export const invalidSymbol = refuse(-1121, "Invalid symbol.")
 export const tooLongInterval = (hours: number) =>
   refuse(-1127, `More than ${hours} hours between startTime and endTime.`)
 export const badCombination = refuse(-1128, "Combination of optional parameters invalid.")
+export const fieldsTogether = (...names: ReadonlyArray<string>) =>
+  refuse(-1128, `Fields [${names.join(", ")}] must be sent together or omitted entirely.`)
+export const invalidPegPriceType = refuse(-1210, "Invalid pegPriceType.")
+export const invalidPegOffsetType = refuse(-1211, "Invalid pegOffsetType.")
 export const invalidValue = (name: string) => refuse(-1130, `Data sent for parameter '${name}' is not valid.`)
 export const strategyTypeTooLow = refuse(-1134, "strategyType was less than 1000000.")
 export const invalidRestrictions = refuse(

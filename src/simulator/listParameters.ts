@@ -8,6 +8,7 @@ import type { NewList, NewOrder } from "./OrderRequests.ts"
 import type { ListKind } from "./OrderList.ts"
 import { type FormNames, newOrderOf, type OrderForm, type ResponseType } from "./orderParameters.ts"
 import type { Parameters } from "./Parameters.ts"
+import { noPeg, readPeg } from "./pegs.ts"
 import {
   icebergWithoutGtc,
   invalidType,
@@ -83,7 +84,8 @@ const readLeg = (
       newOrderRespType: undefined,
       selfTradePreventionMode: shared.selfTradePreventionMode,
       strategyId: p.whole(names("strategyId")),
-      strategyType: p.whole(names("strategyType"))
+      strategyType: p.whole(names("strategyType")),
+      ...readPeg(p, names)
     }
   }
 }
@@ -149,7 +151,8 @@ export const readOldPair = (p: Parameters): ListForm => {
     quantity,
     quoteOrderQty: undefined,
     newOrderRespType: undefined,
-    selfTradePreventionMode: shared.selfTradePreventionMode
+    selfTradePreventionMode: shared.selfTradePreventionMode,
+    ...noPeg
   }
   const limit: Leg = {
     names: (field) => (field === "price" || field === "quantity" ? field : named("limit")(field)),

@@ -17,6 +17,7 @@ import {
 } from "./Order.ts"
 import { openQuestions, type OrderComplaint } from "./openQuestions.ts"
 import type { Parameters } from "./Parameters.ts"
+import { faultOfPeg, type PegForm, readPeg } from "./pegs.ts"
 import {
   badCombination,
   filterFailure,
@@ -38,7 +39,7 @@ import {
 
 export type ResponseType = "ACK" | "RESULT" | "FULL"
 
-export interface OrderForm {
+export interface OrderForm extends PegForm {
   readonly symbol: string
   readonly side: string
   readonly type: string
@@ -58,6 +59,10 @@ export interface OrderForm {
   readonly isPaidOn?: boolean
 }
 
+/** What a field of the form is called in the request; an order of a list has its own names. */
+export type FormNames = (field: string) => string
+const plainNames: FormNames = (field) => field
+
 export const readOrderForm = (p: Parameters): OrderForm => ({
   symbol: p.symbol(),
   side: p.mandatoryText("side"),
@@ -73,7 +78,8 @@ export const readOrderForm = (p: Parameters): OrderForm => ({
   newOrderRespType: p.text("newOrderRespType"),
   selfTradePreventionMode: p.text("selfTradePreventionMode"),
   strategyId: p.whole("strategyId"),
-  strategyType: p.whole("strategyType")
+  strategyType: p.whole("strategyType"),
+  ...readPeg(p, plainNames)
 })
 
 const lowestStrategyType = 1_000_000
@@ -153,10 +159,6 @@ const decimals = ["quantity", "price", "quoteOrderQty", "icebergQty", "stopPrice
 
 const isNothing = (text: string | undefined): boolean => text === undefined || !/[1-9]/.test(text)
 
-/** What a field of the form is called in the request; an order of a list has its own names. */
-export type FormNames = (field: string) => string
-const plainNames: FormNames = (field) => field
-
 /** What each type wants, besides one of stop price and trailing delta for those that wait for a trigger. */
 const wanted: Readonly<Record<OrderType, ReadonlyArray<"timeInForce" | "quantity" | "price">>> = {
   LIMIT: ["timeInForce", "quantity", "price"],
@@ -170,6 +172,8 @@ const wanted: Readonly<Record<OrderType, ReadonlyArray<"timeInForce" | "quantity
 
 /** What the type wants and was not sent, or does not want and was. */
 const misfitOf = (form: OrderForm, type: OrderType, names: FormNames): Refusal | undefined => {
+  const peg = faultOfPeg(form, names)
+  if (peg !== undefined) return peg
   for (const field of wanted[type]) {
     const isKnownLater = field === "quantity" && form.isPaidOn === true
     if (form[field] === undefined && !isKnownLater) return mandatory(names(field))

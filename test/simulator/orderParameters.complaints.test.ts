@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type OrderComplaint, openQuestions } from "../../src/simulator/openQuestions.ts"
 import { newOrderOf, type OrderForm } from "../../src/simulator/orderParameters.ts"
 import { isRefusal } from "../../src/simulator/Refusal.ts"
+import { noPeg } from "../../src/simulator/pegs.ts"
 
 const good: OrderForm = {
   symbol: "BTCUSDT",
@@ -18,7 +19,8 @@ const good: OrderForm = {
   newOrderRespType: undefined,
   selfTradePreventionMode: undefined,
   strategyId: undefined,
-  strategyType: undefined
+  strategyType: undefined,
+  ...noPeg
 }
 
 const codeOf = (form: OrderForm): number | undefined => {

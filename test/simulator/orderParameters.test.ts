@@ -176,6 +176,25 @@ describe("a value", () => {
     assert.strictEqual(send("LIMIT", { quantity }).status, 200)
   })
 
+  it.each([
+    [{ pegPriceType: "PRIMARY_PEG" }, -2010, "Pegged orders are not supported for this symbol."],
+    [
+      { pegPriceType: "MARKET_PEG", pegOffsetType: "PRICE_LEVEL", pegOffsetValue: 3 },
+      -2010,
+      "Pegged orders are not supported for this symbol."
+    ],
+    [{ pegPriceType: "MIDDLE" }, -1210, "Invalid pegPriceType."],
+    [{ pegOffsetType: "PRICE_LEVEL", pegOffsetValue: 3 }, -1210, "Invalid pegPriceType."],
+    [{ pegPriceType: "MARKET_PEG", pegOffsetType: "TICKS", pegOffsetValue: 3 }, -1211, "Invalid pegOffsetType."],
+    [
+      { pegPriceType: "MARKET_PEG", pegOffsetValue: 3 },
+      -1128,
+      "Fields [pegOffsetType, pegOffsetValue] must be sent together or omitted entirely."
+    ]
+  ] as ReadonlyArray<readonly [Sent, number, string]>)("of a peg as in %j is refused with %i %s", (more, code, msg) => {
+    assert.deepStrictEqual(send("LIMIT", more, "price").json, { code, msg })
+  })
+
   it("of a trailing delta of 0 is below the filter's least", () => {
     assert.strictEqual(send("STOP_LOSS", { trailingDelta: 0 }).json.msg, "Filter failure: TRAILING_DELTA")
   })
