@@ -4,8 +4,7 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schema } from "effect"
-import { EpochMillis, OrderId } from "../domain/Ids.ts"
-import { accountStream } from "../domain/Ids.ts"
+import { accountStream, EpochMillis, OrderId } from "../domain/Ids.ts"
 import { Int8 } from "./LogRows.ts"
 import { answerOf, type StoreUnavailable } from "./StoreUnavailable.ts"
 
