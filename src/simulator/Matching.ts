@@ -236,16 +236,6 @@ export class Matching {
     }
   }
 
-  /** How much a taker of `side` could trade up to this price. */
-  available(market: Market, side: Side, limit: Amount): Amount {
-    let total = 0n
-    for (const maker of market.book.queue(opposite(side))) {
-      if (!reaches(side, limit, maker.price)) break
-      total += remaining(maker)
-    }
-    return total
-  }
-
   bestPrice(market: Market, side: Side): Amount | undefined {
     return market.book.best(side)?.price
   }
