@@ -16,6 +16,8 @@ export const symbols = ["BTCUSDT", "ETHUSDT", "BNBUSDT"] as const
 type Symbol = (typeof symbols)[number]
 const quantities: Readonly<Record<Symbol, string>> = { BTCUSDT: "0.002", ETHUSDT: "0.02", BNBUSDT: "0.1" }
 const decimals: Readonly<Record<Symbol, number>> = { BTCUSDT: 2, ETHUSDT: 2, BNBUSDT: 2 }
+/** More than the best levels of a book hold, and little of what the account has. */
+const partlyQuote = 25_000
 const readyMillis = 60_000
 
 export interface Placed {
@@ -204,9 +206,9 @@ export class Stage {
     const side = this.#count % 2 === 0 ? "BUY" : "SELL"
     const quantity = quantities[symbol]
     if (manner === "market") return { symbol, side, type: "MARKET", quantity }
-    const { ask, askQuantity, bid } = await this.#prices(symbol)
+    const { ask, bid } = await this.#prices(symbol)
     if (manner === "partly") {
-      const more = (askQuantity * 3).toFixed(3)
+      const more = (partlyQuote / ask).toFixed(3)
       return {
         symbol,
         side: "BUY",
@@ -221,13 +223,13 @@ export class Stage {
     return { symbol, side, type: "LIMIT", quantity, price, time_in_force: manner === "immediate" ? "IOC" : "GTC" }
   }
 
-  async #prices(symbol: Symbol): Promise<{ readonly bid: number; readonly ask: number; readonly askQuantity: number }> {
+  async #prices(symbol: Symbol): Promise<{ readonly bid: number; readonly ask: number }> {
     while (true) {
       try {
         const response = await fetch(`${this.#exchange}/api/v3/ticker/bookTicker?symbol=${symbol}`)
-        const book = (await response.json()) as Readonly<Record<"askPrice" | "askQty" | "bidPrice", string>>
+        const book = (await response.json()) as Readonly<Record<"askPrice" | "bidPrice", string>>
         if (Number(book.bidPrice) > 0) {
-          return { bid: Number(book.bidPrice), ask: Number(book.askPrice), askQuantity: Number(book.askQty) }
+          return { bid: Number(book.bidPrice), ask: Number(book.askPrice) }
         }
       } catch {
         // Crashed on purpose, and coming back.
