@@ -5,6 +5,7 @@
  */
 import { amount, type Amount } from "./Amount.ts"
 import { allFeatures, type Features } from "./features.ts"
+import { openQuestions } from "./openQuestions.ts"
 import type { PreventionMode } from "./Order.ts"
 import type { PriceRange } from "./priceRange.ts"
 import type { ReferenceRules } from "./ReferencePrice.ts"
@@ -130,7 +131,7 @@ export const symbolsOf = (limits: Limits): ReadonlyArray<SymbolInfo> =>
     filters: filtersOf(seed, limits),
     features: allFeatures,
     ...(seed.base === ruledBase ? { priceRange: wideRange, referencePrice: tenSeconds } : {}),
-    defaultPreventionMode: "NONE",
+    defaultPreventionMode: openQuestions.defaultPreventionMode,
     allowedPreventionModes: ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
   }))
 

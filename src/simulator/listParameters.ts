@@ -6,6 +6,7 @@
  */
 import type { NewList, NewOrder } from "./OrderRequests.ts"
 import type { ListKind } from "./OrderList.ts"
+import { openQuestions } from "./openQuestions.ts"
 import { type FormNames, newOrderOf, type OrderForm, type ResponseType } from "./orderParameters.ts"
 import type { Parameters } from "./Parameters.ts"
 import { noPeg, readPeg } from "./pegs.ts"
@@ -43,7 +44,7 @@ const readShared = (p: Parameters): Shared => ({
 })
 
 const readResponseType = (p: Parameters): ResponseType | Refusal => {
-  const text = p.text("newOrderRespType") ?? "RESULT"
+  const text = p.text("newOrderRespType") ?? openQuestions.listResponseType
   return text === "ACK" || text === "RESULT" || text === "FULL" ? text : invalidValue("newOrderRespType")
 }
 

@@ -42,6 +42,10 @@ export const openQuestions = {
   ] satisfies ReadonlyArray<OrderComplaint>,
   /** The code of filters that count open orders: seen as the engine's, documented as the API's -1013. */
   countFilterCode: -2010 as -2010 | -1013,
+  /** What placing a list answers when nothing else is asked for; the samples show RESULT. */
+  listResponseType: "RESULT" as "ACK" | "RESULT" | "FULL",
+  /** What a symbol does about self-trades by itself: NONE in all samples, EXPIRE_MAKER seen on the testnet in 2025. */
+  defaultPreventionMode: "NONE" as "NONE" | "EXPIRE_MAKER",
   /** What an amendment to the executed quantity or below does: the order has nothing left to do, and expires. */
   amendToNothing: "expires" as "expires" | "refused",
   /** The HTTP status of the codes that say nothing of the outcome. */
