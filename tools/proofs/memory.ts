@@ -10,6 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { freePort } from "../freePort.ts"
+import { heapOf, type Memory } from "./heapOf.ts"
 import { keys, pause, Program } from "./programs.ts"
 
 const { values } = parseArgs({
@@ -57,43 +58,6 @@ const nexus = new Program(
   `${app}/ready`,
   [`--inspect=127.0.0.1:${inspectPort}`]
 )
-
-interface Memory {
-  readonly heapUsed: number
-  readonly heapTotal: number
-  readonly external: number
-  readonly rss: number
-}
-
-const memory = async (): Promise<Memory> => {
-  const targets = (await (await fetch(`http://127.0.0.1:${inspectPort}/json`)).json()) as ReadonlyArray<{
-    webSocketDebuggerUrl: string
-  }>
-  const socket = new WebSocket(targets[0]!.webSocketDebuggerUrl)
-  await new Promise((resolve, reject) => {
-    socket.addEventListener("open", resolve)
-    socket.addEventListener("error", reject)
-  })
-  let id = 0
-  const call = (method: string, params: object = {}): Promise<{ result: { value: string } }> =>
-    new Promise((resolve) => {
-      const mine = ++id
-      const onMessage = (event: MessageEvent) => {
-        const answer = JSON.parse(String(event.data)) as { id?: number; result: { result: { value: string } } }
-        if (answer.id !== mine) return
-        socket.removeEventListener("message", onMessage)
-        resolve(answer.result)
-      }
-      socket.addEventListener("message", onMessage)
-      socket.send(JSON.stringify({ id: mine, method, params }))
-    })
-  await call("HeapProfiler.enable")
-  await call("HeapProfiler.collectGarbage")
-  await call("HeapProfiler.collectGarbage")
-  const answer = await call("Runtime.evaluate", { expression: "JSON.stringify(process.memoryUsage())" })
-  socket.close()
-  return JSON.parse(answer.result.value) as Memory
-}
 
 const request = async (method: string, path: string, body?: object): Promise<number> => {
   const response = await fetch(app + path, {
@@ -171,18 +135,18 @@ try {
   await cancelAll("warm-rest", warmup * 0.2)
   await until(0)
   await pause(settleMillis)
-  const before = await memory()
+  const before = await heapOf(inspectPort)
   report(`after ${warmup} orders to warm up`, before)
 
   await rest("rest", resting)
-  report(`${resting} orders resting`, await memory())
+  report(`${resting} orders resting`, await heapOf(inspectPort))
   await inParallel(orders - resting, market("order", resting))
   await until(resting)
-  report(`${orders - resting} more orders ended`, await memory())
+  report(`${orders - resting} more orders ended`, await heapOf(inspectPort))
   await cancelAll("rest", resting)
   await until(0)
   await pause(settleMillis)
-  const after = await memory()
+  const after = await heapOf(inspectPort)
   report("all ended", after)
   const heap = after.heapUsed / before.heapUsed
   const resident = after.rss / before.rss
