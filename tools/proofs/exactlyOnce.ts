@@ -26,6 +26,7 @@ const seed = Number(values.seed)
 const settleMillis = 420_000
 /** Orders on their way at a time: more would only wait for one another. */
 const sideBySide = 24
+const mostTimes = 6
 
 let passed = 0
 let failed = 0
@@ -81,13 +82,10 @@ const verified = async (stage: Stage, name: string): Promise<void> => {
   report(`${name}, nexus verify`, code === 0, out.trim().split("\n").at(-1) ?? "")
 }
 
-const byFault = async (stage: Stage, all: typeof stage.placed, mustStrike = false): Promise<void> => {
+const byFault = async (stage: Stage, all: typeof stage.placed): Promise<void> => {
   for (const [name, orders] of Map.groupBy(all, ({ trial }) => trial.fault)) {
     const verdict = await judge(stage, orders)
     const mine = verdict.faults.filter((fault) => !fault.startsWith("the ledger has"))
-    let spared = 0
-    if (mustStrike) for (const order of orders) if (!(await stage.hasStruck(order))) spared += 1
-    if (spared > 0) mine.push(`${spared} were spared: their fault never struck`)
     report(
       name,
       mine.length === 0,
@@ -100,9 +98,18 @@ const byFault = async (stage: Stage, all: typeof stage.placed, mustStrike = fals
 const orderFaults = () =>
   onStage("faults", "", async (stage, chance) => {
     await stage.start()
-    await inTurns(shuffled(chance, trialsOf(chance, trials)), (trial) => stage.place(trial))
-    await settle(stage, stage.placed, settleMillis)
-    await byFault(stage, stage.placed, true)
+    let next = shuffled(chance, trialsOf(chance, trials))
+    // A market that fills an order before its cancel comes spares it the fault of the cancel: that one is placed again.
+    for (let time = 0; next.length > 0 && time < mostTimes; time++) {
+      const from = stage.placed.length
+      await inTurns(next, (trial) => stage.place(trial))
+      await settle(stage, stage.placed, settleMillis)
+      const spared: Array<Trial> = []
+      for (const order of stage.placed.slice(from)) if (!(await stage.hasStruck(order))) spared.push(order.trial)
+      next = spared
+    }
+    report("every fault has struck", next.length === 0, `${next.length} of its trials are missing`)
+    await byFault(stage, stage.placed)
     await verified(stage, "faults")
   })
 
@@ -200,7 +207,7 @@ const crashes = () =>
     for (const [point, words] of Object.entries(crashPoints)) {
       for (let trial = 0; trial < trials; trial++) {
         const id = `${point}-${trial}`
-        await stage.start({ point, id: `${id}` })
+        await stage.start({ point, id: id })
         const others = Array.from({ length: chance.whole(1, 4) }, (_, n) =>
           stage.place(plain("beside a crash", chance.one(["market", "crossing", "immediate"] as const)), `${id}.${n}`)
         )
@@ -209,7 +216,7 @@ const crashes = () =>
           body: { on: "POST /api/v3/order", kind: "answerLate", millis: 1_500, clientOrderId: "CLIENT" }
         } as const
         const manner = point === "midFills" ? "partly" : chance.one(["market", "crossing", "resting"] as const)
-        await stage.place({ fault: `dies ${words}`, manner, controls: point === "afterSend" ? [held] : [] }, `${id}`)
+        await stage.place({ fault: `dies ${words}`, manner, controls: point === "afterSend" ? [held] : [] }, id)
         await stage.untilDead()
         await Promise.all(others)
       }

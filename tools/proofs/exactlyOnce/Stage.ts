@@ -84,8 +84,11 @@ export class Stage {
     const credentials = { BINANCE_TESTNET_API_KEY: keys.apiKey, BINANCE_TESTNET_API_SECRET: keys.apiSecret }
     this.#simulator = new Program(
       [
-        ...["simulate-exchange", "--port", `${exchangePort}`, "--control-port", `${controlPort}`],
-        ...["--seed", `${seed}`, "--journal", join(this.folder, "journal")]
+        "simulate-exchange",
+        `--port=${exchangePort}`,
+        `--control-port=${controlPort}`,
+        `--seed=${seed}`,
+        `--journal=${join(this.folder, "journal")}`
       ],
       credentials,
       join(this.folder, "exchange.log"),
