@@ -30,6 +30,8 @@ describe("Balances", () => {
       yield* streaming
       yield* exchange.news("lost")
       yield* exchange.news("live")
+      // The check of the account, and two gaps of the stream: the exchange is not asked again behind the events below.
+      yield* until(accountAnswers, (count) => count === 3)
       yield* until(shown, (held) => held.length === 2)
       yield* exchange.push({ _tag: "Positions", positions: [holding("USDT", "900", "107.5"), holding("BNB", "0.1")] })
       yield* until(shown, (held) => held.length === 3)
