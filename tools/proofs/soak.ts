@@ -14,7 +14,7 @@ import { parseArgs } from "node:util"
 import { freePort } from "../freePort.ts"
 import { heapOf } from "./heapOf.ts"
 import { keys, pause, Program, run } from "./programs.ts"
-import { judge } from "./soak/judge.ts"
+import { judge, type View } from "./soak/judge.ts"
 import { Traffic } from "./soak/Traffic.ts"
 import { Upset } from "./soak/Upset.ts"
 
@@ -32,6 +32,7 @@ const rate = Number(values.rate)
 const perSecond = Number(values.faults)
 const seed = Number(values.seed)
 const runMillis = minutes * 60_000
+const orders = Math.floor(rate * minutes * 60)
 /** The clock steps by up to 3 s, which δ must cover beside the second that it is for a simulator. */
 const deltaMillis = 4_000
 const stalenessMillis = 1_000
@@ -146,7 +147,7 @@ let warmHeap: number | null = null
 
 const watch = async (begun: number, steadyAt: number): Promise<void> => {
   for (let minute = 1; minute <= minutes; minute++) {
-    await pause(begun + minute * 60_000 - Date.now())
+    await pause(Math.max(0, begun + minute * 60_000 - Date.now()))
     const [now, used] = [await metrics(), await heap()]
     const isWarm = Date.now() >= steadyAt && Date.now() - upset.nexusSince >= warmMillis
     if (isWarm && warmHeap === null && used !== null) warmHeap = used
@@ -160,20 +161,22 @@ const watch = async (begun: number, steadyAt: number): Promise<void> => {
   }
 }
 
-/** Until nothing is left but what rests on purpose; how long that took, or null. */
+/** Until nothing is open but what rests on purpose; how long that took, or null. */
 const settle = async (): Promise<number | null> => {
   const faultsEnded = Date.now()
   while (Date.now() - faultsEnded < patienceMillis) {
     const now = await metrics()
-    const resting = Array.from(traffic.acknowledged.values()).filter(({ stays }) => stays).length
-    const isQuiet =
-      now.get("nexus_orders_unknown") === 0 &&
-      now.get("nexus_outbox_backlog") === 0 &&
-      (now.get("orders_processing") ?? Infinity) <= resting
-    if (isQuiet && traffic.waiting === 0) return Date.now() - faultsEnded
+    const isQuiet = now.get("nexus_orders_unknown") === 0 && now.get("nexus_outbox_backlog") === 0
+    if (isQuiet && traffic.waiting === 0 && (await onlyRests())) return Date.now() - faultsEnded
     await pause(200)
   }
   return null
+}
+
+const onlyRests = async (): Promise<boolean> => {
+  const response = await fetch(`${api}/api/v1/orders?status=open&limit=500`)
+  const open = (await response.json()) as ReadonlyArray<Pick<View, "id">>
+  return response.ok && open.every(({ id }) => traffic.acknowledged.get(id)?.stays === true)
 }
 
 const percentile = (sorted: ReadonlyArray<number>, share: number) =>
@@ -184,7 +187,7 @@ const verdict = async (settledMillis: number | null, sums: unknown): Promise<voi
   const count = traffic.acknowledged.size
   report(
     `${rate} orders a second`,
-    traffic.latestMillis <= heldMillis && traffic.sent >= Math.floor((rate * runMillis) / 1_000) - 1,
+    traffic.latestMillis <= heldMillis && traffic.sent === orders,
     `${traffic.sent} sent in ${minutes} min, each at most ${Math.round(traffic.latestMillis)} ms late, at most ${traffic.greatestWaiting} waiting; ` +
       `answered in ${percentile(latencies, 0.5)} ms (half), ${percentile(latencies, 0.99)} ms (99 %), retries and deaths included`
   )
@@ -195,7 +198,7 @@ const verdict = async (settledMillis: number | null, sums: unknown): Promise<voi
     `${faults} of ${upset.counts.size} kinds, ${upset.missed} lost on a dead exchange; those of requests struck ${upset.struck} times` +
       (upset.failures.length > 0 ? `; ${upset.failures.slice(0, 3).join("; ")}` : "")
   )
-  none("no surprise for a client", traffic.surprises, " answers that were neither an acknowledgement nor 503")
+  none("no surprise for a client", traffic.surprises, " answers that were neither an acknowledgement nor "later"")
   report(
     "all settled in time",
     settledMillis !== null && settledMillis <= inTimeMillis,
@@ -272,7 +275,7 @@ try {
   const begun = Date.now()
   const until = begun + runMillis
   const steadyAt = until - steadyMillis
-  await Promise.all([traffic.flow(rate, until), upset.rage(perSecond, until, steadyAt), watch(begun, steadyAt)])
+  await Promise.all([traffic.flow(rate, orders), upset.rage(perSecond, until, steadyAt), watch(begun, steadyAt)])
   const settledMillis = await settle()
   await verdict(settledMillis, sums)
   await memory()

@@ -29,6 +29,8 @@ const mix: Readonly<Record<Manner, number>> = {
 /** So many resting orders are left alone, to rest to the end. */
 const staying = 12
 const requestMillis = 15_000
+/** Not now, or it did not arrive in time: on a machine that is starved, that is no news about the order. */
+const later: ReadonlyArray<number> = [408, 503]
 const longestCancelPause = 8_000
 const priceMillis = 1_000
 const tickMillis = 10
@@ -73,13 +75,13 @@ export class Traffic {
     this.#prefix = prefix
   }
 
-  /** Orders at the rate until the moment; then only waits for answers are left. */
-  async flow(rate: number, until: number): Promise<void> {
+  /** So many orders at the rate; then only waits for answers are left. */
+  async flow(rate: number, count: number): Promise<void> {
     await this.#look()
     const watching = this.#watch()
     const begun = Date.now()
-    while (Date.now() < until) {
-      const due = Math.min(until - begun, Date.now() - begun) * (rate / 1_000)
+    while (this.sent < count) {
+      const due = Math.min(count, (Date.now() - begun) * (rate / 1_000))
       while (this.sent < due) {
         this.latestMillis = Math.max(this.latestMillis, Date.now() - begun - (this.sent * 1_000) / rate)
         this.#keep(this.#place())
@@ -170,7 +172,7 @@ export class Traffic {
         })
         const text = await response.text()
         if (good.includes(response.status)) return
-        if (response.status !== 503) {
+        if (!later.includes(response.status)) {
           this.surprises.push(`${method} ${path} ${JSON.stringify(body ?? {})}: ${response.status} ${text}`)
           return
         }

@@ -80,7 +80,7 @@ export class Upset {
     for (let drawn = 1; ; drawn++) {
       const at = begun + (drawn * 1_000) / perSecond
       if (at >= until) break
-      await pause(at - Date.now())
+      await pause(Math.max(0, at - Date.now()))
       const now = Date.now()
       if (this.#exchangeIsBack && exchangeDeaths.isDue(now)) this.#start(() => this.#exchangeDies())
       else if (now < steadyAt && this.#nexusIsBack && nexusDeaths.isDue(now)) this.#start(() => this.#nexusDies())
