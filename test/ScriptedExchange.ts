@@ -107,6 +107,8 @@ export class ExchangeScript extends Context.Service<
     readonly nextQueries: (...reasons: ReadonlyArray<Reason>) => Effect.Effect<void>
     /** Forgets all orders and trades. */
     readonly reset: Effect.Effect<void>
+    /** The exchange knows this symbol no more: whatever is asked about it is refused. */
+    readonly delist: (symbol: string) => Effect.Effect<void>
     /** What the account holds. */
     readonly hold: (balances: Account["balances"]) => Effect.Effect<void>
     /** Somebody trades with a resting order; all that is left of it unless a quantity is given. */
@@ -156,6 +158,7 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
       let mode: News = "live"
       let lag = { orders: 0, trades: 0 }
       let isAway = options.startsAway ?? false
+      const delisted = new Set<string>()
 
       const push = (event: UserEvent) =>
         Effect.sync(() => {
@@ -174,9 +177,13 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
         else held.push(event)
       })
 
-      const question = Effect.fnUntraced(function* (name: string) {
+      const question = Effect.fnUntraced(function* (name: string, symbol = "") {
         asked[name] = (asked[name] ?? 0) + 1
         if (isAway) return yield* failure(name, new NotSent({ cause: new Error("no connection") }))
+        if (delisted.has(symbol)) {
+          const reason = new Refused({ code: "-1121", exchangeMessage: "Invalid symbol.", repeatable: false })
+          return yield* failure(name, reason)
+        }
         const now = yield* Clock.currentTimeMillis
         return { now, ordersAt: now - lag.orders, tradesAt: now - lag.trades }
       })
@@ -287,8 +294,8 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
         giveBack: () => Effect.sync(() => void (asked["giveBack"] = (asked["giveBack"] ?? 0) + 1)),
         placeOrder,
         cancelOrder,
-        queryOrder: Effect.fnUntraced(function* ({ clientOrderId }) {
-          const { ordersAt } = yield* question("queryOrder")
+        queryOrder: Effect.fnUntraced(function* ({ clientOrderId, symbol }) {
+          const { ordersAt } = yield* question("queryOrder", symbol)
           const answer = queries.shift()
           if (answer !== undefined) return yield* failure("queryOrder", answer)
           const entry = ledger.newest(clientOrderId, ordersAt)
@@ -296,15 +303,14 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
           return found ?? (yield* failure("queryOrder", new OrderUnknown({ code: "-2013" })))
         }),
         openOrders: Effect.fnUntraced(function* (symbol) {
-          const { ordersAt } = yield* question("openOrders")
+          const { ordersAt } = yield* question("openOrders", symbol)
           return ledger.entries
-            .filter(
-              (entry) => ledger.isOpenAt(entry, ordersAt) && (symbol ?? entry.request.symbol) === entry.request.symbol
-            )
+            .filter(({ request }) => !delisted.has(request.symbol) && (symbol ?? request.symbol) === request.symbol)
+            .filter((entry) => ledger.isOpenAt(entry, ordersAt))
             .flatMap((entry) => ledger.found(entry, ordersAt))
         }),
         allOrders: Effect.fnUntraced(function* ({ limit = 500, orderId, startTime = 0, symbol }) {
-          const { ordersAt } = yield* question("allOrders")
+          const { ordersAt } = yield* question("allOrders", symbol)
           if (orderId === undefined) listedFrom.push(startTime)
           return ledger.entries
             .filter((entry) => entry.request.symbol === symbol && entry.states[0]!.at >= startTime)
@@ -313,7 +319,7 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
             .slice(0, limit)
         }),
         myTrades: Effect.fnUntraced(function* ({ exchangeOrderId, fromId, limit = 500, startTime = 0, symbol }) {
-          const { tradesAt } = yield* question("myTrades")
+          const { tradesAt } = yield* question("myTrades", symbol)
           return ledger.entries
             .filter((entry) => entry.request.symbol === symbol)
             .filter((entry) => exchangeOrderId === undefined || entry.exchangeOrderId === exchangeOrderId)
@@ -357,6 +363,7 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
         nextCancel: (outcome) => Effect.sync(() => void cancels.push(outcome)),
         nextQueries: (...reasons) => Effect.sync(() => void queries.push(...reasons)),
         reset: Effect.sync(() => ledger.reset()),
+        delist: (symbol) => Effect.sync(() => void delisted.add(symbol)),
         hold: (next) => Effect.sync(() => void (balances = next)),
         fill: Effect.fnUntraced(function* (clientOrderId: string, quantity?: string) {
           const { entry, now } = yield* entryOf(clientOrderId)

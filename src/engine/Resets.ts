@@ -42,7 +42,7 @@ const pageSize = 500
 // What an exchange lists after a reset is short; where it is not, orders are asked for one by one.
 const historyPages = 20
 const concurrency = 16
-// An order that was sent while the exchange forgot is judged when an answer about it is conclusive; this is long after.
+// So long after a reset nobody writes down any more that an order was sent before it.
 const watchAfterMillis = 900_000
 
 type Failure = BinanceError | StoreUnavailable | Rejection
@@ -71,6 +71,10 @@ export class Resets extends Context.Service<
       const settlement = yield* Settlement
       const store = yield* Store
       const limits = { deltaMillis: margins.delta_ms, stalenessMillis: margins.staleness_ms }
+      // Owned here: symbols that the exchange refuses to be asked about, whose orders say nothing either way.
+      const refusedSymbols = new Set<string>()
+      // The reset after which nothing was left to settle.
+      let settledReset: EpochMillis | null = null
 
       // The oldest first. One that executed stays known for ever; of another, "archived" is known enough.
       const sentinels = Effect.gen(function* () {
@@ -84,38 +88,50 @@ export class Resets extends Context.Service<
             order: "asc",
             ...(after === null ? {} : { before: { placedAt: after, orderId: lastOfAll } })
           })
-          const old = rows.filter((row) => row.updatedAt < before).map(sentinelOf)
+          const old = rows.filter((row) => row.updatedAt < before && !refusedSymbols.has(row.symbol)).map(sentinelOf)
           found.push(...old.filter((sentinel) => sentinel !== null).slice(0, sentinelCount))
         }
         return found.toSorted((a, b) => a.placedAt - b.placedAt).slice(0, sentinelCount)
       })
 
+      // Null: the question itself is refused, as of a symbol that is traded there no more.
       const isKnown = (sentinel: Sentinel) =>
         client.queryOrder(sentinel).pipe(
           Effect.as(true),
-          // Archived is a memory too.
-          Effect.catchIf(
-            ({ reason }) => reason._tag === "Archived",
-            () => Effect.succeed(true)
-          ),
-          Effect.catchIf(
-            ({ reason }) => reason._tag === "OrderUnknown",
-            () => Effect.succeed(false)
-          )
+          Effect.catch((error) => {
+            const { reason } = error
+            // Archived is a memory too.
+            if (reason._tag === "Archived") return Effect.succeed(true)
+            if (reason._tag === "OrderUnknown") return Effect.succeed(false)
+            if (reason._tag !== "Refused" || reason.repeatable) return Effect.fail(error)
+            refusedSymbols.add(sentinel.symbol)
+            return Effect.as(
+              Effect.logWarning(`the exchange does not tell of ${sentinel.symbol} any more: ${error.message}`),
+              null
+            )
+          })
         )
 
       /** Those of them that the exchange does not know; none if it has forgotten nothing. */
       const forgotten = Effect.fnUntraced(function* (asked: ReadonlyArray<Sentinel>) {
         const unknown: Array<Sentinel> = []
         for (const sentinel of asked) {
-          if (!(yield* isKnown(sentinel))) unknown.push(sentinel)
+          if (refusedSymbols.has(sentinel.symbol)) continue
+          const known = yield* isKnown(sentinel)
+          if (known === null) continue
+          if (!known) unknown.push(sentinel)
           else if (unknown.length === 0 || unknown.some((older) => isAbove(sentinel, older))) return []
         }
         return unknown
       })
 
       const intact = Effect.gen(function* () {
-        return (yield* forgotten(yield* sentinels)).length === 0
+        // Ends: each round but the last has found one more symbol that says nothing.
+        for (;;) {
+          const before = refusedSymbols.size
+          const unknown = yield* forgotten(yield* sentinels)
+          if (refusedSymbols.size === before) return unknown.length === 0
+        }
       })
 
       // The lists say it too: null if any of them still shows a sentinel.
@@ -222,9 +238,12 @@ export class Resets extends Context.Service<
 
       const settle = Effect.gen(function* () {
         const reset = yield* findings.lastReset
-        if (reset === null || (yield* Clock.currentTimeMillis) > reset + watchAfterMillis) return
+        if (reset === null || reset === settledReset) return
+        const isLate = (yield* Clock.currentTimeMillis) > reset + watchAfterMillis
         const now = (yield* serverTime.pessimisticNow) - clockMarginMillis
         const rows = yield* liveBefore(reset)
+        // An exchange that forgets is often away for hours: nobody else ends what was live before.
+        if (isLate && rows.length === 0) settledReset = reset
         const ripe = rows.filter((row) => row.attempt !== null && conclusiveAt(row.attempt, limits) < now)
         for (const [symbol, ofSymbol] of Map.groupBy(ripe, (row) => row.symbol)) yield* endLost(symbol, ofSymbol)
       })

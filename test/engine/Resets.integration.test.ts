@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { OrderUnknown } from "../../src/binance/BinanceError.ts"
 import { accountStream } from "../../src/domain/Ids.ts"
+import { Engine } from "../../src/engine/Engine.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
 import { answerLost, ExchangeScript, limit, market, neverArrived, rests, TestNexus } from "../layers.ts"
 import { filledOf, hasEnded, isResting, isUnknown, passes, passesUntil, scripted } from "./scripted.ts"
@@ -140,6 +141,49 @@ describe("Resets", () => {
 
       assert.deepStrictEqual(yield* resets, [])
       assert.strictEqual((yield* nexus.order("w-1")).status, "COMPLETED")
+    }).pipe(scripted([]))
+  )
+
+  it.live("an order from before a reset ends also when the exchange stays away for hours after it", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const exchange = yield* ExchangeScript
+      const engine = yield* Engine
+      yield* witnesses("w")
+      yield* exchange.news("lost")
+      yield* exchange.script(neverArrived)
+      yield* nexus.place("doubt", resting)
+      yield* nexus.until("doubt", isUnknown)
+
+      yield* exchange.goAway
+      yield* exchange.reset
+      yield* engine.recordAccount(() => ({ _tag: "ExchangeReset", evidence: ["seen by another owner"], openOrders: 1 }))
+      yield* nexus.advance("2 hours")
+      yield* passes(5)
+      yield* exchange.comeBack
+
+      yield* passesUntil(Effect.map(nexus.order("doubt"), hasEnded))
+      assert.strictEqual((yield* nexus.order("doubt")).reason?.code, "LOST_BY_RESET")
+    }).pipe(scripted([]))
+  )
+
+  it.live("a symbol that the exchange does not know any more keeps no doubt about another one from its end", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const exchange = yield* ExchangeScript
+      yield* nexus.place("old", { ...market("BUY", "0.01"), symbol: "ETHUSDT" })
+      yield* nexus.until("old", hasEnded)
+      yield* nexus.advance("5 seconds")
+      yield* witnesses("w")
+      yield* exchange.delist("ETHUSDT")
+      yield* exchange.script(neverArrived)
+
+      yield* nexus.place("doubt", market("BUY", "0.01"))
+
+      yield* nexus.until("doubt", isUnknown)
+      yield* passesUntil(Effect.map(nexus.order("doubt"), hasEnded))
+      assert.strictEqual((yield* nexus.order("doubt")).status, "COMPLETED")
+      assert.deepStrictEqual(yield* resets, [])
     }).pipe(scripted([]))
   )
 })
