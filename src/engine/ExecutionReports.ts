@@ -30,6 +30,8 @@ const pendingOrders = 8_192
 // Appends of news in flight; they share the lanes' batches, so few are enough.
 const fibers = 16
 const gapPauseMillis = 1_000
+// Between comparisons of which something failed, doubling to the pace of the slow sweep: a question may fail for ever.
+const longestGapPauseMillis = 30_000
 // A repair that takes longer goes on beside the news: the rules are the same whichever comes first, and a fill
 // should not wait for a comparison of ten thousand orders.
 const gatherMillis = 10_000
@@ -135,6 +137,7 @@ export const layer = Layer.effectDiscard(
         )
 
         const repairGaps = Effect.gen(function* () {
+          let pause = gapPauseMillis
           while (true) {
             yield* Queue.take(gaps)
             flow.closeUnsafe()
@@ -142,9 +145,14 @@ export const layer = Layer.effectDiscard(
             const again = Queue.offer(gaps, undefined)
             const { failed, fresh } = yield* Effect.tapError(repair, () => again)
             if (failed > 0) {
-              yield* Effect.sleep(gapPauseMillis)
+              // A new gap does not wait for the old one's pause: news gathers behind it.
+              yield* Effect.timeoutOption(Queue.take(gaps), pause)
+              pause = Math.min(pause * 2, longestGapPauseMillis)
               yield* again
-            } else if (fresh > 0) {
+              continue
+            }
+            pause = gapPauseMillis
+            if (fresh > 0) {
               // What was too young to be judged then is not left to the slow sweep.
               yield* Effect.sleep(2 * settleMillis)
               yield* Effect.tapError(openOrders.compare, () => again)

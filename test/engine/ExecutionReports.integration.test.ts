@@ -4,7 +4,7 @@ import type { UserEvent } from "../../src/binance/UserStream.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
 import { ExchangeScript, limit, TestNexus } from "../layers.ts"
 import { until } from "../sql/until.ts"
-import { filledOf, hasEnded, isResting, scripted, story } from "./scripted.ts"
+import { filledOf, hasEnded, isResting, passes, passesUntil, scripted, story, streaming } from "./scripted.ts"
 
 const resting = limit("BUY", "0.01", "50000")
 
@@ -152,9 +152,9 @@ describe("ExecutionReports", () => {
       yield* exchange.news("lost")
       yield* exchange.expire(id)
 
-      yield* nexus.advance("31 seconds")
+      yield* passesUntil(Effect.map(nexus.order("silent"), hasEnded))
 
-      assert.strictEqual((yield* nexus.until("silent", hasEnded)).status, "FAILED")
+      assert.strictEqual((yield* nexus.order("silent")).status, "FAILED")
     }).pipe(scripted([]))
   )
 
@@ -205,6 +205,26 @@ describe("ExecutionReports", () => {
       const [, foreign] = yield* exchange.ledger
       assert.deepStrictEqual([foreign?.clientOrderId, foreign?.status], ["somebody-else", "NEW"])
       assert.strictEqual((yield* exchange.asked)["cancelOrder"], undefined)
+    }).pipe(scripted([]))
+  )
+
+  it.live("an order that can never be compared does not have all orders compared all the time", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const exchange = yield* ExchangeScript
+      yield* streaming
+      yield* nexus.place("delisted", { ...resting, symbol: "ETHUSDT" })
+      yield* nexus.until("delisted", isResting)
+      yield* nexus.advance("3 seconds")
+      yield* exchange.news("lost")
+      yield* exchange.delist("ETHUSDT")
+      yield* exchange.news("live")
+      const { openOrders: before = 0 } = yield* exchange.asked
+
+      yield* passes(120)
+
+      // The sweep takes four of them.
+      assert.isBelow(((yield* exchange.asked)["openOrders"] ?? 0) - before, 15)
     }).pipe(scripted([]))
   )
 })
