@@ -198,7 +198,11 @@ const verdict = async (settledMillis: number | null, sums: unknown): Promise<voi
     `${faults} of ${upset.counts.size} kinds, ${upset.missed} lost on a dead exchange; those of requests struck ${upset.struck} times` +
       (upset.failures.length > 0 ? `; ${upset.failures.slice(0, 3).join("; ")}` : "")
   )
-  none("no surprise for a client", traffic.surprises, " answers that were neither an acknowledgement nor "later"")
+  none(
+    "no surprise for a client",
+    traffic.surprises,
+    " answers that were neither an acknowledgement nor a plea to try again"
+  )
   report(
     "all settled in time",
     settledMillis !== null && settledMillis <= inTimeMillis,
