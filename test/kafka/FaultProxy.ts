@@ -12,6 +12,7 @@ export type Fault =
   | "drop answer"
   | "reset on answer"
   | "reset on request"
+  | "drop request"
   | { readonly delayAnswerMillis: number }
 
 export interface FaultProxy {
@@ -56,6 +57,7 @@ export const makeFaultProxy = async (broker: string): Promise<FaultProxy> => {
         produced++
         const fault = script.shift() ?? "forward"
         if (fault === "reset on request") return cut()
+        if (fault === "drop request") return
         if (fault !== "forward") faults.set(frame.readInt32BE(8), fault)
       }
       server.write(frame)
