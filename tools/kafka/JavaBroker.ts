@@ -1,8 +1,9 @@
 /**
  * A Kafka broker from its jars: a formatted data folder and one guarded Java process.
  *
- * The folder is formatted once and used again by a restart. Every internal topic has one replica and one partition,
- * topics are never made by accident, and the heap is small: it shares two cores and their memory with the tests.
+ * The folder is formatted once and used again by a restart. Alone, it keeps one replica of every internal topic; as
+ * one of three, three, of which two must have a record. Topics are never made by accident, and the heap is small: it
+ * shares two cores and their memory with the tests.
  * After kill -9 a restart waits until the controller gives up the dead broker's session, hence the short time-out.
  */
 import { execFile } from "node:child_process"
@@ -25,7 +26,21 @@ export interface JavaBrokerOptions {
   readonly port: number
   readonly dataDir: string
   readonly removeAtEnd: boolean
+  /** Its place among several; alone when absent. */
+  readonly member?: ClusterMember
 }
+
+export interface ClusterMember {
+  /** 1, 2, … */
+  readonly id: number
+  /** The same for all. */
+  readonly clusterId: string
+  /** Ports of all, its own among them: the member with id 1 has the first. */
+  readonly controllerPorts: ReadonlyArray<number>
+}
+
+// A dash in front would be read as an option.
+export const newClusterId = (): string => randomBytes(16).toString("base64url").replace(/^-/, "A")
 
 export const javaBroker = async (options: JavaBrokerOptions): Promise<RunningBroker> => {
   const { classPath, dataDir, port, removeAtEnd } = options
@@ -36,11 +51,10 @@ export const javaBroker = async (options: JavaBrokerOptions): Promise<RunningBro
   const data = join(dataDir, "data")
   mkdirSync(dataDir, { recursive: true })
   writeFileSync(logging, loggingProperties)
-  writeFileSync(properties, serverProperties(port, await freePort(), data))
+  const member = options.member ?? { id: 1, clusterId: newClusterId(), controllerPorts: [await freePort()] }
+  writeFileSync(properties, serverProperties(port, member, data))
   if (!existsSync(join(data, "meta.properties"))) {
-    // A dash in front would be read as an option.
-    const id = randomBytes(16).toString("base64url").replace(/^-/, "A")
-    const format = ["kafka.tools.StorageTool", "format", "-t", id, "-c", properties]
+    const format = ["kafka.tools.StorageTool", "format", "-t", member.clusterId, "-c", properties]
     await run("java", ["-Xmx128m", ...java, ...format], { timeout: formatTimeoutMs })
   }
   const broker = await spawnGuarded({
@@ -57,26 +71,34 @@ export const javaBroker = async (options: JavaBrokerOptions): Promise<RunningBro
   }
 }
 
-const serverProperties = (port: number, controllerPort: number, logDirs: string) => `process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}
+const serverProperties = (port: number, member: ClusterMember, logDirs: string) => {
+  const { controllerPorts, id } = member
+  const copies = controllerPorts.length
+  const enough = Math.max(1, copies - 1)
+  return `process.roles=broker,controller
+node.id=${id}
+listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPorts[id - 1]}
 advertised.listeners=PLAINTEXT://127.0.0.1:${port}
 controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:${controllerPort}
+controller.quorum.voters=${controllerPorts.map((each, index) => `${index + 1}@127.0.0.1:${each}`).join(",")}
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs=${logDirs}
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+auto.leader.rebalance.enable=false
+default.replication.factor=${copies}
+min.insync.replicas=${enough}
+offsets.topic.replication.factor=${copies}
 offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor=${copies}
+transaction.state.log.min.isr=${enough}
 transaction.state.log.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor=${copies}
+share.coordinator.state.topic.min.isr=${enough}
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=6000
 `
+}
 
 const loggingProperties = `appender.out.type=Console
 appender.out.name=OUT
