@@ -50,8 +50,8 @@ const heapLimit = 1.1
 /** A tick of the open loop that comes later than this was not held. */
 const heldMillis = 1_000
 const rhythm = {
-  deathsEverySeconds: Math.min(120, (minutes * 60) / 5),
-  pausesEverySeconds: Math.min(60, (minutes * 60) / 5),
+  deathsEverySeconds: Math.min(120, Math.max(45, (minutes * 60) / 5)),
+  pausesEverySeconds: Math.min(60, Math.max(30, (minutes * 60) / 5)),
   clockEverySeconds: 20
 }
 
@@ -189,7 +189,8 @@ const verdict = async (settledMillis: number | null, sums: unknown): Promise<voi
     `${rate} orders a second`,
     traffic.latestMillis <= heldMillis && traffic.sent === orders,
     `${traffic.sent} sent in ${minutes} min, each at most ${Math.round(traffic.latestMillis)} ms late, at most ${traffic.greatestWaiting} waiting; ` +
-      `answered in ${percentile(latencies, 0.5)} ms (half), ${percentile(latencies, 0.99)} ms (99 %), retries and deaths included`
+      `answered in ${percentile(latencies, 0.5)} ms (half), ${percentile(latencies, 0.99)} ms (99 %), retries and deaths included; ` +
+      `Nexus was dead or starting for ${(upset.awayMillis / 1_000).toFixed(1)} s; asked to try again: ${tally(traffic.turnedAway) || "never"}`
   )
   const faults = Array.from(upset.counts.values()).reduce((sum, n) => sum + n, 0)
   report(

@@ -52,6 +52,8 @@ export class Traffic {
   readonly acknowledged = new Map<string, Intent>()
   /** What no client should ever see: an answer that is neither an acknowledgement nor "later". */
   readonly surprises: Array<string> = []
+  /** Why they were asked to try again, and how often. */
+  readonly turnedAway = new Map<string, number>()
   readonly latencies: Array<number> = []
   readonly byManner = new Map<Manner, number>()
   sent = 0
@@ -176,6 +178,8 @@ export class Traffic {
           this.surprises.push(`${method} ${path} ${JSON.stringify(body ?? {})}: ${response.status} ${text}`)
           return
         }
+        const code = /"code":"(\w+)"/.exec(text)?.[1] ?? `${response.status}`
+        this.turnedAway.set(code, (this.turnedAway.get(code) ?? 0) + 1)
       } catch {
         // Dead, stopped, or starting: the same request under the same id is always safe.
       }

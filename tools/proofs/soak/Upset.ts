@@ -48,6 +48,8 @@ export class Upset {
   /** Drawn in the moment of the exchange's death, and lost. */
   missed = 0
   readonly failures: Array<string> = []
+  /** How long Nexus was dead or starting, all in all. */
+  awayMillis = 0
   /** When the Nexus of now was ready. */
   nexusSince = Date.now()
   readonly #exchange: Program
@@ -163,9 +165,11 @@ export class Upset {
     this.#nexusIsBack = false
     this.#count("nexus: killed")
     if (hasEnded(this.#nexus)) throw new Error("Nexus had ended by itself")
+    const killed = Date.now()
     await this.#nexus.stop("SIGKILL")
     await this.#nexus.start()
     this.nexusSince = Date.now()
+    this.awayMillis += this.nexusSince - killed
     this.#nexusIsBack = true
   }
 
