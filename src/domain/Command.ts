@@ -69,8 +69,8 @@ export type Command =
       readonly evidence: ReadonlyArray<string>
       readonly nextAttemptAt: EpochMillis
     }
-  /** The exchange has forgotten all that it had before, this order among it. */
-  | { readonly _tag: "RecordReset"; readonly at: EpochMillis }
+  /** The exchange has forgotten all that it had before, this attempt of the order among it. */
+  | { readonly _tag: "RecordReset"; readonly at: EpochMillis; readonly attempt: number }
   | { readonly _tag: "RecordCancelRefusal"; readonly at: EpochMillis; readonly code: string; readonly message: string }
   | { readonly _tag: "ParkOrder"; readonly at: EpochMillis; readonly reason: string; readonly record: string }
   | { readonly _tag: "UnparkOrder"; readonly at: EpochMillis; readonly by: string; readonly reason: string }

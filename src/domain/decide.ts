@@ -44,7 +44,7 @@ export const decide = (order: Order, command: Command): Decision => {
     case "RecordAbsence":
       return Result.succeed(recordAbsence(order, command))
     case "RecordReset":
-      return Result.succeed(isInDoubt(order) || isOpen(order) ? [lostByReset] : [])
+      return Result.succeed(isAtExchange(order, command.attempt) ? [lostByReset] : [])
     case "RecordCancelRefusal":
       return Result.succeed(recordCancelRefusal(order, command))
     case "ParkOrder":
@@ -189,6 +189,9 @@ const ending = (report: ExchangeReport, order: Order): ReadonlyArray<OrderEvent>
 
 // Outcomes of any attempt but the newest change nothing.
 const inDoubt = (order: Order, attempt: number): boolean => isInDoubt(order) && order.attempt?.number === attempt
+
+const isAtExchange = (order: Order, attempt: number): boolean =>
+  (isInDoubt(order) || isOpen(order)) && order.attempt?.number === attempt
 
 const recordRefusal = (order: Order, command: Named<"RecordRefusal">): ReadonlyArray<OrderEvent> => {
   const { attempt, code, message, nextAttemptAt } = command

@@ -195,7 +195,10 @@ export class Resets extends Context.Service<
       })
 
       const lost = (row: BlotterRow) =>
-        Effect.flatMap(Clock.currentTimeMillis, (at) => engine.tell(row.orderId, { _tag: "RecordReset", at }))
+        Effect.flatMap(Clock.currentTimeMillis, (at) =>
+          // Whatever was sent since the row was read is another attempt, and lives.
+          engine.tell(row.orderId, { _tag: "RecordReset", at, attempt: row.attempt?.number ?? 0 })
+        )
 
       const askAgain = (row: BlotterRow) =>
         client.queryOrder(row).pipe(

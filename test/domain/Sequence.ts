@@ -139,10 +139,13 @@ const happenings: ReadonlyArray<readonly [number, Happening]> = [
   // What an attempt that was settled long ago is said to have come to.
   [
     3,
-    (order, pick) => [refuse(null, newest(order) - 1), doubt(newest(order) - 1), absence(newest(order) - 1)][pick % 3]
+    (order, pick) => {
+      const older = newest(order) - 1
+      return [refuse(null, older), doubt(older), absence(older), reset(older)][pick % 4]
+    }
   ],
   [3, () => refuseCancel],
-  [1, () => reset],
+  [1, (order) => reset(newest(order))],
   [1, () => park],
   [2, () => unpark],
   [1, (_, pick) => resolve(resolutions[pick % 3]!)],

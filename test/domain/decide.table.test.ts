@@ -104,7 +104,7 @@ const commands: Readonly<Record<string, Command>> = {
   doubt: doubt(),
   absence: absence(),
   "refuse cancel": refuseCancel,
-  reset: reset,
+  reset: reset(),
   park: park,
   unpark: unpark,
   resolve: resolve("FAILED")

@@ -32,6 +32,7 @@ import {
   report,
   request,
   conclusive,
+  reset,
   resolve,
   resolved,
   staleAt,
@@ -235,6 +236,12 @@ describe("outcomes of attempts", () => {
     given(...second)
       .when(refuse(now, 3))
       .gives()
+    // The exchange forgot the first one; the second was sent after that and lives.
+    for (const life of [second, [...second, accepted("NEW", 2)]]) {
+      given(...life)
+        .when(reset(1))
+        .gives()
+    }
   })
 
   it("an outcome that comes twice is recorded once", () => {

@@ -148,7 +148,7 @@ export const refuseCancel: Command = {
   code: "-2011",
   message: "Unknown order sent."
 }
-export const reset: Command = { _tag: "RecordReset", at: now }
+export const reset = (attempt = 1): Command => ({ _tag: "RecordReset", at: now, attempt })
 export const park: Command = { _tag: "ParkOrder", at: now, reason: "unreadable", record: "{}" }
 export const unpark: Command = { _tag: "UnparkOrder", at: now, by: "ann", reason: "read it" }
 export const margins = { deltaMillis: 10_000, stalenessMillis: 60_000 }
