@@ -1,6 +1,7 @@
 /** `exchangeInfo`: the rules of the exchange, for all symbols or for those that are asked for by one thing. */
 import { always, type Desk, type Endpoint } from "./Endpoint.ts"
-import { hasStatus, listed, namesIn } from "./marketSelection.ts"
+import { invalidSymbolStatus } from "./marketRefusals.ts"
+import { hasStatus, isStatus, listed, namesIn } from "./marketSelection.ts"
 import type { Market } from "./Matching.ts"
 import { badCombination, invalidSymbol, isRefusal, type Refusal } from "./Refusal.ts"
 import { filterView, symbolView } from "./symbolViews.ts"
@@ -46,6 +47,7 @@ const marketsOf = (desk: Desk, wanted: Wanted): ReadonlyArray<Market> | Refusal 
   const { permissions, symbol, symbols, symbolStatus } = wanted
   const ways = [symbol, symbols, permissions ?? symbolStatus].filter((value) => value !== undefined)
   if (ways.length > 1) return badCombination
+  if (!isStatus(symbolStatus)) return invalidSymbolStatus
   if (symbols !== undefined) return listed(desk, symbols)
   if (symbol !== undefined) {
     const market = desk.exchange.matching.market(symbol)

@@ -4,7 +4,7 @@ import { always, type Endpoint, onMarket, rowsOf, type Run } from "./Endpoint.ts
 import { exchangeInfo } from "./exchangeInfoEndpoint.ts"
 import { klines, uiKlines } from "./klineEndpoints.ts"
 import { noReferencePrice } from "./marketRefusals.ts"
-import { namedSymbols, oneMarket, someMarkets } from "./marketSelection.ts"
+import { marketsByOne, namedSymbols, oneMarket } from "./marketSelection.ts"
 import { aggregateView, depthView, executionRulesView, publicTradeView } from "./marketViews.ts"
 import { limitOf, momentOf } from "./marketParameters.ts"
 import { badCombination, mandatory } from "./Refusal.ts"
@@ -134,7 +134,7 @@ const executionRules: Endpoint = {
     return named === 0 ? greatestRulesWeight : Math.min(named * rulesWeight, greatestRulesWeight)
   },
   read: (p) =>
-    someMarkets(p, (_, markets) => ({
+    marketsByOne(p, (_, markets) => ({
       symbolRules: markets
         .filter(({ info }) => info.priceRange !== undefined)
         .map(({ info }) => executionRulesView(info.symbol, info.priceRange!))

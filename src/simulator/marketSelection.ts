@@ -4,10 +4,22 @@ import type { SymbolStatus } from "./Market.ts"
 import { duplicateSymbols, invalidSymbolStatus, otherStatus } from "./marketRefusals.ts"
 import type { Market } from "./Matching.ts"
 import type { Parameters } from "./Parameters.ts"
-import { badCombination, invalidSymbol, invalidValue, isRefusal, mandatoryEither, type Refusal } from "./Refusal.ts"
+import {
+  badCombination,
+  illegalCharacters,
+  invalidSymbol,
+  invalidValue,
+  isRefusal,
+  mandatoryEither,
+  type Refusal
+} from "./Refusal.ts"
 
 /** What has no answer for all symbols takes a list of this many at most. */
 const mostSymbols = 100
+/** What the exchange calls the form of a list: without blanks, and without small letters. */
+const listForm = '^\\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\\]$'
+// As with single symbols, the testnet has one outside ASCII.
+const list = /^\[("[A-Z0-9\-_.\u0080-\uffff]{1,20}"(,"[A-Z0-9\-_.\u0080-\uffff]{1,20}")*)?\]$/
 const statuses: ReadonlyArray<string> = ["TRADING", "HALT", "BREAK"] satisfies ReadonlyArray<SymbolStatus>
 
 /** Reads `symbol` and `symbolStatus`; a market of another status is refused. */
@@ -24,23 +36,35 @@ export const oneMarket = (p: Parameters, run: (desk: Desk, market: Market) => un
 type Several = (desk: Desk, markets: ReadonlyArray<Market>, isOne: boolean) => unknown
 
 /** Reads `symbol`, `symbols` and `symbolStatus`; without the first two it is about all symbols. */
-export const someMarkets = (p: Parameters, run: Several): Run => select(p, run, undefined)
+export const someMarkets = (p: Parameters, run: Several): Run => select(p, run, {})
+
+/** The same where no two of the three may stand together. */
+export const marketsByOne = (p: Parameters, run: Several): Run => select(p, run, { isByOne: true })
 
 /** The same where a symbol or a list of them must be sent. */
-export const namedMarkets = (p: Parameters, run: Several): Run => select(p, run, mandatoryEither("symbol", "symbols"))
+export const namedMarkets = (p: Parameters, run: Several): Run =>
+  select(p, run, { withoutNames: mandatoryEither("symbol", "symbols") })
 
-const select = (p: Parameters, run: Several, withoutNames: Refusal | undefined): Run => {
+interface Rules {
+  readonly withoutNames?: Refusal
+  readonly isByOne?: boolean
+}
+
+const select = (p: Parameters, run: Several, { isByOne = false, withoutNames }: Rules): Run => {
   const symbol = p.symbolIfSent()
-  const list = p.text("symbols")
+  const names = p.text("symbols")
   const status = p.text("symbolStatus")
   return (desk) => {
-    if (symbol !== undefined && list !== undefined) return badCombination
-    if (status !== undefined && !statuses.includes(status)) return invalidSymbolStatus
+    const hasNames = symbol !== undefined || names !== undefined
+    if ((symbol !== undefined && names !== undefined) || (isByOne && hasNames && status !== undefined)) {
+      return badCombination
+    }
+    if (!isStatus(status)) return invalidSymbolStatus
     const all = desk.exchange.matching.markets
-    if (symbol === undefined && list === undefined) {
+    if (!hasNames) {
       return withoutNames ?? run(desk, all.filter(hasStatus(status)), false)
     }
-    const markets = symbol === undefined ? listed(desk, list ?? "") : listed(desk, `["${symbol}"]`)
+    const markets = symbol === undefined ? listed(desk, names ?? "") : listed(desk, `["${symbol}"]`)
     if (isRefusal(markets)) return markets
     if (symbol === undefined) return run(desk, markets.filter(hasStatus(status)), false)
     const [market] = markets
@@ -49,8 +73,9 @@ const select = (p: Parameters, run: Several, withoutNames: Refusal | undefined):
 }
 
 /** The markets of a list as JSON text. */
-export const listed = (desk: Desk, list: string): ReadonlyArray<Market> | Refusal => {
-  const names = namesIn(list)
+export const listed = (desk: Desk, text: string): ReadonlyArray<Market> | Refusal => {
+  if (!list.test(text)) return illegalCharacters("symbols", listForm)
+  const names = namesIn(text)
   if (names === undefined || names.length > mostSymbols) return invalidValue("symbols")
   if (new Set(names).size < names.length) return duplicateSymbols
   const markets = names.map((name) => desk.exchange.matching.market(name)).filter((market) => market !== undefined)
@@ -58,8 +83,10 @@ export const listed = (desk: Desk, list: string): ReadonlyArray<Market> | Refusa
 }
 
 /** The texts of a JSON array that holds nothing but texts, and at least one. */
-export const namesIn = (list: string): ReadonlyArray<string> | undefined =>
-  /^\["[^"]+"(,\s*"[^"]+")*\]$/.test(list) ? list.slice(2, -2).split(/",\s*"/) : undefined
+export const namesIn = (text: string): ReadonlyArray<string> | undefined =>
+  /^\["[^"]+"(,\s*"[^"]+")*\]$/.test(text) ? text.slice(2, -2).split(/",\s*"/) : undefined
+
+export const isStatus = (status: string | undefined): boolean => status === undefined || statuses.includes(status)
 
 export const hasStatus =
   (status: string | undefined) =>
@@ -68,7 +95,7 @@ export const hasStatus =
 
 export const faultOfStatus = (market: Market, status: string | undefined): Refusal | undefined => {
   if (status === undefined || hasStatus(status)(market)) return undefined
-  return statuses.includes(status) ? otherStatus : invalidSymbolStatus
+  return isStatus(status) ? otherStatus : invalidSymbolStatus
 }
 
 /** How many symbols a request names; 0 when it names none. */

@@ -213,13 +213,23 @@ describe("tickers", () => {
         get(`ticker/price?symbols=${twice}`),
         get("ticker"),
         get("ticker/price?symbol=BTCUSDT&symbols=[]"),
-        get("referencePrice?symbol=ETHUSDT")
+        get("referencePrice?symbol=ETHUSDT"),
+        get("exchangeInfo?symbolStatus=GONE"),
+        get("executionRules?symbol=BTCUSDT&symbolStatus=TRADING"),
+        get("ticker/price?symbols=[%22btcusdt%22]"),
+        get("ticker/price?symbols=[%22BTCUSDT%22,%20%22ETHUSDT%22]"),
+        get("ticker/price?symbols=BTCUSDT"),
+        get("ticker/price?symbols=[]")
       ])
       const halted = yield* get("ticker/price?symbolStatus=HALT")
 
       assert.deepStrictEqual(
         answers.map(({ json }) => json.code),
-        [-1139, -1122, -1220, -1130, -1151, -1102, -1128, -2043]
+        [-1139, -1122, -1220, -1130, -1151, -1102, -1128, -2043, -1122, -1128, -1100, -1100, -1100, -1130]
+      )
+      assert.strictEqual(
+        answers[10].json.msg,
+        `Illegal characters found in parameter 'symbols'; legal range is '^\\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\\]$'.`
       )
       assert.deepStrictEqual(halted.json, [])
     })
