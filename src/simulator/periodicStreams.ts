@@ -12,6 +12,7 @@ import {
   depthEvent,
   klineEvent,
   miniTickerEvent,
+  referencePriceEvent,
   tickerEvent,
   windowTickerEvent
 } from "./streamEvents.ts"
@@ -59,6 +60,13 @@ export const periodicStream = (
       }
     case "avgPrice":
       return { every: everySecond, news: (at) => [averageEvent(wanted.market, at)] }
+    case "referencePrice": {
+      const { market } = wanted
+      const { reference } = market
+      // A symbol that never has such a price has nothing to tell.
+      const news = (at: number) => (reference === undefined ? [] : [referencePriceEvent(market, reference.at(at), at)])
+      return { every: everySecond, news }
+    }
     case "allMiniTickers":
       return { every: everySecond, news: together(markets, miniTicker) }
     case "allWindowTickers":

@@ -155,3 +155,11 @@ export const averageEvent = ({ info, tape }: Market, now: number) => ({
   w: format(tape.average(now)),
   T: tape.lastTrade?.time ?? now
 })
+
+/** Without the time of the event, which all the others have. */
+export const referencePriceEvent = ({ info }: Market, price: Amount | undefined, now: number) => ({
+  e: "referencePrice",
+  s: info.symbol,
+  r: price === undefined ? null : format(price),
+  t: now
+})

@@ -4,7 +4,7 @@ import type { Market } from "./Matching.ts"
 
 export type StreamKind =
   | { readonly kind: "trade" | "aggTrade" | "bookTicker"; readonly market: Market }
-  | { readonly kind: "ticker" | "miniTicker" | "avgPrice"; readonly market: Market }
+  | { readonly kind: "ticker" | "miniTicker" | "avgPrice" | "referencePrice"; readonly market: Market }
   | { readonly kind: "depth"; readonly market: Market; readonly isFast: boolean }
   | { readonly kind: "topDepth"; readonly market: Market; readonly levels: number; readonly isFast: boolean }
   | { readonly kind: "kline"; readonly market: Market; readonly interval: Interval; readonly offset: number }
@@ -35,6 +35,7 @@ const ofMarket = (market: Market, name: string): StreamKind | undefined => {
     case "ticker":
     case "miniTicker":
     case "avgPrice":
+    case "referencePrice":
       return { kind: name, market }
   }
   const depth = depthForm.exec(name)

@@ -16,6 +16,8 @@ const timeNames = new Set([
   "closeTime",
   "startTime",
   "endTime",
+  "timestamp",
+  "retryAfter",
   "authorizedSince",
   "connectedSince"
 ])
@@ -38,13 +40,15 @@ const eventNames: Readonly<Record<string, ReadonlyArray<string>>> = {
   "1hTicker": ["E", "O", "C"],
   "4hTicker": ["E", "O", "C"],
   "1dTicker": ["E", "O", "C"],
-  avgPrice: ["E", "T"]
+  avgPrice: ["E", "T"],
+  referencePrice: ["t"]
 }
 const ofEveryEvent = ["E"]
 
 type Fields = Readonly<Record<string, unknown>>
 
-const micros = (millis: unknown): unknown => (typeof millis === "number" ? millis * 1_000 : millis)
+/** -1 says that there is no such time. */
+const micros = (millis: unknown): unknown => (typeof millis === "number" && millis > 0 ? millis * 1_000 : millis)
 
 /** The answer to a request, named by its method in the WebSocket API. */
 export const answerInMicros = (value: unknown, method: string): unknown => {
@@ -75,6 +79,12 @@ const converted = (value: unknown, isTime: (name: string) => boolean): unknown =
     ])
   )
 }
+
+const units: ReadonlyArray<unknown> = ["MICROSECOND", "microsecond", "MILLISECOND", "millisecond"]
+
+/** Whether the exchange knows the unit; none is milliseconds. */
+export const isTimeUnit = (unit: string | ReadonlyArray<string> | null | undefined): boolean =>
+  unit === undefined || unit === null || units.includes(unit)
 
 /** As the exchange reads the wish, in a header or in an address. */
 export const wantsMicros = (unit: string | ReadonlyArray<string> | null | undefined): boolean =>
