@@ -63,6 +63,7 @@ export const fieldsTogether = (...names: ReadonlyArray<string>) =>
 export const invalidPegPriceType = refuse(-1210, "Invalid pegPriceType.")
 export const invalidPegOffsetType = refuse(-1211, "Invalid pegOffsetType.")
 export const invalidValue = (name: string) => refuse(-1130, `Data sent for parameter '${name}' is not valid.`)
+export const invalidTimeUnit = refuse(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
 export const strategyTypeTooLow = refuse(-1134, "strategyType was less than 1000000.")
 export const invalidRestrictions = refuse(
   -1145,

@@ -13,16 +13,18 @@ import { isBlocked } from "./firewall.ts"
 import type { Arrival } from "./Gate.ts"
 import { forbiddenPage, gonePage, notFoundPage, type Page } from "./pages.ts"
 import { type Forms, parseForms, unescapeForm } from "./Parameters.ts"
-import { badSignature, isRefusal, malformedRequest, type Refusal } from "./Refusal.ts"
+import { badSignature, invalidTimeUnit, isRefusal, malformedRequest, type Refusal } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
 import { isAscii, withoutSignature } from "./signing.ts"
 import { strike, type Struck } from "./strike.ts"
-import { answerInMicros, wantsMicros } from "./timeUnit.ts"
+import { answerInMicros, isTimeUnit, wantsMicros } from "./timeUnit.ts"
 
 const byName = new Map(endpoints.map((endpoint) => [endpoint.rest, endpoint]))
 /** Far more than any documented request needs. */
 const greatestBody = 64 * 1024
 const json = "application/json;charset=UTF-8"
+/** Before the path where a client asks as it would ask a proxy. */
+const origin = /^https?:\/\/[^/]+/i
 /** Endpoints that the exchange has removed: listen keys, and the first version of the API. */
 const gone = /^(?:POST|PUT|DELETE) \/api\/v3\/userDataStream$|^[A-Z]+ \/api\/v1\//
 
@@ -32,6 +34,8 @@ interface Exchanged {
   readonly arrival: Arrival
   readonly address: string
   readonly inMicros: boolean
+  /** The header asks for times in a unit that there is. */
+  readonly hasUnit: boolean
 }
 
 export const makeRestServer = (service: Service): http.Server => {
@@ -64,7 +68,7 @@ const refuseBytes = (error: Error & { readonly rawPacket?: Buffer }, socket: Dup
 }
 
 const arrive = (service: Service, req: http.IncomingMessage, res: http.ServerResponse, body: string): void => {
-  const url = req.url ?? "/"
+  const url = (req.url ?? "/").replace(origin, "")
   const cut = url.indexOf("?")
   const name = `${req.method} ${cut < 0 ? url : url.slice(0, cut)}`
   const query = cut < 0 ? "" : url.slice(cut + 1)
@@ -74,12 +78,14 @@ const arrive = (service: Service, req: http.IncomingMessage, res: http.ServerRes
   // A GET takes its parameters from the query alone, though its signature would cover a body too.
   const forms = parseForms(query, req.method === "GET" ? "" : readable(body))
   if (isBlocked(query + body, forms.values)) return sendPage(service, address, res, forbiddenPage)
+  const unit = req.headers["x-mbx-time-unit"]
   const exchanged = {
     res,
     endpoint,
     address,
     arrival: arrivalOf(req, forms, query, body),
-    inMicros: wantsMicros(req.headers["x-mbx-time-unit"])
+    inMicros: wantsMicros(unit),
+    hasUnit: isTimeUnit(unit)
   }
   const fault = service.strikeOf(endpoint.rest, forms.values)
   if (fault === undefined) service.arrives(() => serve(service, exchanged))
@@ -117,8 +123,8 @@ interface Outcome {
   readonly refusal: Refusal | undefined
 }
 
-const prepare = (service: Service, { address, arrival, endpoint }: Exchanged): Run | Refusal =>
-  service.admit(endpoint, arrival, address)
+const prepare = (service: Service, { address, arrival, endpoint, hasUnit }: Exchanged): Run | Refusal =>
+  hasUnit ? service.admit(endpoint, arrival, address) : invalidTimeUnit
 
 const finish = (service: Service, exchanged: Exchanged, run: Run | Refusal, twist?: Twist): Outcome => {
   const { address, arrival, endpoint, inMicros } = exchanged

@@ -257,11 +257,9 @@ export class WebSocketApi {
   }
 
   #error({ code, data, message, retryAt }: Refusal) {
-    if (retryAt !== undefined) {
-      return { code, msg: message, data: { serverTime: this.#service.now(), retryAfter: retryAt } }
-    }
-    if (data === undefined) return { code, msg: message }
-    return { code, msg: message, data: this.#wishes.inMicros ? answerInMicros(data, "") : data }
+    const told = retryAt === undefined ? data : { serverTime: this.#service.now(), retryAfter: retryAt }
+    if (told === undefined) return { code, msg: message }
+    return { code, msg: message, data: this.#wishes.inMicros ? answerInMicros(told, "") : told }
   }
 
   /** Those that the request touches: an order has the account's too. */

@@ -7,9 +7,9 @@ import type { Duplex } from "node:stream"
 import { type WebSocket, WebSocketServer } from "ws"
 import { MarketConnection } from "./MarketConnection.ts"
 import { beatMillis } from "./periodicStreams.ts"
-import type { Refusal } from "./Refusal.ts"
+import { invalidTimeUnit, isRefusal, type Refusal } from "./Refusal.ts"
 import type { Service } from "./Service.ts"
-import { wantsMicros } from "./timeUnit.ts"
+import { isTimeUnit, wantsMicros } from "./timeUnit.ts"
 import { type Link, WebSocketApi } from "./WebSocketApi.ts"
 
 /** How long a connection lives, and how it is watched; the exchange's own times unless a test wants others. */
@@ -77,6 +77,7 @@ export class WebSockets {
     const refused = forced.ofConnection(now) ?? limits.admitConnection(address, now)
     if (refused !== undefined) return refuseUpgrade(socket, refused, now)
     const make = connectionFor(req.url ?? "/", this.#service, address)
+    if (isRefusal(make)) return refuseUpgrade(socket, make, now)
     if (make === undefined) {
       socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
       return
@@ -163,8 +164,8 @@ export class WebSockets {
 
 const refuseUpgrade = (socket: Duplex, { code, message, retryAt, status }: Refusal, now: number): void => {
   const body = JSON.stringify({ code, msg: message })
-  const wait = Math.ceil(((retryAt ?? now) - now) / 1_000)
-  const head = `HTTP/1.1 ${status} Refused\r\nContent-Type: application/json;charset=UTF-8\r\nRetry-After: ${wait}\r\n`
+  const wait = retryAt === undefined ? "" : `Retry-After: ${Math.ceil((retryAt - now) / 1_000)}\r\n`
+  const head = `HTTP/1.1 ${status} Refused\r\nContent-Type: application/json;charset=UTF-8\r\n${wait}`
   socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
 }
 
@@ -173,17 +174,24 @@ const bytesOf = (data: Buffer | ArrayBuffer | Array<Buffer>): Buffer => {
   return Buffer.isBuffer(data) ? data : Buffer.from(data)
 }
 
-const connectionFor = (target: string, service: Service, address: string): ((link: Link) => Connection) | undefined => {
+const connectionFor = (
+  target: string,
+  service: Service,
+  address: string
+): ((link: Link) => Connection) | Refusal | undefined => {
   const url = URL.parse(target, "http://simulator")
   if (url === null) return undefined
+  const unit = url.searchParams.get("timeUnit")
+  if (!isTimeUnit(unit)) return invalidTimeUnit
+  const inMicros = wantsMicros(unit)
   if (url.pathname === "/ws-api/v3") {
     const wishes = {
       showsLimits: url.searchParams.get("returnRateLimits") !== "false",
-      inMicros: wantsMicros(url.searchParams.get("timeUnit"))
+      inMicros
     }
     return (link) => new WebSocketApi(service, link, address, wishes)
   }
-  const isCombined = url.pathname === "/stream"
+  const isCombined = url.pathname === "/stream" || url.pathname === "/stream/"
   if (!isCombined && url.pathname !== "/ws" && !url.pathname.startsWith("/ws/")) return undefined
   const named = isCombined ? (streamsForm.exec(url.search)?.[1] ?? "") : url.pathname.slice("/ws/".length)
   const options = {
@@ -191,7 +199,7 @@ const connectionFor = (target: string, service: Service, address: string): ((lin
       .split("/")
       .filter((name) => name !== ""),
     isCombined,
-    inMicros: wantsMicros(url.searchParams.get("timeUnit"))
+    inMicros
   }
   return (link) => new MarketConnection(service, link, options)
 }

@@ -52,6 +52,7 @@ describe("public streams", () => {
         "btcusdt@miniTicker": event("c o h l v q", ""),
         "btcusdt@ticker_1h": event("p P o h l c w v q", "O C F L n"),
         "btcusdt@avgPrice": event("i w", "T"),
+        "btcusdt@referencePrice": fieldsOf({ number: "t", string: "e s r" }),
         "btcusdt@kline_1m@+08:00": {
           ...(event("e", "E") as object),
           k: fieldsOf({ number: "t T f L n", string: "s i o c h l v q V Q B", boolean: "x" })
@@ -275,6 +276,31 @@ describe("requests on a stream connection", () => {
       yield* until("all is answered", () => kept.messages.length === 11)
 
       assert.isFalse(kept.isClosed())
+    })
+  )
+
+  it.live("a unit of time that there is not is refused before the connection opens", () =>
+    Effect.gen(function* () {
+      const simulator = yield* startSimulator()
+
+      const headers = {
+        Connection: "Upgrade",
+        Upgrade: "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="
+      }
+      const refused = yield* Effect.forEach(["/ws-api/v3?timeUnit=SECOND", "/ws/btcusdt@trade?timeUnit=ns"], (path) =>
+        send(simulator, { method: "GET", path, headers })
+      )
+      const taken = yield* listen(simulator, "/stream/?streams=btcusdt@trade&timeUnit=millisecond")
+      yield* signed(simulator, place, market("0.01"))
+      yield* until("a trade is told", () => eventsOf(taken).length > 0)
+
+      for (const { headers, json, status } of refused) {
+        assert.deepStrictEqual([status, json.code], [400, -1194])
+        assert.notProperty(headers, "retry-after")
+      }
+      assert.match(String(eventsOf(taken)[0].data.T), /^\d{13}$/)
     })
   )
 

@@ -64,6 +64,19 @@ describe("what never reaches the API is a page of its front end", () => {
 })
 
 describe("every answer of the API", () => {
+  it.live("is given too where a client asks as it would ask a proxy", () =>
+    Effect.gen(function* () {
+      const simulator = yield* startSimulator()
+
+      const { json, status } = yield* send(simulator, {
+        method: "GET",
+        path: "http://testnet.binance.vision/api/v3/ping"
+      })
+
+      assert.deepStrictEqual([status, json], [200, {}])
+    })
+  )
+
   it.live("is JSON with the weight used and an id of its own", () =>
     Effect.gen(function* () {
       const simulator = yield* startSimulator()
@@ -98,7 +111,16 @@ describe("every answer of the API", () => {
       const mine = yield* signedGet(
         `myTrades?symbol=BTCUSDT&startTime=${Date.now() - 60_000}000&timestamp=${Date.now()}`
       )
+      const reference = yield* get("referencePrice?symbol=BTCUSDT")
+      const waiting = { type: "STOP_LOSS_LIMIT", stopPrice: "50000", side: "SELL" }
+      yield* signed(simulator, "POST /api/v3/order", limit("49000", "0.01", { ...waiting, newClientOrderId: "w" }))
+      const idle = yield* signedGet(`order?symbol=BTCUSDT&origClientOrderId=w&timestamp=${Date.now()}`)
       const plain = yield* send(simulator, { method: "GET", path: "/api/v3/time" })
+      const unknown = yield* send(simulator, {
+        method: "GET",
+        path: "/api/v3/time",
+        headers: { "X-MBX-TIME-UNIT": "SECOND" }
+      })
 
       const times: ReadonlyArray<unknown> = [
         time.json.serverTime,
@@ -107,7 +129,8 @@ describe("every answer of the API", () => {
         order.json.time,
         order.json.updateTime,
         order.json.workingTime,
-        mine.json[0].time
+        mine.json[0].time,
+        reference.json.timestamp
       ]
       assert.deepStrictEqual(
         times.filter((value) => !/^\d{16}$/.test(String(value))),
@@ -115,6 +138,12 @@ describe("every answer of the API", () => {
       )
       assert.match(String(plain.json.serverTime), /^\d{13}$/)
       assert.strictEqual(order.json.orderId, 1)
+      // An order that does not work has no such time, in whatever unit.
+      assert.strictEqual(idle.json.workingTime, -1)
+      assert.deepStrictEqual(
+        [unknown.status, unknown.json],
+        [400, { code: -1194, msg: "Invalid value for time unit; expected either MICROSECOND or MILLISECOND." }]
+      )
     })
   )
 })
