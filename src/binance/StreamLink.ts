@@ -10,6 +10,7 @@ import { Cause, Effect, Queue } from "effect"
 import { type RawData, WebSocket } from "ws"
 import type { BinanceError } from "./BinanceError.ts"
 import { NotSent, OutcomeUnknown } from "./BinanceError.ts"
+import { classify } from "./classify.ts"
 import { errorOf } from "./Gateway.ts"
 
 const connectTimeoutMillis = 10_000
@@ -70,6 +71,12 @@ export const connectLink = (url: string): Effect.Effect<StreamLink, BinanceError
         })
       )
     yield* Effect.callback<void, BinanceError>((resume) => {
+      // As when this address is limited or banned: the answer says for how long.
+      socket.once("unexpected-response", (_request, { headers, statusCode }) => {
+        const reason = classify({ status: statusCode ?? 0, headers, body: "" })
+        resume(Effect.fail(errorOf(streamEndpoint, reason)))
+        socket.terminate()
+      })
       socket.once("open", () => resume(Effect.void))
       socket.once("close", () => resume(Effect.fail(linkLost("closed before it was open"))))
       socket.once("error", (cause) => resume(Effect.fail(errorOf(streamEndpoint, new NotSent({ cause })))))

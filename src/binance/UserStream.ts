@@ -84,10 +84,7 @@ export class UserStream extends Context.Service<
               duration: subscribeTimeoutMillis,
               orElse: () => Effect.fail(linkLost("no answer to the subscription"))
             }),
-            Effect.tapError(({ reason }) => {
-              if (reason._tag === "RateLimited") return limits.obey(reason)
-              return isClockRefusal(reason) ? serverTime.sync : Effect.void
-            })
+            Effect.tapError(({ reason }) => (isClockRefusal(reason) ? serverTime.sync : Effect.void))
           )
           return link
         })
@@ -123,7 +120,12 @@ export class UserStream extends Context.Service<
               yield* onEvent({ _tag: "Connected" })
               yield* Deferred.succeed(up, undefined)
               return yield* consume(link, toldToGo, onEvent)
-            }).pipe(Effect.scoped, Effect.forkIn(scope))
+            }).pipe(
+              Effect.scoped,
+              // At the door, upon the subscription, or later: the next connection waits like all other traffic.
+              Effect.tapError(({ reason }) => (reason._tag === "RateLimited" ? limits.obey(reason) : Effect.void)),
+              Effect.forkIn(scope)
+            )
             return { up, toldToGo, fiber } satisfies Life
           })
 

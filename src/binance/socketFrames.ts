@@ -62,7 +62,8 @@ const usedHeaders = (rateLimits: ReadonlyArray<unknown> = []): Record<string, st
   return headers
 }
 
-const waitHeader = (error: unknown): Record<string, string> =>
+/** How long an error says to wait, as the header that REST has for it. */
+export const waitHeader = (error: unknown): Record<string, string> =>
   Option.match(decodeWait(error), {
     onNone: () => ({}),
     onSome: ({ data }) => ({ "retry-after": `${Math.max(0, Math.ceil((data.retryAfter - data.serverTime) / 1_000))}` })

@@ -9,6 +9,7 @@ import type { Decimal } from "../domain/Decimal.ts"
 import type { BinanceError } from "./BinanceError.ts"
 import { classify } from "./classify.ts"
 import { errorOf } from "./Gateway.ts"
+import { waitHeader } from "./socketFrames.ts"
 import { streamEndpoint } from "./StreamLink.ts"
 import type { FoundOrder } from "./translate.ts"
 import { positionsOf, streamReport } from "./translate.ts"
@@ -48,7 +49,7 @@ export const answerIn = (text: string): Answer | undefined =>
   Result.getOrUndefined(Result.flatMap(parseJson(text), decodeAnswer))
 
 export const refusalOf = ({ error, status }: Answer): BinanceError =>
-  errorOf(streamEndpoint, classify({ status, headers: {}, body: JSON.stringify(error ?? null) }))
+  errorOf(streamEndpoint, classify({ status, headers: waitHeader(error), body: JSON.stringify(error ?? null) }))
 
 const Wrapped = Schema.Struct({ event: Schema.Struct({ e: Schema.String }) })
 const decodeWrapped = Schema.decodeUnknownResult(Wrapped)
