@@ -65,10 +65,7 @@ export const invalidPegOffsetType = refuse(-1211, "Invalid pegOffsetType.")
 export const invalidValue = (name: string) => refuse(-1130, `Data sent for parameter '${name}' is not valid.`)
 export const invalidTimeUnit = refuse(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
 export const strategyTypeTooLow = refuse(-1134, "strategyType was less than 1000000.")
-export const invalidRestrictions = refuse(
-  -1145,
-  "cancelRestrictions has to be either ONLY_NEW or ONLY_PARTIALLY_FILLED."
-)
+export const invalidRestrictions = refuse(-1145, openQuestions.invalidRestrictions)
 
 // Credentials and timing.
 export const tooOld = refuse(-1021, "Timestamp for this request is outside of the recvWindow.")
@@ -93,6 +90,7 @@ export const unknownKey = new Refusal(401, -2015, "Invalid API-key, IP, or permi
 export const filterFailure = (name: string) => refuse(-1013, `Filter failure: ${name}`)
 export const invalidQuantity = refuse(-1013, "Invalid quantity.")
 export const invalidPrice = refuse(-1013, "Invalid price.")
+export const noSmartRouting = refuse(-1013, "This symbol has no SOR.")
 export const preventionModeNotAllowed = refuse(
   -1013,
   "This symbol does not allow the specified self-trade prevention mode."

@@ -52,6 +52,8 @@ export const openQuestions = {
   statusInDoubt: { [-1000]: 500, [-1001]: 500, [-1006]: 504, [-1007]: 504, [-1008]: 503, [-1016]: 503 },
   /** `recvWindow` above 60000: -1102 in the current list of errors, -1131 in the changelog of 2019. */
   recvWindowTooGreat: -1102,
+  /** -1145: as the two pages of the API show it; the list of errors has a sentence about the two values. */
+  invalidRestrictions: "Invalid cancelRestrictions",
   /** A timestamp before 2017 is refused, with which code is not said. */
   timestampBefore2017: -1021,
   /** A timestamp more than 10 s ahead is refused, with which code is not said. */

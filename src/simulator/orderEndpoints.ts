@@ -20,6 +20,7 @@ import {
   unknownOrder
 } from "./Refusal.ts"
 import { canceledView, placedView } from "./orderAnswers.ts"
+import { smartRoutingEndpoints } from "./smartRoutingEndpoints.ts"
 import { preventedEndpoints } from "./preventedEndpoints.ts"
 import { readRestriction } from "./restriction.ts"
 import { orderCommissionView } from "./accountViews.ts"
@@ -185,5 +186,6 @@ export const orderEndpoints: ReadonlyArray<Endpoint> = [
   cancelReplace,
   ...amendEndpoints,
   ...listEndpoints,
-  ...preventedEndpoints
+  ...preventedEndpoints,
+  ...smartRoutingEndpoints
 ]
