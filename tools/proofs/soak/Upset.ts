@@ -19,7 +19,7 @@ export interface Rhythm {
 /** A step of the clock and its way back. */
 const farthestMillis = 3_000
 const greatestDriftPpm = 500
-const answerMillis = 2_000
+const answerMillis = 10_000
 const crashMillis = 10_000
 /** A firewall's minute of silence must be over when the faults end. */
 const quietSeconds = 90
