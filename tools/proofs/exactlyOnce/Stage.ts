@@ -221,7 +221,7 @@ export class Stage {
         time_in_force: "GTC"
       }
     }
-    const away = manner === "crossing" ? 1.02 : 0.97
+    const away = manner === "crossing" ? 1.02 : manner === "far" ? 0.85 : 0.97
     const price = (side === "BUY" ? ask * away : bid * (2 - away)).toFixed(decimals[symbol])
     return { symbol, side, type: "LIMIT", quantity, price, time_in_force: manner === "immediate" ? "IOC" : "GTC" }
   }

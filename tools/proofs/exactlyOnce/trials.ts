@@ -22,8 +22,8 @@ export class Chance {
   }
 }
 
-/** How an order meets the book: taken at any price, at a price that is there, not at all, at once or never, or in part. */
-export type Manner = "market" | "crossing" | "resting" | "immediate" | "partly"
+/** How an order meets the book: taken at any price, at a price that is there, not soon, never, at once or never, or in part. */
+export type Manner = "market" | "crossing" | "resting" | "far" | "immediate" | "partly"
 
 /** A request to the simulator's control port; `CLIENT` stands for the order's client order id. */
 export interface Control {
@@ -150,7 +150,8 @@ export const faults: ReadonlyArray<Fault> = [
     controls: () => [fault("filledFirst", { share: "part" }, cancel)]
   },
   { name: "the cancel's answer is lost", manners: ["resting"], controls: () => [fault("answerLost", {}, cancel)] },
-  { name: "its id rests already", manners: ["resting"], controls: () => [], byHand: "placesItFirst" },
+  // Were it filled meanwhile, its id would be free, and the exchange right to take another order by it.
+  { name: "its id rests already", manners: ["far"], controls: () => [], byHand: "placesItFirst" },
   { name: "answer lost, filled", manners: ["market"], controls: () => [fault("answerLost")] },
   { name: "answer lost, expired", manners: ["immediate"], controls: () => [fault("answerLost")] },
   {
