@@ -209,6 +209,7 @@ CREATE INDEX orders_cancel_unanswered ON public.orders USING btree (order_id) WH
 CREATE INDEX orders_due ON public.orders USING btree (due_at, order_id) WHERE (due_at IS NOT NULL);
 CREATE INDEX orders_in_doubt ON public.orders USING btree (order_id) WHERE ((status = 'EXECUTING'::text) AND (attempt_state = ANY (ARRAY['STARTED'::text, 'UNKNOWN'::text])));
 CREATE INDEX orders_open ON public.orders USING btree (order_id) WHERE ((status = 'EXECUTING'::text) AND (attempt_state = 'ACCEPTED'::text));
+CREATE INDEX orders_parked ON public.orders USING btree (order_id) WHERE parked;
 
 create table parked (
   consumer text collate "C" not null,

@@ -36,7 +36,21 @@ const [
   import("./domain/Ids.ts"),
   import("./main.ts")
 ])
-const { doctor, foreign, migrate, resolve, serve, simulateExchange, topics, verify } = main
+const {
+  doctor,
+  foreign,
+  leases,
+  listParked,
+  migrate,
+  republish,
+  resolve,
+  serve,
+  showParked,
+  simulateExchange,
+  topics,
+  unpark,
+  verify
+} = main
 signals.started = true
 
 const port = Flag.Int("port").pipe(
@@ -131,6 +145,67 @@ const resolution = Command.make(
 )
 const endings = { completed: "COMPLETED", failed: "FAILED", cancelled: "CANCELLED" } as const
 
+const position = (name: string, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }))),
+    Flag.withDescription(description)
+  )
+
+const repetition = Command.make(
+  "republish",
+  {
+    lane: Flag.Int("lane").pipe(
+      Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 32_767 }))),
+      Flag.withDescription("the lane, which is the topic's partition")
+    ),
+    from: position("from", "first position"),
+    to: position("to", "last position; at most what was sent before")
+  },
+  republish
+).pipe(
+  Command.withDescription(
+    "Send events to Kafka again, for topics that have lost them. Readers take them for repeats; beside the programs that serve."
+  )
+)
+
+const parkedOrder = Argument.String("order").pipe(
+  Argument.withSchema(OrderId),
+  Argument.withDescription("id of the order")
+)
+
+const verdict = (act: "retry" | "skip", description: string) =>
+  Command.make(
+    act,
+    {
+      orderId: parkedOrder,
+      by: line("by", 100, "who decides"),
+      reason: line("reason", 1_000, "what the decision rests on")
+    },
+    (word) => unpark({ ...word, act })
+  ).pipe(Command.withDescription(description))
+
+const parked = Command.make("parked").pipe(
+  Command.withDescription("Orders that wait for an operator, because a record of theirs could not be sent or handled"),
+  Command.withSubcommands([
+    Command.make(
+      "list",
+      {
+        after: Flag.String("after").pipe(
+          Flag.withSchema(OrderId),
+          Flag.optional,
+          Flag.withDescription("id of the order behind which the list begins")
+        )
+      },
+      ({ after }) => listParked({ after: Option.getOrNull(after) })
+    ).pipe(Command.withDescription("The orders that are parked now")),
+    Command.make("show", { orderId: parkedOrder }, showParked).pipe(
+      Command.withDescription("Why one is parked, and what could not be handled")
+    ),
+    verdict("retry", "Take the order up again where it stands"),
+    verdict("skip", "Leave out what could not be handled: an order that waited for it alone ends as failed")
+  ])
+)
+
 const nexus = Command.make("nexus").pipe(
   Command.withDescription("Order manager for Binance Spot"),
   Command.withSubcommands([
@@ -145,6 +220,11 @@ const nexus = Command.make("nexus").pipe(
     Command.make("foreign", {}, () => foreign).pipe(
       Command.withDescription("List orders at the exchange, under our keys, that this store never sent")
     ),
+    Command.make("leases", {}, () => leases).pipe(
+      Command.withDescription("Who owns which lane and which single work, and which replicas live")
+    ),
+    repetition,
+    parked,
     examination,
     resolution,
     simulator

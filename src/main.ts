@@ -28,6 +28,7 @@ import { UserStream } from "./binance/UserStream.ts"
 import type { Role } from "./config.ts"
 import { AppConfig, simulatorKeys } from "./config.ts"
 import * as Decimal from "./domain/Decimal.ts"
+import type { UnparkAct } from "./domain/Event.ts"
 import { type OrderId, StoreId } from "./domain/Ids.ts"
 import { Backlog } from "./engine/Backlog.ts"
 import { Attempt } from "./engine/Attempt.ts"
@@ -52,6 +53,7 @@ import { Ownership } from "./engine/Ownership.ts"
 import { Reconciliation } from "./engine/Reconciliation.ts"
 import * as Reconciler from "./engine/Reconciler.ts"
 import * as Relay from "./engine/Relay.ts"
+import { republish as sendAgain } from "./engine/Republish.ts"
 import { Settlement } from "./engine/Settlement.ts"
 import * as SharedBudget from "./engine/SharedBudget.ts"
 import { Supervisor } from "./engine/Supervisor.ts"
@@ -492,6 +494,9 @@ export const verify = Effect.gen(function* () {
   )
 )
 
+/** What an operator's command reads, on the database of whatever serves now. */
+const reading = kept.pipe(Layer.provide(Postgres.sharedLayer), Layer.provideMerge(foundation))
+
 /** `nexus foreign`: orders made elsewhere under our keys, as whatever serves the store has seen them. */
 export const foreign = Effect.gen(function* () {
   const orders = yield* (yield* KeptForeignOrders).list(foreignRows)
@@ -514,7 +519,7 @@ export const foreign = Effect.gen(function* () {
           ...lines
         ])
   )
-}).pipe(Effect.provide(kept.pipe(Layer.provide(Postgres.sharedLayer), Layer.provideMerge(foundation))))
+}).pipe(Effect.provide(reading))
 
 // As many as the API lists.
 const foreignRows = 1_000
@@ -572,6 +577,131 @@ export const resolve = (decision: {
       )
     )
   )
+
+/** `nexus republish`: beside the programs that serve, on their database and their Kafka. */
+export const republish = (range: { readonly lane: number; readonly from: number; readonly to: number }) =>
+  Effect.gen(function* () {
+    const { kafka, parts } = yield* AppConfig
+    if (parts.kafka === "embedded") return yield* new NoKafka({})
+    const { events, orders } = yield* sendAgain(range)
+    yield* Console.log(
+      `sent positions ${range.from} to ${range.to} of lane ${range.lane} again: ` +
+        `${events} to ${kafka.topics.events}, ${orders} of them to ${kafka.topics.orders} too`
+    )
+  }).pipe(
+    Effect.provide(Layer.mergeAll(bus, kept).pipe(Layer.provide(Postgres.sharedLayer), Layer.provideMerge(foundation)))
+  )
+
+// As many as a person reads at a time.
+const parkedRows = 100
+
+/** `nexus parked list`: the orders that wait for an operator. */
+export const listParked = ({ after }: { readonly after: string | null }) =>
+  Effect.gen(function* () {
+    const orders = yield* (yield* Parked).orders({ after, limit: parkedRows })
+    if (orders.length === 0) return yield* Console.log("no order is parked")
+    const lines = orders.map(({ at, orderId, reason, status, symbol }) => [
+      orderId,
+      symbol,
+      status,
+      DateTime.formatIso(DateTime.makeUnsafe(at)),
+      reason
+    ])
+    yield* Console.log(table([["order", "symbol", "status", "parked", "reason"], ...lines]))
+    if (orders.length === parkedRows) {
+      yield* Console.log(`more: nexus parked list --after ${orders.at(-1)?.orderId ?? ""}`)
+    }
+  }).pipe(Effect.provide(reading))
+
+/** There is nothing to show or to do: the order goes on by itself. */
+class NotParked extends Schema.TaggedError<NotParked>()("NotParked", { orderId: Schema.String }) {
+  override get message() {
+    return `no order ${this.orderId} is parked`
+  }
+}
+
+/** `nexus parked show`: why, what could not be handled, and what of it could not be sent. */
+export const showParked = ({ orderId }: { readonly orderId: OrderId }) =>
+  Effect.gen(function* () {
+    const parked = yield* Parked
+    const order = yield* parked.order(orderId)
+    if (order === null) return yield* new NotParked({ orderId })
+    const unsent = yield* parked.of(orderId)
+    yield* Console.log(
+      [
+        `order ${orderId} (${order.symbol}, ${order.status}) is parked since ${DateTime.formatIso(DateTime.makeUnsafe(order.at))}`,
+        `  because ${order.reason}`,
+        `  what could not be handled: ${order.record}`,
+        ...unsent.map(
+          ({ consumer, lane, position, reason }) =>
+            `  ${consumer} could not send position ${position} of lane ${lane}: ${reason}`
+        )
+      ].join("\n")
+    )
+  }).pipe(Effect.provide(reading))
+
+/** `nexus parked retry | skip`: through the engine's one door, under a name, for ever in the log. */
+export const unpark = (word: {
+  readonly orderId: OrderId
+  readonly act: UnparkAct
+  readonly by: string
+  readonly reason: string
+}) =>
+  Effect.gen(function* () {
+    const { orderId } = word
+    const { stream, wasParked } = yield* Effect.catchTags((yield* Engine).unpark(word), {
+      Busy: () => new NotConfirmedYet({}),
+      NotConfirmed: () => new NotConfirmedYet({})
+    })
+    if (!wasParked) return yield* new NotParked({ orderId })
+    const unsent = word.act === "skip" ? [] : yield* (yield* Parked).of(orderId)
+    yield* Console.log(
+      [
+        `order ${orderId} is not parked any more, by decision of ${word.by}; it is ${stream.order.status ?? ""}`,
+        ...unsent.map(
+          ({ lane, position }) =>
+            `  Kafka lacks one of its events: nexus republish --lane ${lane} --from ${position} --to ${position}`
+        )
+      ].join("\n")
+    )
+  }).pipe(
+    Effect.provide(
+      Engine.layer.pipe(
+        Layer.provide(Layer.mergeAll(Backlog.layer, noSymbols)),
+        Layer.provide(Supervisor.layer),
+        Layer.provideMerge(kept),
+        Layer.provide(Postgres.sharedLayer),
+        Layer.provideMerge(foundation)
+      )
+    )
+  )
+
+/** `nexus leases`: who owns what, and who lives. */
+export const leases = Effect.gen(function* () {
+  const { leases: limits } = yield* AppConfig
+  const [held, replicas] = yield* Effect.all([(yield* Leases).list, (yield* Replicas).list])
+  const seconds = (millis: number) => `${(millis / 1_000).toFixed(1)} s`
+  const owned = held.map(({ epoch, owner, remainingMillis, role }) => [
+    role,
+    owner ?? "nobody",
+    String(epoch),
+    owner === null || remainingMillis === null
+      ? "free"
+      : remainingMillis < 0
+        ? `free, expired ${seconds(-remainingMillis)} ago`
+        : `expires in ${seconds(remainingMillis)}`
+  ])
+  const lives = replicas.map(({ id, roles, silentMillis }) => [
+    id,
+    silentMillis < limits.ttl_ms ? "lives" : "silent",
+    `${seconds(silentMillis)} ago`,
+    // Names of leases say nothing beyond their kind here.
+    [...new Set(roles.map((role) => role.split("/")[0]!))].join(" ")
+  ])
+  yield* Console.log(table([["role", "owner", "epoch", "lease"], ...owned]))
+  yield* Console.log("")
+  yield* Console.log(lives.length === 0 ? "no replica runs" : table([["replica", "state", "seen", "roles"], ...lives]))
+}).pipe(Effect.provide(reading))
 
 class Unwell extends Schema.TaggedError<Unwell>()("Unwell", { faults: Schema.Int }) {
   override get message() {

@@ -5,7 +5,7 @@
  * Time and ids arrive inside, so that a replay decides the same way again.
  */
 import type { Decimal } from "./Decimal.ts"
-import type { Fill, OrderRequest, Source } from "./Event.ts"
+import type { Fill, OrderRequest, Source, UnparkAct } from "./Event.ts"
 import type { ClientOrderId, EpochMillis } from "./Ids.ts"
 import type { Reason } from "./Order.ts"
 import type { Margins } from "./reconcile.ts"
@@ -73,7 +73,14 @@ export type Command =
   | { readonly _tag: "RecordReset"; readonly at: EpochMillis; readonly attempt: number }
   | { readonly _tag: "RecordCancelRefusal"; readonly at: EpochMillis; readonly code: string; readonly message: string }
   | { readonly _tag: "ParkOrder"; readonly at: EpochMillis; readonly reason: string; readonly record: string }
-  | { readonly _tag: "UnparkOrder"; readonly at: EpochMillis; readonly by: string; readonly reason: string }
+  | {
+      readonly _tag: "UnparkOrder"
+      readonly at: EpochMillis
+      /** Whether what could not be handled is to be taken up again, or left out for good. */
+      readonly act: UnparkAct
+      readonly by: string
+      readonly reason: string
+    }
   | {
       readonly _tag: "ResolveOrder"
       readonly at: EpochMillis

@@ -63,6 +63,10 @@ export const Fill = Schema.Struct({
 })
 export type Fill = typeof Fill.Type
 
+/** An operator's word on a parked order: its work is taken up again, or what could not be handled is left out. */
+export const UnparkAct = Schema.Literals(["retry", "skip"])
+export type UnparkAct = typeof UnparkAct.Type
+
 /** How we came to know: the answer to our own request, a query, or the user data stream. */
 export const Source = Schema.Literals(["answer", "query", "stream"])
 export type Source = typeof Source.Type
@@ -122,7 +126,8 @@ export const OrderEvent = Schema.TaggedUnion({
   OrderExpired: { exchangeStatus: Schema.String, reason: Schema.String, executedQuantity: DecimalText, source: Source },
   OrderFailed: { code: Schema.String, message: Schema.String },
   OrderParked: { reason: Schema.String, record: Schema.String },
-  OrderUnparked: { by: Schema.String, reason: Schema.String },
+  /** `act` is absent in older logs, where it always meant "retry". */
+  OrderUnparked: { by: Schema.String, reason: Schema.String, act: Schema.optionalKey(UnparkAct) },
   OperatorResolved: {
     as: Schema.Literals(["COMPLETED", "FAILED", "CANCELLED"]),
     by: Schema.String,

@@ -54,7 +54,7 @@ export const decide = (order: Order, command: Command): Decision => {
           : [cases.OrderParked.make({ reason: command.reason, record: command.record })]
       )
     case "UnparkOrder":
-      return Result.succeed(order.parked ? [cases.OrderUnparked.make({ by: command.by, reason: command.reason })] : [])
+      return Result.succeed(unpark(order, command))
     case "ResolveOrder":
       return resolve(order, command)
   }
@@ -237,6 +237,16 @@ const resolve = (order: Order, command: Named<"ResolveOrder">): Decision => {
   const goesOn = notStuck(order, command)
   if (goesOn !== null) return reject("NOT_STUCK", goesOn)
   return Result.succeed([cases.OperatorResolved.make({ as, by, reason, ...(evidence.length > 0 && { evidence }) })])
+}
+
+// A PENDING order waits for exactly what could not be handled: left out, nothing would ever carry the order on. One
+// that the exchange has, or had, goes on by the exchange's news.
+const unpark = (order: Order, { act, by, reason }: Named<"UnparkOrder">): ReadonlyArray<OrderEvent> => {
+  if (!order.parked) return []
+  const unparked = cases.OrderUnparked.make({ by, reason, act })
+  return act === "skip" && order.status === "PENDING"
+    ? [unparked, cases.OperatorResolved.make({ as: "FAILED", by, reason })]
+    : [unparked]
 }
 
 /** Longer than a cancel ever takes while the exchange answers. */

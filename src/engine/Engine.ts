@@ -30,7 +30,7 @@ import type { Command } from "../domain/Command.ts"
 import { decide } from "../domain/decide.ts"
 import type { Provenance, StoredEvent } from "../domain/Envelope.ts"
 import { requestHashOf, seal } from "../domain/Envelope.ts"
-import type { AccountEvent, OrderEvent, OrderRequest } from "../domain/Event.ts"
+import type { AccountEvent, OrderEvent, OrderRequest, UnparkAct } from "../domain/Event.ts"
 import { decode, isOrderEvent } from "../domain/Event.ts"
 import type { EpochMillis, OrderId, StreamId } from "../domain/Ids.ts"
 import { accountStream, clientOrderIdOf } from "../domain/Ids.ts"
@@ -122,6 +122,13 @@ export class Engine extends Context.Service<
       readonly reason: string
       readonly evidence: ReadonlyArray<string>
     }) => Effect.Effect<OrderStream, Busy | NotConfirmed | Rejection>
+    /** An operator's word on a parked order. `wasParked` is false when there was nothing to do. */
+    readonly unpark: (input: {
+      readonly orderId: OrderId
+      readonly act: UnparkAct
+      readonly by: string
+      readonly reason: string
+    }) => Effect.Effect<{ readonly stream: OrderStream; readonly wasParked: boolean }, Busy | NotConfirmed | Rejection>
     /** For the engine's own parts: waits in the mailbox and for the store, however long that takes. */
     readonly tell: (orderId: OrderId, command: Command) => Effect.Effect<Told, Rejection>
     /** The order as the log has it now; null if there is none. */
@@ -433,6 +440,12 @@ export class Engine extends Context.Service<
         return told.stream
       })
 
+      const unpark: Engine["Service"]["unpark"] = Effect.fnUntraced(function* ({ orderId, ...word }) {
+        const command: Command = { _tag: "UnparkOrder", at: yield* Clock.currentTimeMillis, ...word }
+        const { events, stream } = yield* ask(orderId, command, null, "operator")
+        return { stream, wasParked: events.length > 0 }
+      })
+
       const read = Effect.fnUntraced(function* (orderId: OrderId) {
         const cached = mailboxes.get(orderId)?.current
         if (cached !== undefined) {
@@ -484,6 +497,7 @@ export class Engine extends Context.Service<
         place,
         cancel,
         resolve,
+        unpark,
         tell,
         read,
         lastSeen,

@@ -22,7 +22,8 @@ import { Engine } from "./Engine.ts"
 import { Ownership } from "./Ownership.ts"
 import { Supervisor } from "./Supervisor.ts"
 
-const work: ReadonlySet<string> = new Set(["OrderPlaced", "CancelRequested"])
+/** What asks for work goes to the orders topic besides. */
+export const asksForWork = ({ type }: StoredEvent): boolean => type === "OrderPlaced" || type === "CancelRequested"
 const publishPauseMillis = 100
 const publishPauseMaxMillis = 5_000
 
@@ -103,12 +104,7 @@ export const layer = Layer.effectDiscard(
           const batch = yield* events.readLane(lane, position, outbox.batch_size)
           const last = batch.at(-1)
           if (last !== undefined) {
-            yield* publish(
-              name,
-              "orders",
-              lane,
-              batch.filter((event) => work.has(event.type))
-            )
+            yield* publish(name, "orders", lane, batch.filter(asksForWork))
             yield* publish(name, "events", lane, batch)
             yield* cursors.advance(lease, lane, position, last.position)
             position = last.position

@@ -25,6 +25,17 @@ const HeldLease = Schema.Struct({ role: Schema.String, epoch: Schema.Int, surplu
 export type HeldLease = typeof HeldLease.Type
 const decodeHeld = Schema.decodeUnknownSync(Schema.Array(HeldLease))
 
+const LeaseState = Schema.Struct({
+  role: Schema.String,
+  /** Null: nobody's. */
+  owner: Schema.NullOr(Schema.String),
+  epoch: Schema.Int,
+  /** Until others may take it; below zero: they may. Null: it was given back, or never taken. */
+  remainingMillis: Schema.NullOr(Schema.Number)
+})
+export type LeaseState = typeof LeaseState.Type
+const decodeStates = Schema.decodeUnknownSync(Schema.Array(LeaseState))
+
 // A replica that was not seen for this long will not come back under its name.
 const forgetReplicas = "1 hour"
 
@@ -45,6 +56,8 @@ export class Leases extends Context.Service<
       readonly owner: string
       readonly role: string
     }) => Effect.Effect<void, StoreUnavailable>
+    /** Every lease as it stands, by role. */
+    readonly list: Effect.Effect<ReadonlyArray<LeaseState>, StoreUnavailable>
     /** The replica leaves: gives back all its roles and is not counted any more. */
     readonly leave: (me: string) => Effect.Effect<void, StoreUnavailable>
   }
@@ -118,13 +131,22 @@ export class Leases extends Context.Service<
             where role = ${lease.role} and owner = ${lease.owner}`)
       })
 
+      const list = Effect.map(
+        answerOf(sql`
+          select role, owner, epoch::float8 as epoch,
+              case when isfinite(expires_at)
+                then (extract(epoch from expires_at - clock_timestamp()) * 1000)::float8 end as "remainingMillis"
+            from leases order by role`),
+        decodeStates
+      )
+
       const leave = Effect.fnUntraced(function* (me: string) {
         yield* answerOf(sql`
           with gone as (delete from replicas where id = ${me})
           update leases set owner = null, expires_at = '-infinity' where owner = ${me}`)
       })
 
-      return Leases.of({ tick, release, leave })
+      return Leases.of({ tick, release, list, leave })
     })
   )
 }

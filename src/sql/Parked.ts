@@ -3,7 +3,11 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schema } from "effect"
+import { Int8 } from "./LogRows.ts"
 import { answerOf, type StoreUnavailable } from "./StoreUnavailable.ts"
+
+/** More of one stream than anybody reads. */
+const recordsOfOne = 100
 
 const ParkedRecord = Schema.Struct({
   /** Who could not go on, e.g. `relay/events`. */
@@ -16,6 +20,17 @@ const ParkedRecord = Schema.Struct({
   record: Schema.String
 })
 export type ParkedRecord = typeof ParkedRecord.Type
+const ParkedOrder = Schema.Struct({
+  orderId: Schema.String,
+  status: Schema.String,
+  symbol: Schema.String,
+  /** When it was parked, for what reason, and what could not be handled. */
+  at: Int8,
+  reason: Schema.String,
+  record: Schema.String
+})
+export type ParkedOrder = typeof ParkedOrder.Type
+const decodeOrders = Schema.decodeUnknownSync(Schema.Array(ParkedOrder))
 const decodeRecords = Schema.decodeUnknownSync(Schema.Array(ParkedRecord))
 
 export class Parked extends Context.Service<
@@ -25,6 +40,15 @@ export class Parked extends Context.Service<
     readonly insert: (record: ParkedRecord) => Effect.Effect<void, StoreUnavailable>
     /** The newest first. */
     readonly list: (limit: number) => Effect.Effect<ReadonlyArray<ParkedRecord>, StoreUnavailable>
+    /** Those of one stream, by position. */
+    readonly of: (streamId: string) => Effect.Effect<ReadonlyArray<ParkedRecord>, StoreUnavailable>
+    /** Null: no such order is parked now. */
+    readonly order: (orderId: string) => Effect.Effect<ParkedOrder | null, StoreUnavailable>
+    /** The orders that wait for an operator now, by id, behind `after`; null: from the front. */
+    readonly orders: (page: {
+      readonly after: string | null
+      readonly limit: number
+    }) => Effect.Effect<ReadonlyArray<ParkedOrder>, StoreUnavailable>
   }
 >()("nexus/sql/Parked") {
   static readonly layer = Layer.effect(
@@ -47,7 +71,38 @@ export class Parked extends Context.Service<
         return decodeRecords(rows)
       })
 
-      return Parked.of({ insert, list })
+      const of = Effect.fn("Parked.of")(function* (streamId: string) {
+        const rows = yield* answerOf(sql`
+          select consumer, lane::int4, position::float8 as position, stream_id as "streamId", reason, record
+            from parked where stream_id = ${streamId} order by lane, position, consumer limit ${recordsOfOne}`)
+        return decodeRecords(rows)
+      })
+
+      const parkedNow = sql`
+        select o.order_id as "orderId", o.status, o.symbol, e.recorded_at as at,
+            e.data ->> 'reason' as reason, e.data ->> 'record' as record
+          from orders o, lateral (
+            select recorded_at, data from events
+              where stream_id = o.order_id and type = 'OrderParked' order by version desc limit 1
+          ) e
+          where o.parked`
+
+      const order = Effect.fn("Parked.order")(function* (orderId: string) {
+        const rows = yield* answerOf(sql`${parkedNow} and o.order_id = ${orderId}`)
+        return decodeOrders(rows)[0] ?? null
+      })
+
+      const orders = Effect.fn("Parked.orders")(function* (page: {
+        readonly after: string | null
+        readonly limit: number
+      }) {
+        const rows = yield* answerOf(
+          sql`${parkedNow} and o.order_id > ${page.after ?? ""} order by o.order_id limit ${page.limit}`
+        )
+        return decodeOrders(rows)
+      })
+
+      return Parked.of({ insert, list, of, order, orders })
     })
   )
 }

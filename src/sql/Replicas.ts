@@ -5,6 +5,14 @@ import { Context, Effect, Layer, Schema } from "effect"
 import { Database } from "./Database.ts"
 import { answerOf, type StoreUnavailable } from "./StoreUnavailable.ts"
 
+const ReplicaState = Schema.Struct({
+  id: Schema.String,
+  roles: Schema.Array(Schema.String),
+  /** Since its last sign of life. */
+  silentMillis: Schema.Number
+})
+export type ReplicaState = typeof ReplicaState.Type
+const decodeStates = Schema.decodeUnknownSync(Schema.Array(ReplicaState))
 const decodeIds = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ id: Schema.String })))
 
 export class Replicas extends Context.Service<
@@ -15,6 +23,8 @@ export class Replicas extends Context.Service<
      * "relay" finds who runs "relay/0".
      */
     readonly live: (role: string, ttlMs: number) => Effect.Effect<ReadonlyArray<string>, StoreUnavailable>
+    /** All that were seen within the hour and did not leave, the ones seen last first. */
+    readonly list: Effect.Effect<ReadonlyArray<ReplicaState>, StoreUnavailable>
   }
 >()("nexus/sql/Replicas") {
   static readonly layer = Layer.effect(
@@ -31,7 +41,14 @@ export class Replicas extends Context.Service<
         return decodeIds(rows).map(({ id }) => id)
       })
 
-      return Replicas.of({ live })
+      const list = Effect.map(
+        answerOf(sql`
+          select id, roles, (extract(epoch from clock_timestamp() - seen_at) * 1000)::float8 as "silentMillis"
+            from replicas order by seen_at desc, id`),
+        decodeStates
+      )
+
+      return Replicas.of({ live, list })
     })
   )
 }

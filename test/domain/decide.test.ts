@@ -510,6 +510,20 @@ describe("parked orders and operators", () => {
     }
   })
 
+  it("what a pending order waited for, left out, fails it under the operator's name; one at the exchange goes on", () => {
+    const skip: Command = { _tag: "UnparkOrder", at: now, act: "skip", by: "ann", reason: "too old" }
+    const skipped = OrderEvent.cases.OrderUnparked.make({ by: "ann", reason: "too old", act: "skip" })
+    given(placed, parked)
+      .when(skip)
+      .gives(skipped, OrderEvent.cases.OperatorResolved.make({ as: "FAILED", by: "ann", reason: "too old" }))
+      .leaves({ status: "FAILED", parked: false })
+    given(...open, parked)
+      .when(skip)
+      .gives(skipped)
+      .leaves({ status: "EXECUTING", parked: false })
+    given(placed).when(skip).gives()
+  })
+
   it("an operator ends a parked order at once, and an open one only when its cancel did not come through", () => {
     given(...open, parked)
       .when(resolve("CANCELLED", now))

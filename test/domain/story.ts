@@ -82,7 +82,7 @@ export const expired = (reason: string, executed: string, exchangeStatus = "EXPI
   cases.OrderExpired.make({ exchangeStatus, reason, executedQuantity: decimal(executed), source: "query" })
 export const failed = (code: string, message: string) => cases.OrderFailed.make({ code, message })
 export const parked = cases.OrderParked.make({ reason: "unreadable", record: "{}" })
-export const unparked = cases.OrderUnparked.make({ by: "ann", reason: "read it" })
+export const unparked = cases.OrderUnparked.make({ by: "ann", reason: "read it", act: "retry" })
 export const resolved = (as: "COMPLETED" | "FAILED" | "CANCELLED") =>
   cases.OperatorResolved.make({ as, by: "ann", reason: "asked the exchange by telephone" })
 
@@ -150,7 +150,7 @@ export const refuseCancel: Command = {
 }
 export const reset = (attempt = 1): Command => ({ _tag: "RecordReset", at: now, attempt })
 export const park: Command = { _tag: "ParkOrder", at: now, reason: "unreadable", record: "{}" }
-export const unpark: Command = { _tag: "UnparkOrder", at: now, by: "ann", reason: "read it" }
+export const unpark: Command = { _tag: "UnparkOrder", at: now, act: "retry", by: "ann", reason: "read it" }
 export const margins = { deltaMillis: 10_000, stalenessMillis: 60_000 }
 /** The last moment at which the exchange's word on an attempt of `now` is not final. */
 export const conclusive = now + 5_000 + 10_000 + 60_000

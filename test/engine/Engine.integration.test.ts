@@ -223,7 +223,7 @@ describe("Engine: two processes on one store", () => {
             Effect.forEach(Array.from({ length: turns }), (_, at) =>
               Effect.andThen(
                 who.tell(id, { _tag: "ParkOrder", at, reason: name, record: "" }),
-                who.tell(id, { _tag: "UnparkOrder", at, by: name, reason: name })
+                who.tell(id, { _tag: "UnparkOrder", at, act: "retry", by: name, reason: name })
               )
             )
           const told = yield* Effect.all([pull(engine, "one"), pull(other, "two")], { concurrency: 2 })
@@ -262,7 +262,7 @@ describe("Engine: two processes on one store", () => {
           yield* first.place("shared", buy)
           yield* engine.tell(id, { _tag: "ParkOrder", at: 1, reason: "one", record: "" })
           // The other process has this state in memory too, and moves on.
-          yield* other.tell(id, { _tag: "UnparkOrder", at: 2, by: "two", reason: "two" })
+          yield* other.tell(id, { _tag: "UnparkOrder", at: 2, act: "retry", by: "two", reason: "two" })
 
           // By the copy here the order is parked still, so this would be nothing to do.
           const told = yield* engine.tell(id, { _tag: "ParkOrder", at: 3, reason: "one again", record: "" })
