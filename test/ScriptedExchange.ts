@@ -311,6 +311,10 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
         }),
         allOrders: Effect.fnUntraced(function* ({ limit = 500, orderId, startTime = 0, symbol }) {
           const { ordersAt } = yield* question("allOrders", symbol)
+          if (orderId !== undefined && !/^\d+$/.test(orderId)) {
+            const exchangeMessage = "Illegal characters found in parameter 'orderId'; legal range is '^[0-9]{1,20}$'."
+            return yield* failure("allOrders", new Refused({ code: "-1100", exchangeMessage, repeatable: false }))
+          }
           if (orderId === undefined) listedFrom.push(startTime)
           return ledger.entries
             .filter((entry) => entry.request.symbol === symbol && entry.states[0]!.at >= startTime)

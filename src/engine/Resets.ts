@@ -282,9 +282,9 @@ interface Sentinel {
 const isAbove = (younger: Sentinel, older: Sentinel): boolean =>
   younger.symbol === older.symbol && BigInt(younger.exchangeOrderId) > BigInt(older.exchangeOrderId)
 
-/** Null: the exchange need not know it, as one that an operator has ended. */
+/** Null: the exchange need not know it, as one that an operator has ended, or had archived it before it told its id. */
 const sentinelOf = (row: BlotterRow): Sentinel | null => {
   const { clientOrderId, exchangeOrderId, fills, orderId, placedAt, reason, symbol } = row
-  if (exchangeOrderId === null || reason?.code === "OPERATOR") return null
+  if (exchangeOrderId === null || !/^\d+$/.test(exchangeOrderId) || reason?.code === "OPERATOR") return null
   return { orderId, clientOrderId, symbol, exchangeOrderId, placedAt, tradeId: fills[0]?.tradeId ?? null }
 }

@@ -1,7 +1,7 @@
 /** An exchange that has forgotten everything, one that only seems to, and what becomes of the orders. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { OrderUnknown } from "../../src/binance/BinanceError.ts"
+import { Archived, OrderUnknown } from "../../src/binance/BinanceError.ts"
 import { accountStream } from "../../src/domain/Ids.ts"
 import { Engine } from "../../src/engine/Engine.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
@@ -184,6 +184,26 @@ describe("Resets", () => {
       yield* passesUntil(Effect.map(nexus.order("doubt"), hasEnded))
       assert.strictEqual((yield* nexus.order("doubt")).status, "COMPLETED")
       assert.deepStrictEqual(yield* resets, [])
+    }).pipe(scripted([]))
+  )
+
+  it.live("an order that the exchange had archived before we knew its id there does not hide a reset", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const exchange = yield* ExchangeScript
+      yield* witnesses("w")
+      yield* exchange.news("lost")
+      yield* exchange.script(neverArrived)
+      yield* exchange.nextQueries(...Array.from({ length: 3 }, () => new Archived({})))
+      yield* nexus.place("archived", resting)
+      yield* passesUntil(Effect.map(nexus.order("archived"), hasEnded))
+      assert.strictEqual((yield* nexus.order("archived")).status, "CANCELLED")
+      yield* passes(5)
+
+      yield* exchange.reset
+
+      yield* passesUntil(Effect.map(resets, (written) => written.length > 0))
+      assert.strictEqual((yield* resets).length, 1)
     }).pipe(scripted([]))
   )
 })
