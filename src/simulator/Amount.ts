@@ -36,6 +36,9 @@ export const format = (value: Amount): string => {
   return `${digits.slice(0, cut)}.${digits.slice(cut)}`
 }
 
+/** Only the digits that count, as the exchange writes factors: 5, 0.2. */
+export const plain = (value: Amount): string => format(value).replace(/\.?0+$/, "")
+
 /** Exact where `price` and `quantity` sit on tick and step; rounded down otherwise. */
 export const times = (price: Amount, quantity: Amount): Amount => (price * quantity) / one
 

@@ -1,5 +1,5 @@
 /** The JSON of public market data, over REST and the WebSocket API: decimals as strings, ids and times as numbers. */
-import { type Amount, format } from "./Amount.ts"
+import { type Amount, format, plain } from "./Amount.ts"
 import { type Candle, tradesIn } from "./Candles.ts"
 import { type Interval, nextSpan } from "./intervals.ts"
 import type { Market } from "./Matching.ts"
@@ -97,7 +97,7 @@ export const executionRulesView = (symbol: string, range: PriceRange) => ({
   rules: [
     {
       ruleType: "PRICE_RANGE",
-      ...Object.fromEntries(Object.entries(range).map(([name, factor]) => [name, format(factor)]))
+      ...Object.fromEntries(Object.entries(range).map(([name, factor]) => [name, plain(factor)]))
     }
   ]
 })

@@ -1,5 +1,5 @@
 /** The JSON of a symbol's rules: what it allows, and its filters. */
-import { decimals, format } from "./Amount.ts"
+import { type Amount, decimals, format, plain } from "./Amount.ts"
 import type { AssetFilter, ExchangeFilter } from "./filters.ts"
 import type { Filter, SymbolInfo } from "./Market.ts"
 
@@ -34,8 +34,11 @@ export const symbolView = (info: SymbolInfo, withPermissionSets: boolean) => ({
   allowedSelfTradePreventionModes: info.allowedPreventionModes
 })
 
+const factor = /multiplier/i
+const written = (name: string, value: Amount): string => (factor.test(name) ? plain(value) : format(value))
+
 /** Amounts as strings; counts and flags as they are. */
 export const filterView = (filter: Filter | ExchangeFilter | AssetFilter) =>
   Object.fromEntries(
-    Object.entries(filter).map(([name, value]) => [name, typeof value === "bigint" ? format(value) : value])
+    Object.entries(filter).map(([name, value]) => [name, typeof value === "bigint" ? written(name, value) : value])
   )

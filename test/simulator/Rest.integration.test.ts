@@ -67,6 +67,15 @@ describe("public requests", () => {
       assert.deepStrictEqual(fields(all.json), sorted("timezone serverTime rateLimits exchangeFilters symbols"))
       assert.lengthOf(all.json.symbols, 3)
       assert.lengthOf(one.json.symbols, 1)
+      // Factors are written without the zeros that amounts have.
+      assert.deepInclude(one.json.symbols[0].filters, {
+        filterType: "PERCENT_PRICE_BY_SIDE",
+        bidMultiplierUp: "5",
+        bidMultiplierDown: "0.2",
+        askMultiplierUp: "5",
+        askMultiplierDown: "0.2",
+        avgPriceMins: 5
+      })
       assert.deepInclude(one.json.symbols[0].filters, {
         filterType: "LOT_SIZE",
         minQty: "0.00010000",

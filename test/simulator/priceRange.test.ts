@@ -121,10 +121,10 @@ describe("the requests", () => {
           rules: [
             {
               ruleType: "PRICE_RANGE",
-              bidLimitMultUp: "5.00000000",
-              bidLimitMultDown: "0.20000000",
-              askLimitMultUp: "5.00000000",
-              askLimitMultDown: "0.20000000"
+              bidLimitMultUp: "5",
+              bidLimitMultDown: "0.2",
+              askLimitMultUp: "5",
+              askLimitMultDown: "0.2"
             }
           ]
         }
