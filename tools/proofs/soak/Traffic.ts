@@ -5,6 +5,7 @@
  * Sides alternate per symbol, so that the account's funds last. Prices are the exchange's own, a second old at most
  * while it can be asked.
  */
+import http from "node:http"
 import { Chance } from "../exactlyOnce/trials.ts"
 import { pause } from "../programs.ts"
 
@@ -29,6 +30,8 @@ const mix: Readonly<Record<Manner, number>> = {
 /** So many resting orders are left alone, to rest to the end. */
 const staying = 12
 const requestMillis = 15_000
+/** Of all traders together: whoever finds none free waits, and its order is as old as it is. */
+const connections = 256
 /** Not now, or it did not arrive in time: on a machine that is starved, that is no news about the order. */
 const later: ReadonlyArray<number> = [408, 503]
 const longestCancelPause = 8_000
@@ -62,6 +65,7 @@ export class Traffic {
   /** Posts and cancels that wait for their answer or for their time. */
   waiting = 0
   greatestWaiting = 0
+  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: connections })
   readonly #api: string
   readonly #exchange: string
   readonly #chance: Chance
@@ -163,28 +167,45 @@ export class Traffic {
 
   /** Until it is answered with one of these; anything but "later" is a surprise and ends it too. */
   async #request(method: string, path: string, good: ReadonlyArray<number>, body?: object): Promise<void> {
+    const sent = body === undefined ? "" : JSON.stringify(body)
     for (let attempt = 0; ; attempt++) {
       try {
-        const response = await fetch(`${this.#api}${path}`, {
-          method,
-          ...(body === undefined
-            ? {}
-            : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
-          signal: AbortSignal.timeout(requestMillis)
-        })
-        const text = await response.text()
-        if (good.includes(response.status)) return
-        if (!later.includes(response.status)) {
-          this.surprises.push(`${method} ${path} ${JSON.stringify(body ?? {})}: ${response.status} ${text}`)
+        const { status, text } = await this.#ask(method, path, sent)
+        if (good.includes(status)) return
+        if (!later.includes(status)) {
+          this.surprises.push(`${method} ${path} ${sent}: ${status} ${text}`)
           return
         }
-        const code = /"code":"(\w+)"/.exec(text)?.[1] ?? `${response.status}`
+        const code = /"code":"(\w+)"/.exec(text)?.[1] ?? `${status}`
         this.turnedAway.set(code, (this.turnedAway.get(code) ?? 0) + 1)
       } catch {
         // Dead, stopped, or starting: the same request under the same id is always safe.
       }
       await pause(Math.min(100 * 2 ** attempt, 1_000))
     }
+  }
+
+  #ask(method: string, path: string, body: string): Promise<{ readonly status: number; readonly text: string }> {
+    return new Promise((resolve, reject) => {
+      const request = http.request(
+        `${this.#api}${path}`,
+        {
+          method,
+          agent: this.#agent,
+          headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) }
+        },
+        (response) => {
+          let text = ""
+          response.setEncoding("utf8")
+          response.on("data", (chunk: string) => (text += chunk))
+          response.on("end", () => resolve({ status: response.statusCode ?? 0, text }))
+          response.on("error", reject)
+        }
+      )
+      request.on("error", reject)
+      request.setTimeout(requestMillis, () => request.destroy(new Error("no answer")))
+      request.end(body)
+    })
   }
 
   async #watch(): Promise<void> {
