@@ -9,6 +9,7 @@ import type { ExchangeReport } from "../domain/Command.ts"
 import type { Decimal } from "../domain/Decimal.ts"
 import { format, isPositive, zero } from "../domain/Decimal.ts"
 import type { Fill, OrderRequest } from "../domain/Event.ts"
+import type { EpochMillis } from "../domain/Ids.ts"
 import { Filter, type Instrument } from "../domain/Instrument.ts"
 import type { Parameters } from "./sign.ts"
 import type {
@@ -32,6 +33,8 @@ export interface FoundOrder {
   /** Zero for a MARKET order. */
   readonly price: Decimal
   readonly quantity: Decimal
+  /** When the exchange made it, where it says so. */
+  readonly createdAt?: EpochMillis
   readonly report: ExchangeReport
 }
 
@@ -99,6 +102,7 @@ export const foundOrder = (order: typeof QueriedOrder.Type): FoundOrder => ({
   type: word(order.type),
   price: order.price,
   quantity: order.origQty,
+  ...(order.time === undefined ? {} : { createdAt: order.time }),
   report: {
     exchangeOrderId: order.orderId,
     exchangeStatus: word(order.status),

@@ -106,6 +106,8 @@ export const QueriedOrder = Schema.Struct({
   status: Schema.String,
   type: Schema.String,
   side: Schema.String,
+  /** When it was made. */
+  time: Schema.optionalKey(Time),
   updateTime: Time,
   expiryReason: Schema.optionalKey(Schema.String)
 })

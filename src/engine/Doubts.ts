@@ -101,18 +101,21 @@ export class Doubts extends Context.Service<
         const answers = yield* Effect.forEach(rows, (row) => Effect.map(ask(row), (answer) => ({ row, answer })), {
           concurrency
         })
-        const ripe = answers.flatMap(({ answer, row }) =>
-          answer === "not found" && row.attempt !== null && askedAt > conclusiveAt(row.attempt, limits)
-            ? [{ row, timestamp: row.attempt.timestamp, startedAt: row.attempt.startedAt }]
-            : []
-        )
+        const ripe = answers.flatMap(({ answer, row }) => {
+          if (answer !== "not found" || row.attempt === null) return []
+          const { startedAt, timestamp } = row.attempt
+          const conclusive = conclusiveAt(row.attempt, limits)
+          return askedAt > conclusive ? [{ row, timestamp, startedAt, conclusive }] : []
+        })
         yield* Effect.forEach(windowsOf(ripe), (window) => prove(symbol, window, askedAt), { discard: true })
       })
 
       // P5: what the symbol's lists say.
       const prove = Effect.fnUntraced(function* (symbol: string, ripe: ReadonlyArray<Ripe>, askedAt: EpochMillis) {
-        const since = Math.min(...ripe.map(({ timestamp }) => timestamp)) - clockMarginMillis
-        const { asked, found } = yield* surveyOf(client, symbol, since)
+        const { asked, found } = yield* surveyOf(client, symbol, {
+          from: Math.min(...ripe.map(({ timestamp }) => timestamp)) - clockMarginMillis,
+          until: Math.max(...ripe.map(({ conclusive }) => conclusive)) + clockMarginMillis
+        })
         const now = yield* Clock.currentTimeMillis
         for (const { row } of ripe) plan.surveyed(row, asked, now)
         // Asked after the lists: an exchange that had forgotten by then has proven nothing with them.
@@ -158,6 +161,7 @@ interface Ripe {
   readonly row: BlotterRow
   readonly timestamp: EpochMillis
   readonly startedAt: EpochMillis
+  readonly conclusive: EpochMillis
 }
 
 /** Groups attempts so that one survey, which sees 24 hours from its start, covers every attempt of a group. */

@@ -1,7 +1,7 @@
 /**
  * What the exchange lists of one symbol, read page by page: its orders and its trades from a moment or an id on.
  *
- * A list is complete when its last page was not full. One that is longer than the pages allowed is said to be
+ * A list is complete when its last page was not full, or went beyond the moment that is asked about. One that is longer than the pages allowed is said to be
  * incomplete, and proves nothing by what it does not show.
  */
 import { Effect } from "effect"
@@ -17,7 +17,14 @@ export const nextId = (id: string): string => `${BigInt(id) + 1n}`
 
 type Client = Pick<BinanceClient["Service"], "allOrders" | "myTrades">
 
-export const ordersFrom = Effect.fnUntraced(function* (client: Client, symbol: string, from: From, pages: number) {
+/** Made by `until`, or all of them. Ids grow with time, so that what follows a younger order is younger too. */
+export const ordersFrom = Effect.fnUntraced(function* (
+  client: Pick<Client, "allOrders">,
+  symbol: string,
+  from: From,
+  pages: number,
+  until = Number.POSITIVE_INFINITY
+) {
   const orders: Array<FoundOrder> = []
   let start: { readonly startTime: EpochMillis } | { readonly orderId: string } =
     "id" in from ? { orderId: from.id } : from
@@ -26,17 +33,19 @@ export const ordersFrom = Effect.fnUntraced(function* (client: Client, symbol: s
     orders.push(...rows)
     const last = rows.at(-1)
     if (rows.length < pageRows || last === undefined) return { orders, complete: true }
+    if ((last.createdAt ?? Number.NEGATIVE_INFINITY) > until) return { orders, complete: true }
     start = { orderId: nextId(last.report.exchangeOrderId) }
   }
   return { orders, complete: false }
 })
 
-/** Of one order only when its exchange id is given. */
+/** Of one order only when its exchange id is given; made by `until`, or all of them. */
 export const tradesFrom = Effect.fnUntraced(function* (
-  client: Client,
+  client: Pick<Client, "myTrades">,
   symbol: string,
   from: From | { readonly exchangeOrderId: string },
-  pages: number
+  pages: number,
+  until = Number.POSITIVE_INFINITY
 ) {
   const trades: Array<ExchangeTrade> = []
   const order = "exchangeOrderId" in from ? from : {}
@@ -46,7 +55,7 @@ export const tradesFrom = Effect.fnUntraced(function* (
     const rows: ReadonlyArray<ExchangeTrade> = yield* client.myTrades({ symbol, ...order, ...start, limit: pageRows })
     trades.push(...rows)
     const last = rows.at(-1)
-    if (rows.length < pageRows || last === undefined) return { trades, complete: true }
+    if (rows.length < pageRows || last === undefined || last.at > until) return { trades, complete: true }
     start = { fromId: nextId(last.tradeId) }
   }
   return { trades, complete: false }

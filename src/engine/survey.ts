@@ -1,6 +1,6 @@
 /**
  * What a symbol's lists say of orders that a question did not find: its open orders, all its orders and all its trades
- * since a moment. Asked once for all orders in doubt of the symbol.
+ * from one moment to another. Asked once for all orders in doubt of the symbol.
  *
  * `asked` has the kinds of question that were answered to their end: the others prove nothing.
  */
@@ -16,10 +16,12 @@ const pages = 20
 const strangers = 50
 
 export const surveyOf = Effect.fnUntraced(function* (
-  client: BinanceClient["Service"],
+  client: Pick<BinanceClient["Service"], "openOrders" | "allOrders" | "myTrades">,
   symbol: string,
-  since: EpochMillis
+  /** On the exchange's clock: none of the attempts can have arrived before or after. */
+  span: { readonly from: EpochMillis; readonly until: EpochMillis }
 ) {
+  const start = { startTime: span.from }
   const found = new Map<string, FoundOrder>()
   const known = new Set<string>()
   const keep = (orders: ReadonlyArray<FoundOrder>) => {
@@ -32,12 +34,13 @@ export const surveyOf = Effect.fnUntraced(function* (
   keep(yield* client.openOrders(symbol))
   asked.push("openOrders")
 
-  const all = yield* ordersFrom(client, symbol, { startTime: since }, pages)
+  const all = yield* ordersFrom(client, symbol, start, pages, span.until)
   keep(all.orders)
   if (all.complete) asked.push("allOrders")
 
-  const { complete, trades } = yield* tradesFrom(client, symbol, { startTime: since }, pages)
-  const unknown = Array.from(new Set(trades.map((trade) => trade.exchangeOrderId))).filter((id) => !known.has(id))
+  const { complete, trades } = yield* tradesFrom(client, symbol, start, pages, span.until)
+  const inSpan = trades.filter(({ at }) => at <= span.until)
+  const unknown = Array.from(new Set(inSpan.map((trade) => trade.exchangeOrderId))).filter((id) => !known.has(id))
   for (const orderId of unknown.slice(0, strangers)) {
     keep(yield* client.allOrders({ symbol, orderId, limit: 1 }))
   }
