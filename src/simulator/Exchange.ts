@@ -29,12 +29,13 @@ import type {
   Replacement,
   Target
 } from "./OrderRequests.ts"
+import { assetsConcerned } from "./positions.ts"
 import { makeRandom, type Random } from "./Random.ts"
 import { amendRefusal, isRefusal, type Refusal, restricted, unknownOrder } from "./Refusal.ts"
 import { type Lag, type Reads, Staleness } from "./Staleness.ts"
 
 export interface ExchangeListener extends Listener {
-  /** The balances of the account that one command changed. */
+  /** The balances of the account that one command changed, and those that it could have changed. */
   readonly positions: (balances: ReadonlyArray<Balance>, time: number) => void
   /** The quotes of a market may have changed. */
   readonly quoted: (market: Market) => void
@@ -468,8 +469,14 @@ export class Exchange {
       })
     )
     this.#writtenTrades = this.matching.trades.count
-    const moved = touched.filter(({ account }) => account === ours)
-    if (moved.length > 0) this.#listener?.positions(moved, this.updateTime)
+    const moved = touched.filter(({ account }) => account === ours).map(({ asset }) => asset)
+    if (moved.length === 0) return
+    const symbols = changed.map(([index]) => this.matching.markets[index]!.info)
+    const concerned = assetsConcerned(symbols, this.commissions.paysInBnb, moved)
+    this.#listener?.positions(
+      [...concerned].map((asset) => accounts.of(ours, asset)),
+      this.updateTime
+    )
   }
 }
 
