@@ -50,6 +50,8 @@ export class Breaker extends Context.Service<
     readonly admit: (kind: Kind) => Effect.Effect<Admission>
     /** Of a request that was made or tried; null: a success. */
     readonly record: (reason: Reason | null) => Effect.Effect<void>
+    /** Of a request that was given up before anything came of it: if it was the probe, the next one may probe. */
+    readonly leave: (kind: Kind) => Effect.Effect<void>
   }
 >()("nexus/binance/Breaker") {
   static readonly layer = Layer.effect(
@@ -112,6 +114,10 @@ export class Breaker extends Context.Service<
       return Breaker.of({
         state: Effect.map(moment, (now) => (openUntil === 0 ? "closed" : now < openUntil ? "open" : "half-open")),
         admit: (kind) => Effect.map(moment, (now) => admitAt(kind, now)),
+        leave: (kind) =>
+          Effect.sync(() => {
+            if (kind === "query") probingUntil = 0
+          }),
         record: (reason) => Effect.map(moment, (now) => recordAt(circuitResult(reason), now))
       })
     })

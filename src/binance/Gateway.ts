@@ -80,10 +80,13 @@ const make = (socket: OrderSocket["Service"] | null) =>
       return yield* Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           // Only the waits within can be interrupted: what was granted is never lost on its way to here.
-          const allowance = yield* limits.acquire(endpoint.kind, endpoint.weight, restore)
+          const allowance = yield* Effect.onInterrupt(limits.acquire(endpoint.kind, endpoint.weight, restore), () =>
+            breaker.leave(endpoint.kind)
+          )
           const way = socket !== null && endpoint.webSocket !== undefined ? socket : transport
           const line = yield* way.reserve(restore).pipe(
             Effect.onError(() => limits.giveBack(allowance)),
+            Effect.onInterrupt(() => breaker.leave(endpoint.kind)),
             Effect.tapError((reason) => breaker.record(reason)),
             Effect.mapError((reason) => errorOf(endpoint, reason))
           )
@@ -123,6 +126,7 @@ const make = (socket: OrderSocket["Service"] | null) =>
           yield* line.release
           if (Exit.isFailure(exit)) {
             yield* limits.observe(allowance, null)
+            yield* breaker.leave(endpoint.kind)
             return yield* Effect.failCause(exit.cause)
           }
           if (Result.isFailure(exit.value)) {

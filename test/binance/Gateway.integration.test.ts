@@ -1,8 +1,11 @@
 /** What the way to the exchange holds for a request that is given up, at whatever moment. */
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Effect, Fiber, References } from "effect"
+import { Effect, Fiber, Option, References } from "effect"
+import { OutcomeUnknown, RateLimited } from "../../src/binance/BinanceError.ts"
+import { Breaker } from "../../src/binance/Breaker.ts"
 import { type Endpoint, Gateway, pingEndpoint } from "../../src/binance/Gateway.ts"
 import { RateLimits } from "../../src/binance/RateLimits.ts"
+import { until } from "../sql/until.ts"
 import { answeringServer, clientLayer } from "./AnsweringServer.ts"
 
 const order: Endpoint = { method: "POST", path: "/api/v3/order", kind: "submit", weight: 1 }
@@ -50,6 +53,29 @@ describe("a reservation", () => {
           const all = yield* Effect.all(Array.from({ length: 64 }, () => gateway.reserve(pingEndpoint)))
           yield* Effect.forEach(all, gateway.giveBack)
         }).pipe(Effect.timeout("6 seconds"), Effect.provide(clientLayer(server.url)))
+      })
+    )
+  )
+
+  it.live("that is given up while it probes leaves the next one free to probe", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const server = yield* answeringServer
+        yield* Effect.gen(function* () {
+          const gateway = yield* Gateway
+          const limits = yield* RateLimits
+          const breaker = yield* Breaker
+          const silence = new OutcomeUnknown({ cause: new Error("no answer in time") })
+          for (let count = 0; count < 5; count++) yield* breaker.record(silence)
+          yield* until(breaker.state, (state) => state === "half-open")
+          yield* limits.obey(new RateLimited({ code: "-1003", retryAfterMillis: 300, exchangeMessage: "Too many." }))
+
+          assert.isTrue(Option.isNone(yield* Effect.timeoutOption(gateway.reserve(order), "50 millis")))
+
+          yield* until(limits.forecast, ({ stoppedMillis }) => stoppedMillis === 0)
+          yield* gateway.giveBack(yield* gateway.reserve(order))
+          assert.strictEqual(yield* breaker.state, "closed")
+        }).pipe(Effect.provide(clientLayer(server.url)))
       })
     )
   )
