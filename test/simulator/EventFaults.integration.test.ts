@@ -63,7 +63,7 @@ describe("faults of the user data stream", () => {
       Effect.gen(function* () {
         const { control, simulator, told } = yield* subscribed()
         yield* control("POST /stream", [
-          { action: "delay", millis: [150, 160], clientOrderId: "late" },
+          { action: "delay", millis: [1_500, 1_510], clientOrderId: "late" },
           { action: "reorder", millis: 100, clientOrderId: "last", execution: "NEW" },
           { action: "drop", event: "outboundAccountPosition", times: "always" }
         ])
