@@ -16,7 +16,7 @@ export interface View {
   readonly fills: ReadonlyArray<{ readonly trade_id: string; readonly quantity: string }>
 }
 
-interface Entry {
+export interface Entry {
   readonly clientOrderId: string
   readonly status: string
   readonly executedQty: string
@@ -55,42 +55,44 @@ export const judge = async (
   acknowledged: ReadonlyMap<string, Intent>
 ): Promise<Verdict> => {
   const views = await everyOrder(api)
-  const books = new Map<string, Array<Entry>>()
+  const entries: Array<Entry> = []
   for (const symbol of symbols) {
     const { orders } = (await (await fetch(`${control}/ledger?symbol=${symbol}`)).json()) as {
       readonly orders: ReadonlyArray<Entry>
     }
-    for (const entry of orders) {
-      const before = books.get(entry.clientOrderId)
-      if (before === undefined) books.set(entry.clientOrderId, [entry])
-      else before.push(entry)
-    }
+    for (const entry of orders) entries.push(entry)
   }
+  return verdictOf(views, entries, acknowledged)
+}
+
+export const verdictOf = (
+  views: ReadonlyMap<string, View>,
+  ledger: ReadonlyArray<Entry>,
+  acknowledged: ReadonlyMap<string, Intent>
+): Verdict => {
+  const books = Map.groupBy(ledger, ({ clientOrderId }) => clientOrderId)
   const ends = new Map<string, number>()
-  const [acceptedTwice, executedTwice, differs, stuck, unknown] = [[], [], [], [], []] as Array<Array<string>> as [
-    Array<string>,
-    Array<string>,
-    Array<string>,
-    Array<string>,
-    Array<string>
-  ]
+  const acceptedTwice: Array<string> = []
+  const executedTwice: Array<string> = []
+  const differs: Array<string> = []
+  const stuck: Array<string> = []
+  const unknown: Array<string> = []
   let [resting, executed, trades] = [0, 0, 0]
   for (const view of views.values()) {
     const entries = books.get(view.client_order_id) ?? []
     books.delete(view.client_order_id)
-    const why = view.status === "FAILED" ? ` ${view.reason?.code ?? ""}` : ""
-    ends.set(`${view.status}${why}`, (ends.get(`${view.status}${why}`) ?? 0) + 1)
+    const end = view.status === "FAILED" ? `FAILED ${view.reason?.code ?? ""}` : view.status
+    ends.set(end, (ends.get(end) ?? 0) + 1)
     if (entries.length > 1) acceptedTwice.push(view.id)
     const withTrades = entries.filter(({ executedQty }) => Number(executedQty) > 0)
     if (withTrades.length > 1) executedTwice.push(view.id)
     if (withTrades.length > 0) executed += 1
     trades += view.fills.length
-    const isOpen = view.status === "PENDING" || view.status === "EXECUTING"
-    const rests = entries.some(({ status }) => status === "NEW" || status === "PARTIALLY_FILLED")
-    const stays = acknowledged.get(view.id)?.stays === true
-    if (isOpen && view.certainty !== "CONFIRMED") unknown.push(`${view.id} is ${view.status}, ${view.certainty}`)
-    if (isOpen && rests && stays) resting += 1
-    else if (isOpen) stuck.push(`${view.id} is ${view.status}, on the ledger ${wordsOf(entries)}`)
+    if (isOpen(view)) {
+      if (view.certainty !== "CONFIRMED") unknown.push(`${view.id} is ${view.status}, ${view.certainty}`)
+      if (entries.some(isLive) && acknowledged.get(view.id)?.stays === true) resting += 1
+      else stuck.push(`${view.id} is ${view.status}, on the ledger ${wordsOf(entries)}`)
+    }
     differs.push(...differences(view, entries).map((what) => `${view.id} ${what}`))
   }
   return {
@@ -108,6 +110,9 @@ export const judge = async (
     ends
   }
 }
+
+const isOpen = ({ status }: View): boolean => status === "PENDING" || status === "EXECUTING"
+const isLive = ({ status }: Entry): boolean => status === "NEW" || status === "PARTIALLY_FILLED"
 
 const everyOrder = async (api: string): Promise<Map<string, View>> => {
   const views = new Map<string, View>()
@@ -134,13 +139,13 @@ const differences = (view: View, entries: ReadonlyArray<Entry>): ReadonlyArray<s
   const ours = view.fills.map(({ quantity, trade_id }) => `${trade_id} ${canonical(quantity)}`)
   if (theirs.toSorted().join() !== ours.toSorted().join())
     found.push(`has the trades ${ours.join(", ")}, the ledger has ${theirs.join(", ")}`)
-  const hasTraded = BigDecimal.isGreaterThan(sum, zero)
-  if (view.status === "COMPLETED" && !entries.some(({ status }) => status === "FILLED"))
-    found.push(`is COMPLETED, the ledger says ${wordsOf(entries)}`)
-  if (view.status === "FAILED" && hasTraded) found.push(`is FAILED, the ledger says ${wordsOf(entries)}`)
-  const isOpen = view.status === "PENDING" || view.status === "EXECUTING"
-  if (!isOpen && entries.some(({ status }) => status === "NEW" || status === "PARTIALLY_FILLED"))
-    found.push(`is ${view.status}, the ledger says ${wordsOf(entries)}`)
+  const isFilled = entries.some(({ status }) => status === "FILLED")
+  const contradicts =
+    (view.status === "COMPLETED" && !isFilled) ||
+    (view.status === "CANCELLED" && isFilled) ||
+    (view.status === "FAILED" && BigDecimal.isGreaterThan(sum, zero)) ||
+    (!isOpen(view) && entries.some(isLive))
+  if (contradicts) found.push(`is ${view.status}, the ledger says ${wordsOf(entries)}`)
   return found
 }
 
