@@ -355,7 +355,8 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
         offset: Effect.succeed(0),
         errorBound: Effect.succeed(0),
         sync: Effect.asVoid(question("time")),
-        ensure: Effect.void
+        ensure: Effect.void,
+        answers: Effect.succeed(true)
       })
 
       const hand = ExchangeScript.of({

@@ -31,6 +31,9 @@ export const resyncMillis = 15_000
 
 export const timeEndpoint: Endpoint = { method: "GET", path: "/api/v3/time", kind: "query", weight: 1 }
 
+/** An answer takes milliseconds; a request of the engine waits much longer, since its outcome counts. */
+const answersMillis = 2_500
+
 interface Measured {
   /** The exchange's clock at `at` on our monotonic clock. */
   readonly serverTime: number
@@ -52,6 +55,8 @@ export class ServerTime extends Context.Service<
     readonly sync: Effect.Effect<void, BinanceError>
     /** Measures unless that was done. */
     readonly ensure: Effect.Effect<void, BinanceError>
+    /** Whether the exchange answers a small question in time. Not asked, and true, while limits hold questions back. */
+    readonly answers: Effect.Effect<boolean>
   }
 >()("nexus/binance/ServerTime") {
   static readonly layer = Layer.effect(
@@ -102,13 +107,23 @@ export class ServerTime extends Context.Service<
         return Math.round((yield* estimate).now - (yield* Clock.currentTimeMillis))
       })
 
+      const answers = Effect.gen(function* () {
+        if ((yield* limits.waitMillis(timeEndpoint.kind, timeEndpoint.weight)) > 0) return true
+        return yield* Effect.flatMap(gateway.reserve(timeEndpoint), (permit) => gateway.send(permit)).pipe(
+          Effect.as(true),
+          Effect.catch(({ reason }) => Effect.succeed(reason._tag !== "NotSent" && reason._tag !== "OutcomeUnknown")),
+          Effect.timeoutOrElse({ duration: answersMillis, orElse: () => Effect.succeed(false) })
+        )
+      })
+
       return ServerTime.of({
         now: Effect.map(estimate, ({ now }) => Math.floor(now)),
         pessimisticNow: Effect.map(estimate, ({ error, now }) => (measured === null ? 0 : Math.floor(now - error))),
         offset,
         errorBound: Effect.map(estimate, ({ error }) => Math.ceil(error)),
         sync,
-        ensure: Effect.suspend(() => (measured === null ? sync : Effect.void))
+        ensure: Effect.suspend(() => (measured === null ? sync : Effect.void)),
+        answers
       })
     })
   )

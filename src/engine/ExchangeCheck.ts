@@ -23,6 +23,8 @@ export class ExchangeCheck extends Context.Service<
     /** Completes once the exchange was seen and is the right one. */
     readonly passed: Effect.Effect<void>
     readonly hasPassed: Effect.Effect<boolean>
+    /** Why this process cannot work with the exchange now, by asking it; null: it can. */
+    readonly fault: Effect.Effect<string | null>
     /** Fails when the account is another one than the store's; never succeeds. */
     readonly refused: Effect.Effect<never, StoreBelongsElsewhere>
   }
@@ -71,6 +73,7 @@ export class ExchangeCheck extends Context.Service<
       return ExchangeCheck.of({
         passed: Deferred.await(passed),
         hasPassed: Deferred.isDone(passed),
+        fault: Effect.map(serverTime.answers, (answers) => (answers ? null : "the exchange does not answer")),
         refused: Deferred.await(refused)
       })
     })

@@ -169,6 +169,6 @@ export const layer = Layer.effectDiscard(
       })
     )
 
-    yield* ownership.own(userStreamRole, () => run)
+    yield* ownership.own(userStreamRole, () => run, check.fault)
   })
 )

@@ -5,14 +5,20 @@
  * Trust in a lease is counted on the monotonic clock from before the renewal was asked, and ends early:
  * a replica that cannot renew stops by itself before another may start. What a paused replica still writes
  * is refused by the epoch, in the statement that writes.
+ *
+ * Whoever cannot do a role's work, cut off from Kafka or the exchange say, stands aside while another replica offers
+ * itself, until it can again. The last one never does: it waits with the work.
  */
-import { Clock, Context, Effect, FiberMap, Layer, Scope } from "effect"
+import { Clock, Context, Effect, FiberMap, Layer, Random, Scope } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { AppConfig } from "../config.ts"
 import type { Lease } from "../sql/Leases.ts"
 import { Leases } from "../sql/Leases.ts"
+import { Replicas } from "../sql/Replicas.ts"
 import { Supervisor } from "./Supervisor.ts"
 
+// Between two looks at whether we can do what we own. Drawn, so that replicas that all cannot do not decide at once.
+const lookMillis = [1_000, 2_000] as const
 // The part of its time to live for which a lease is trusted; the rest covers slow answers.
 const trustedShare = 0.75
 const watchdogMillis = 100
@@ -22,10 +28,14 @@ export class Ownership extends Context.Service<
   {
     /** This replica's name, fresh per start. */
     readonly me: string
-    /** Offers to run a role; while its lease is ours, `run` runs, supervised under the role's name. Ends with the caller's scope. */
+    /**
+     * Offers to run a role; while its lease is ours, `run` runs, supervised under the role's name. Ends with the
+     * caller's scope. `unable` says why this replica cannot do it now; it is asked while we own the role, or stand aside.
+     */
     readonly own: <R>(
       role: string,
-      run: (lease: Lease) => Effect.Effect<void, unknown, R>
+      run: (lease: Lease) => Effect.Effect<void, unknown, R>,
+      unable?: Effect.Effect<string | null>
     ) => Effect.Effect<void, never, R | Scope.Scope>
     /** The roles that this replica holds now, with their epochs. */
     readonly held: Effect.Effect<ReadonlyArray<Lease>>
@@ -36,6 +46,7 @@ export class Ownership extends Context.Service<
     Effect.gen(function* () {
       const { app, leases: limits } = yield* AppConfig
       const leases = yield* Leases
+      const replicas = yield* Replicas
       const supervisor = yield* Supervisor
       const me = yield* (yield* SecureRandom).uuidV4()
       const scope = yield* Effect.scope
@@ -43,6 +54,9 @@ export class Ownership extends Context.Service<
       const wanted = new Map<string, (lease: Lease) => Effect.Effect<void>>()
       const epochs = new Map<string, Lease["epoch"]>()
       let trustedUntil = 0n
+      const unableOf = new Map<string, Effect.Effect<string | null>>()
+      // Roles that we leave to others, since they can and we cannot. Nobody is told of them.
+      const aside = new Set<string>()
 
       // Roles whose fiber is ending: not started again before it has ended.
       const stopping = new Set<string>()
@@ -68,7 +82,10 @@ export class Ownership extends Context.Service<
         yield* supervisor.beat("ownership")
         const asked = yield* Clock.monotonicTimeNanos
         // The names of roles are told too: they are never leased, but others see who runs what.
-        const told = Array.from(new Set<string>([...wanted.keys(), ...app.roles]))
+        const kindsAside = new Set(Array.from(aside, kindOf))
+        const told = Array.from(new Set<string>([...wanted.keys(), ...app.roles])).filter(
+          (role) => !kindsAside.has(kindOf(role))
+        )
         const rows = yield* leases
           .tick({ me, roles: told, ttlMs: limits.ttl_ms })
           .pipe(Effect.timeout(limits.ttl_ms / 2))
@@ -77,7 +94,7 @@ export class Ownership extends Context.Service<
         for (const [role, epoch] of epochs) if (mine.get(role)?.epoch !== epoch) yield* stop(role, Effect.void)
         for (const { epoch, role } of rows) {
           const run = wanted.get(role)
-          if (run === undefined || stopping.has(role)) continue
+          if (run === undefined || stopping.has(role) || aside.has(role)) continue
           epochs.set(role, epoch)
           // Also starts a role again whose fiber has ended.
           yield* FiberMap.run(running, role, run({ role, epoch, owner: me }), { onlyIfMissing: true })
@@ -96,6 +113,43 @@ export class Ownership extends Context.Service<
         }
       })
 
+      const standAside = Effect.fnUntraced(function* (role: string, why: string) {
+        const others = yield* replicas.live(role, limits.ttl_ms)
+        if (!others.some((id) => id !== me)) {
+          // Whoever was there for it is gone.
+          aside.delete(role)
+          return
+        }
+        if (aside.has(role)) return
+        aside.add(role)
+        yield* Effect.logWarning(`${role} is left to another replica: ${why}`)
+        yield* stop(role, giveBack(role))
+      })
+
+      // All roles that ask the same question get one answer.
+      const look = Effect.gen(function* () {
+        const questions = new Map<Effect.Effect<string | null>, Array<string>>()
+        for (const [role, unable] of unableOf) {
+          if (!epochs.has(role) && !aside.has(role)) continue
+          questions.set(unable, [...(questions.get(unable) ?? []), role])
+        }
+        for (const [unable, roles] of questions) {
+          const why = yield* unable
+          for (const role of roles) {
+            if (why === null) aside.delete(role)
+            else yield* Effect.catch(standAside(role, why), (error) => Effect.logDebug("nobody could be asked", error))
+          }
+        }
+      })
+
+      const keepLooking = Effect.gen(function* () {
+        while (true) {
+          yield* supervisor.beat("ownership/ability")
+          yield* look
+          yield* Effect.sleep(yield* Random.nextBetween(...lookMillis))
+        }
+      })
+
       // A failed renewal is tried again at the next tick; the watchdog judges for how long.
       const renew = Effect.gen(function* () {
         while (true) {
@@ -109,22 +163,28 @@ export class Ownership extends Context.Service<
       )
       yield* supervisor.supervise("ownership", renew)
       yield* supervisor.supervise("ownership/watchdog", watchdog)
+      yield* supervisor.supervise("ownership/ability", keepLooking)
 
       return Ownership.of({
         me,
-        own: (role, run) =>
+        own: (role, run, unable) =>
           Effect.acquireRelease(
             Effect.contextWith((context) =>
-              Effect.sync(() =>
+              Effect.sync(() => {
+                if (unable !== undefined) unableOf.set(role, unable)
                 // Ends when `run` returns; the next tick starts it under the lease as it is then.
                 wanted.set(role, (lease) =>
                   supervisor.keep(role, run(lease)).pipe(Effect.provideContext(context as never))
                 )
-              )
+              })
             ),
             () =>
               Effect.andThen(
-                Effect.sync(() => wanted.delete(role)),
+                Effect.sync(() => {
+                  unableOf.delete(role)
+                  aside.delete(role)
+                  wanted.delete(role)
+                }),
                 Effect.suspend(() => {
                   const held = epochs.delete(role)
                   return Effect.andThen(FiberMap.remove(running, role), held ? giveBack(role) : Effect.void)
@@ -136,3 +196,6 @@ export class Ownership extends Context.Service<
     })
   )
 }
+
+/** `relay/0` is of the kind `relay`. */
+const kindOf = (role: string): string => role.split("/")[0] ?? role

@@ -100,17 +100,20 @@ export const layer = Layer.effectDiscard(
       }
     })
 
-    yield* ownership.own(reconcilerRole, () =>
-      Effect.scoped(
-        Effect.gen(function* () {
-          yield* supervisor.supervise("reconciler/doubts", settleDoubts)
-          yield* supervisor.supervise("reconciler/sweep", sweep)
-          yield* supervisor.supervise("reconciler/cancels", deliverCancels)
-          yield* supervisor.supervise("reconciler/resets", watchForResets)
-          yield* supervisor.supervise("reconciler/instruments", refreshInstruments)
-          return yield* Effect.never
-        })
-      )
+    yield* ownership.own(
+      reconcilerRole,
+      () =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            yield* supervisor.supervise("reconciler/doubts", settleDoubts)
+            yield* supervisor.supervise("reconciler/sweep", sweep)
+            yield* supervisor.supervise("reconciler/cancels", deliverCancels)
+            yield* supervisor.supervise("reconciler/resets", watchForResets)
+            yield* supervisor.supervise("reconciler/instruments", refreshInstruments)
+            return yield* Effect.never
+          })
+        ),
+      check.fault
     )
   })
 )

@@ -121,7 +121,7 @@ export const layer = Layer.effectDiscard(
 
     yield* Effect.forEach(
       Array.from({ length: events.lanes }, (_, lane) => lane),
-      (lane) => ownership.own(relayRole(lane), relay(lane)),
+      (lane) => ownership.own(relayRole(lane), relay(lane), bus.sending),
       { discard: true }
     )
   })

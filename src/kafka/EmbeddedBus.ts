@@ -112,6 +112,12 @@ export const layer: Layer.Layer<EventBus> = Layer.effect(
         return yield* Effect.never
       }).pipe(Effect.scoped)
 
-    return EventBus.of({ kind: "embedded", publish, subscribe, health: Effect.succeed(null) })
+    return EventBus.of({
+      kind: "embedded",
+      publish,
+      subscribe,
+      health: Effect.succeed(null),
+      sending: Effect.succeed(null)
+    })
   })
 )

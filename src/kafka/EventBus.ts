@@ -91,5 +91,7 @@ export class EventBus extends Context.Service<
     readonly subscribe: (options: SubscribeOptions) => Effect.Effect<never, BusUnavailable>
     /** Why the bus cannot be used now, or null. */
     readonly health: Effect.Effect<string | null>
+    /** Why what this process publishes does not arrive now, or null. Asks the bus where the last word was a failure. */
+    readonly sending: Effect.Effect<string | null>
   }
 >()("nexus/kafka/EventBus") {}

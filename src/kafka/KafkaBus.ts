@@ -31,6 +31,11 @@ const topicsWait = Duration.seconds(2)
 /** A lane that another replica relays now is not ours to complain of; one of ours is tried again long before. */
 const sendProblemMillis = 60_000
 
+/** An answered send takes milliseconds; kafkajs itself waits much longer before it calls one lost. */
+const slowSendMillis = 2_000
+/** How long the question whether Kafka is back may take. */
+const askMillis = 3_000
+
 const firstTopicsPause = Duration.millis(200)
 const longestTopicsPause = Duration.seconds(5)
 
@@ -74,6 +79,9 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
   /** By topic and lane: what the last publish failed of, as long as none has succeeded since. */
   const sendProblems = new Map<string, { readonly message: string; readonly at: number }>()
 
+  /** By topic and lane: since when a send has had no answer. */
+  const inFlight = new Map<string, number>()
+
   const publish = Effect.fnUntraced(function* (topic: Topic, lane: number, records: ReadonlyArray<BusRecord>) {
     if (records.length === 0) return
     if (topicsProblem !== null) {
@@ -85,9 +93,11 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
       )
     }
     const name = `${topic}/${lane}`
+    inFlight.set(name, Date.now())
     yield* producerOf(topic, lane)
       .send(records)
       .pipe(
+        Effect.ensuring(Effect.sync(() => inFlight.delete(name))),
         Effect.tapErrorTag("BusUnavailable", (error) =>
           Effect.sync(() => sendProblems.set(name, { message: error.message, at: Date.now() }))
         )
@@ -127,5 +137,24 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
     return [...sending, ...consuming].join("; ") || null
   })
 
-  return EventBus.of({ kind: "kafka", publish, subscribe, health })
+  // Whoever has given a lane away sends nothing there any more, and would never hear that Kafka is back.
+  const isBack = checkTopicsOn(kafka, options).pipe(
+    Effect.as(true),
+    Effect.catch(() => Effect.succeed(false)),
+    Effect.timeoutOrElse({ duration: askMillis, orElse: () => Effect.succeed(false) })
+  )
+
+  const sending = Effect.gen(function* () {
+    if (topicsProblem !== null) return topicsProblem
+    const waited = Date.now() - Math.min(...inFlight.values())
+    if (waited > slowSendMillis) return `Kafka has not answered a send for ${Math.round(waited / 1_000)} s`
+    const [failed] = sendProblems
+    if (failed === undefined) return null
+    const left = [...sendProblems.keys()].filter((name) => !inFlight.has(name))
+    if (left.length < sendProblems.size || !(yield* isBack)) return failed[1].message
+    for (const name of left) sendProblems.delete(name)
+    return null
+  })
+
+  return EventBus.of({ kind: "kafka", publish, subscribe, health, sending })
 })

@@ -129,4 +129,21 @@ describe("the exchange's clock", () => {
       })
     )
   )
+
+  it.live("is no use while the exchange answers too late, which one small question tells", () =>
+    withTime((time, server) =>
+      Effect.gen(function* () {
+        behind(server, 0, [
+          [0, 0],
+          [6_000, 0],
+          [0, 0]
+        ])
+
+        const told = [yield* time.answers, yield* time.answers, yield* time.answers]
+
+        assert.deepStrictEqual(told, [true, false, true])
+        assert.strictEqual(server.asked.length, 3)
+      })
+    )
+  )
 })

@@ -1,6 +1,6 @@
 /** Who runs what must be single: taken over in time from an owner that is gone, and never held up by one that is slow. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { inject } from "vitest"
@@ -121,4 +121,72 @@ describe("Ownership", () => {
       yield* Scope.close(scope, Exit.void)
     }).pipe(Effect.scoped, Effect.provide(TestNexus.on(ScriptedExchange([]), { roles: [], env: usualLeases })))
   )
+
+  it.live("whoever cannot do a role leaves it to a replica that can, and offers itself again once it can", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const databaseUrl = yield* freshDatabase(inject("pgUrl"))
+        const [one, other] = [yield* candidate(databaseUrl), yield* candidate(databaseUrl)]
+        yield* until(rolesOf(one, other), (held) => held.every((roles) => roles.length === 2))
+
+        one.fault = "cut off"
+        yield* until(rolesOf(one, other), ([mine, theirs]) => mine?.length === 0 && theirs?.length === 4)
+
+        one.fault = null
+        yield* until(rolesOf(one, other), (held) => held.every((roles) => roles.length === 2))
+      })
+    )
+  )
+
+  it.live("of replicas that all cannot do a role, one keeps it and waits", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const databaseUrl = yield* freshDatabase(inject("pgUrl"))
+        const [one, other] = [yield* candidate(databaseUrl), yield* candidate(databaseUrl)]
+        yield* until(rolesOf(one, other), (held) => held.every((roles) => roles.length === 2))
+
+        one.fault = "cut off"
+        yield* until(rolesOf(one, other), ([mine]) => mine?.length === 0)
+        const asked = other.asked
+        other.fault = "cut off too"
+        yield* until(
+          Effect.sync(() => other.asked),
+          (count) => count > asked + 2
+        )
+        assert.deepStrictEqual(
+          (yield* rolesOf(one, other)).map((roles) => roles.length),
+          [0, 4]
+        )
+
+        // The first can again, and the last is free to leave it all to it.
+        one.fault = null
+        yield* until(rolesOf(one, other), ([mine, theirs]) => mine?.length === 4 && theirs?.length === 0)
+      })
+    )
+  )
 })
+
+interface Candidate {
+  readonly held: Effect.Effect<ReadonlyArray<string>>
+  fault: string | null
+  asked: number
+}
+
+/** A replica that offers itself for four lanes, and says why it cannot when it is told to. */
+const candidate = Effect.fnUntraced(function* (databaseUrl: string) {
+  const context = yield* Layer.build(TestNexus.on(ScriptedExchange([]), { databaseUrl, roles: [], env: usualLeases }))
+  const ownership = Context.get(context, Ownership)
+  const self: Candidate = {
+    held: Effect.map(ownership.held, (leases) => leases.map(({ role }) => role)),
+    fault: null,
+    asked: 0
+  }
+  const unable = Effect.sync(() => {
+    self.asked += 1
+    return self.fault
+  })
+  for (let lane = 0; lane < 4; lane++) yield* ownership.own(`relay/${lane}`, () => Effect.never, unable)
+  return self
+})
+
+const rolesOf = (...candidates: ReadonlyArray<Candidate>) => Effect.all(candidates.map(({ held }) => held))

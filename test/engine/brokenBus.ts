@@ -32,7 +32,8 @@ export const brokenBus = (faults: BusFaults): Layer.Layer<EventBus> =>
             })
             return faults.loses === topic ? told : Effect.andThen(bus.publish(topic, lane, records), told)
           }),
-        health: Effect.sync(() => (faults.isAway ? "away" : null))
+        health: Effect.sync(() => (faults.isAway ? "away" : null)),
+        sending: Effect.sync(() => (faults.isAway ? "away" : null))
       })
     )
   ).pipe(Layer.provide(EmbeddedBus.layer))

@@ -1,8 +1,9 @@
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import * as KafkaBus from "../../src/kafka/KafkaBus.ts"
 import { batchOf, collect, eventBusContract, once, publishUntilTaken, record, values } from "./EventBus.contract.ts"
 import { freshOptions, proxyBefore, withBus } from "./kafkaForTests.ts"
+import { until as eventually } from "../sql/until.ts"
 import { until } from "./until.ts"
 import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
 
@@ -55,6 +56,44 @@ describeKafka("on a real Kafka", () => {
       })
     )
   })
+
+  it.live("who sends into a Kafka that is away learns it, and that it is back without sending anything", () =>
+    Effect.gen(function* () {
+      const proxy = yield* proxyBefore(kafkaBrokers())
+      yield* withBus({ ...freshOptions(kafkaBrokers()), brokers: [proxy.brokers] }, (bus) =>
+        Effect.gen(function* () {
+          yield* publishUntilTaken(bus, "orders", 0, [record("o", "early")])
+          assert.isNull(yield* bus.sending)
+          yield* Effect.promise(() => proxy.close())
+
+          yield* Effect.flip(bus.publish("orders", 0, [record("o", "lost")]))
+          assert.isString(yield* bus.sending)
+          yield* Effect.promise(() => proxy.listen())
+
+          yield* eventually(bus.sending, (fault) => fault === null)
+        })
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("a send that Kafka does not answer is told of long before it is given up", () =>
+    Effect.gen(function* () {
+      const proxy = yield* proxyBefore(kafkaBrokers())
+      yield* withBus({ ...freshOptions(kafkaBrokers()), brokers: [proxy.brokers] }, (bus) =>
+        Effect.gen(function* () {
+          yield* publishUntilTaken(bus, "orders", 0, [record("o", "early")])
+          proxy.script.push("drop answer")
+          const sent = yield* Effect.forkScoped(bus.publish("orders", 0, [record("o", "unanswered")]))
+
+          yield* eventually(bus.sending, (fault) => fault !== null)
+          assert.isUndefined(sent.pollUnsafe())
+
+          yield* Fiber.join(sent)
+          assert.isNull(yield* bus.sending)
+        })
+      )
+    }).pipe(Effect.scoped)
+  )
 
   it.live("the bus starts without Kafka, says so, and works once Kafka is there", () =>
     Effect.gen(function* () {
