@@ -170,7 +170,8 @@ export const programRows: Rows = {
     await ends(url, (await place(url)).id)
     const begun = performance.now()
     await ends(url, (await place(url)).id)
-    assert.isAtLeast(performance.now() - begun, 400)
+    // Half of the 400 lies on the way there; the news of the stream may overtake the answer on its way back.
+    assert.isAtLeast(performance.now() - begun, 200)
   }),
   "simulator.limits": row("the exchange's filter on open orders", async () => {
     const maximum = async (pid: number) => {

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber } from "effect"
 import { Refused } from "../../src/binance/BinanceError.ts"
-import { OrderId } from "../../src/domain/Ids.ts"
+import { laneOf, OrderId } from "../../src/domain/Ids.ts"
 import { Engine } from "../../src/engine/Engine.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
-import { asAdministrator } from "../harness/template.ts"
+import { asAdministrator, templateLanes } from "../harness/template.ts"
 import {
   answerLost,
   ExchangeScript,
@@ -212,7 +212,10 @@ describe("Executor: what comes without a message", () => {
               yield* sql`lock table events in share mode`
               yield* exchange.comeBack
               yield* nexus.advance("3 seconds")
-              const stuck = sql`select 1 from pg_locks where not granted`
+              // The lane of this order: an append of the account waits in another one.
+              const stuck = sql`select 1 from pg_locks
+                where locktype = 'advisory' and classid = 7301 and objid = ${laneOf("paused", templateLanes)}
+                  and database = (select oid from pg_database where datname = current_database())`
               yield* until(stuck, (rows) => rows.length > 0)
               // More than half of recvWindow.
               yield* nexus.advance("2600 millis")
