@@ -57,4 +57,4 @@ export const clientOrderIdOf = (store: StoreId, order: OrderId): ClientOrderId =
 
 /** The unit of ordering, locking, relay lease, cursor and Kafka partition. */
 export const laneOf = (stream: string, lanes: number): number =>
-  Number.parseInt(hash("sha256", stream, "hex").slice(0, 8), 16) % lanes
+  hash("sha256", stream, "buffer").readUInt32BE(0) % lanes

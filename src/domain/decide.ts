@@ -69,7 +69,8 @@ const place = (order: Order, command: Named<"PlaceOrder">): Decision => {
   }
   return Result.succeed([
     denial === null
-      ? cases.OrderPlaced.make({ clientOrderId, request, instrumentVersion, staleAt })
+      ? // Every order pays for this, and its parts have been checked where they came in.
+        { _tag: "OrderPlaced", clientOrderId, request, instrumentVersion, staleAt }
       : cases.OrderDenied.make({ clientOrderId, request, ...denial })
   ])
 }
