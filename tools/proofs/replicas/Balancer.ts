@@ -1,0 +1,113 @@
+/**
+ * A round-robin proxy as trivial as they come: it asks each replica's `/ready` five times a second, hands each request
+ * to the next one that was ready, and never tries twice. What it could not serve it counts.
+ */
+import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { pause } from "../programs.ts"
+
+const askMillis = 200
+const patienceMillis = 1_000
+
+export class Balancer {
+  readonly port: number
+  /** What a client would have seen as a failure of ours, with its moment. */
+  readonly failures: Array<{ readonly at: number; readonly what: string }> = []
+  served = 0
+  readonly #replicas: ReadonlyArray<number>
+  readonly #ready: Array<boolean>
+  readonly #agent = new Agent({ keepAlive: true })
+  readonly #server: Server
+  #next = 0
+  #isOpen = true
+
+  constructor(port: number, replicas: ReadonlyArray<number>) {
+    this.port = port
+    this.#replicas = replicas
+    this.#ready = replicas.map(() => false)
+    this.#server = createServer((incoming, answer) => this.#serve(incoming, answer))
+  }
+
+  async open(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(this.port, "127.0.0.1", resolve))
+    for (const index of this.#replicas.keys()) void this.#watch(index)
+    while (!this.#ready.every(Boolean)) await pause(askMillis)
+  }
+
+  close(): void {
+    this.#isOpen = false
+    this.#server.closeAllConnections()
+    this.#server.close()
+    this.#agent.destroy()
+  }
+
+  isReady(index: number): boolean {
+    return this.#ready[index]!
+  }
+
+  async #watch(index: number): Promise<void> {
+    while (this.#isOpen) {
+      try {
+        const response = await fetch(`http://127.0.0.1:${this.#replicas[index]}/ready`, {
+          signal: AbortSignal.timeout(patienceMillis)
+        })
+        await response.text()
+        this.#ready[index] = response.status === 200
+      } catch {
+        this.#ready[index] = false
+      }
+      await pause(askMillis)
+    }
+  }
+
+  #choose(): number | null {
+    for (let tries = 0; tries < this.#replicas.length; tries++) {
+      const index = this.#next++ % this.#replicas.length
+      if (this.#ready[index] === true) return index
+    }
+    return null
+  }
+
+  #serve(incoming: IncomingMessage, answer: ServerResponse): void {
+    const index = this.#choose()
+    const what = `${incoming.method} ${incoming.url} at ${index === null ? "nobody" : `replica ${index}`}`
+    const fail = (why: string) => {
+      this.failures.push({ at: Date.now(), what: `${what}: ${why}` })
+      if (answer.destroyed || answer.writableEnded) return
+      if (answer.headersSent) answer.destroy()
+      else answer.writeHead(503).end(JSON.stringify({ code: "no_replica" }))
+    }
+    if (index === null) {
+      fail("no replica is ready")
+      return
+    }
+    const outgoing = request(
+      {
+        agent: this.#agent,
+        host: "127.0.0.1",
+        port: this.#replicas[index],
+        method: incoming.method,
+        path: incoming.url,
+        headers: incoming.headers
+      },
+      (reply) => {
+        const status = reply.statusCode ?? 0
+        if (status >= 500 || status === 408) this.failures.push({ at: Date.now(), what: `${what}: ${status}` })
+        else this.served += 1
+        const headers = { ...reply.headers }
+        delete headers["connection"]
+        delete headers["keep-alive"]
+        answer.writeHead(status, headers)
+        reply.on("error", () => answer.destroy())
+        reply.pipe(answer)
+      }
+    )
+    outgoing.on("error", (error) => {
+      // Whoever asked has left: not the replica's fault.
+      if (!incoming.destroyed || incoming.complete) fail(error.message)
+    })
+    answer.on("close", () => {
+      if (!answer.writableFinished) outgoing.destroy()
+    })
+    incoming.pipe(outgoing)
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * A TCP proxy that stands for a network: it passes bytes, or is cut. A silent cut swallows nothing and answers nothing:
+ * what was sent waits, as packets of a lost route do, and arrives late when the route is back. A refusing cut ends every
+ * connection, and each new one at once.
+ *
+ * A Kafka client follows the addresses that its broker tells it, so answers may be rewritten to name other ports of the
+ * same host, which keeps every length.
+ */
+import { createServer, connect, type Server, type Socket } from "node:net"
+import { Transform } from "node:stream"
+import { freePort } from "../../freePort.ts"
+
+export type CutKind = "silent" | "refusing"
+
+interface Pair {
+  readonly near: Socket
+  readonly far: Socket
+}
+
+export interface Renamed {
+  readonly host: string
+  readonly from: number
+  readonly to: number
+}
+
+export class Cut {
+  readonly port: number
+  readonly #targetHost: string
+  readonly #targetPort: number
+  readonly #renamed: ReadonlyArray<Renamed>
+  readonly #pairs = new Set<Pair>()
+  readonly #server: Server
+  #cut: CutKind | null = null
+  /** Connections of a silent cut that nobody has been asked for yet. */
+  readonly #waiting = new Set<Socket>()
+
+  private constructor(port: number, targetHost: string, targetPort: number, renamed: ReadonlyArray<Renamed>) {
+    this.port = port
+    this.#targetHost = targetHost
+    this.#targetPort = targetPort
+    this.#renamed = renamed
+    this.#server = createServer({ pauseOnConnect: true }, (near) => this.#take(near))
+  }
+
+  static async open(target: { readonly host: string; readonly port: number }): Promise<Cut> {
+    const [one] = await Cut.openAll([target], false)
+    return one!
+  }
+
+  /** One in front of each; with `renames`, whoever is told the address of one is told its proxy's instead. */
+  static async openAll(
+    targets: ReadonlyArray<{ readonly host: string; readonly port: number }>,
+    renames: boolean
+  ): Promise<ReadonlyArray<Cut>> {
+    const ports: Array<number> = []
+    for (const _ of targets) ports.push(await freePort())
+    const renamed = renames ? targets.map(({ host, port }, index) => ({ host, from: port, to: ports[index]! })) : []
+    return Promise.all(
+      targets.map(async ({ host, port }, index) => {
+        const cut = new Cut(ports[index]!, host, port, renamed)
+        await new Promise<void>((resolve, reject) => {
+          cut.#server.once("error", reject)
+          cut.#server.listen(cut.port, "127.0.0.1", resolve)
+        })
+        return cut
+      })
+    )
+  }
+
+  cut(kind: CutKind): void {
+    this.#cut = kind
+    for (const pair of this.#pairs) {
+      if (kind === "refusing") end(pair)
+      else for (const socket of [pair.near, pair.far]) socket.pause()
+    }
+  }
+
+  heal(): void {
+    this.#cut = null
+    for (const { far, near } of this.#pairs) for (const socket of [near, far]) socket.resume()
+    for (const near of this.#waiting) this.#join(near)
+    this.#waiting.clear()
+  }
+
+  close(): void {
+    for (const pair of this.#pairs) end(pair)
+    for (const near of this.#waiting) near.destroy()
+    this.#server.close()
+  }
+
+  #take(near: Socket): void {
+    near.on("error", () => near.destroy())
+    if (this.#cut === "refusing") near.resetAndDestroy()
+    else if (this.#cut === "silent") {
+      this.#waiting.add(near)
+      near.once("close", () => this.#waiting.delete(near))
+    } else this.#join(near)
+  }
+
+  #join(near: Socket): void {
+    const far = connect(this.#targetPort, this.#targetHost)
+    const pair = { near, far }
+    this.#pairs.add(pair)
+    for (const socket of [near, far]) {
+      socket.setNoDelay(true)
+      socket.on("error", () => end(pair))
+      socket.once("close", () => {
+        this.#pairs.delete(pair)
+        end(pair)
+      })
+    }
+    near.on("data", (bytes) => void far.write(bytes))
+    const back = this.#renamed.length === 0 ? null : rename(this.#renamed)
+    if (back === null) far.on("data", (bytes) => void near.write(bytes))
+    else {
+      back.on("data", (bytes: Buffer) => void near.write(bytes))
+      far.on("data", (bytes) => void back.write(bytes))
+    }
+    near.on("end", () => far.end())
+    far.on("end", () => near.end())
+    near.resume()
+  }
+}
+
+const end = ({ far, near }: Pair): void => {
+  near.destroy()
+  far.destroy()
+}
+
+/** Host and port stand side by side in Kafka's answers: text, then four bytes. */
+const rename = (renamed: ReadonlyArray<Renamed>): Transform => {
+  const patterns = renamed.map(({ from, host, to }) => ({ find: addressOf(host, from), put: addressOf(host, to) }))
+  let held = Buffer.alloc(0)
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      const bytes = Buffer.concat([held, chunk])
+      for (const { find, put } of patterns) {
+        for (let at = bytes.indexOf(find); at >= 0; at = bytes.indexOf(find, at + 1)) put.copy(bytes, at)
+      }
+      // The end may be the beginning of an address.
+      const open = Math.max(0, ...patterns.map(({ find }) => unfinished(bytes, find)))
+      held = Buffer.from(bytes.subarray(bytes.length - open))
+      done(null, bytes.subarray(0, bytes.length - open))
+    },
+    flush(done) {
+      done(null, held)
+    }
+  })
+}
+
+const addressOf = (host: string, port: number): Buffer => {
+  const bytes = Buffer.alloc(host.length + 4)
+  bytes.write(host, "latin1")
+  bytes.writeInt32BE(port, host.length)
+  return bytes
+}
+
+/** How many of the last bytes are the first of the pattern. */
+const unfinished = (bytes: Buffer, find: Buffer): number => {
+  for (let length = Math.min(find.length - 1, bytes.length); length > 0; length--) {
+    if (bytes.subarray(bytes.length - length).equals(find.subarray(0, length))) return length
+  }
+  return 0
+}
