@@ -47,9 +47,15 @@ export const format = (value: Decimal): string => {
   return `${sign}${text.slice(0, -scale)}.${text.slice(-scale)}`
 }
 
+const written = /^-?\d{1,20}(\.\d{1,18})?$/
+
 /** A decimal as events, Kafka and audit write it: a JSON string. */
 export const DecimalText = Schema.String.check(
-  Schema.makeFilter((text: string) => Option.isSome(fromText(text)), { expected: "a decimal as text" })
+  Schema.makeFilter((text: string) => Option.isSome(fromText(text)), {
+    expected: "a decimal as text",
+    // For readers of what `format` writes; we ourselves read more.
+    toJsonSchema: () => ({ pattern: written.source })
+  })
 ).pipe(
   Schema.decodeTo(Schema.BigDecimal, {
     decode: SchemaGetter.transform(decimal),

@@ -87,26 +87,31 @@ const headersOf = (event: StoredEvent, origin: Origin, type: string): Readonly<R
   return headers
 }
 
-const Count = Schema.String.check(Schema.isPattern(/^\d{1,15}$/)).pipe(Schema.decodeTo(Schema.FiniteFromString))
+const Count = Schema.String.check(Schema.isPattern(/^\d{1,15}$/u)).pipe(Schema.decodeTo(Schema.FiniteFromString))
 
-const Headers = Schema.Struct({
+// The patterns have the flag u: without it they do not come into the published schema.
+/** Of every record. Published for readers, beside the schemas of the events. */
+export const Headers = Schema.Struct({
   ce_specversion: Schema.Literal("1.0"),
   ce_id: Schema.NonEmptyString,
   ce_source: Schema.NonEmptyString,
-  ce_type: Schema.String.check(Schema.isPattern(/^nexus\.\w+$/)),
-  ce_time: Schema.String.check(Schema.isPattern(/^\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)),
+  ce_type: Schema.String.check(Schema.isPattern(/^nexus\.\w+$/u)),
+  ce_time: Schema.String.check(Schema.isPattern(/^\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/u)),
   ce_subject: Schema.NonEmptyString,
   ce_sequence: Count,
   ce_lane: Count,
   ce_position: Count,
   ce_generation: Count,
-  ce_dataschema: Schema.String.check(Schema.isPattern(/^urn:nexus:event:\w+:\d{1,9}$/)),
+  ce_dataschema: Schema.String.check(Schema.isPattern(/^urn:nexus:event:\w+:\d{1,9}$/u)),
   traceparent: Schema.optionalKey(Schema.String)
 })
 
+/** The value of a marker: the type of the event that is not here, and why. */
+export const MarkerData = Schema.Struct({ type: Schema.String, reason: Schema.String })
+
 const decodeHeaders = Schema.decodeUnknownResult(Headers)
 const decodeJson = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Unknown))
-const decodeMarker = Schema.decodeUnknownResult(Schema.Struct({ type: Schema.String, reason: Schema.String }))
+const decodeMarker = Schema.decodeUnknownResult(MarkerData)
 
 /** The way back. Total: whatever stands on the topic gives a record or says what is wrong with it. */
 export const fromRecord = (record: BusRecord): Result.Result<EventRecord | MarkerRecord, UnreadableRecord> =>
