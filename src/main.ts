@@ -60,7 +60,7 @@ import { Supervisor } from "./engine/Supervisor.ts"
 import { ListeningAddress, Server } from "./http/Server.ts"
 import * as EmbeddedBus from "./kafka/EmbeddedBus.ts"
 import * as KafkaBus from "./kafka/KafkaBus.ts"
-import { checkTopics, ensureTopics } from "./kafka/Topics.ts"
+import { checkTopics, ensureTopics, TopicsWrong } from "./kafka/Topics.ts"
 import { makeSimulator } from "./simulator/Server.ts"
 import { Blotter } from "./sql/Blotter.ts"
 import { Cursors } from "./sql/Cursors.ts"
@@ -462,14 +462,19 @@ export const topics = Effect.gen(function* () {
   const { parts } = yield* AppConfig
   if (parts.kafka === "embedded") return yield* new NoKafka({})
   const options = yield* kafkaOptions
-  const { created, existing } = yield* Effect.catchTag(
+  const { created, existing, weak } = yield* Effect.catchTag(
     ensureTopics(options),
     "BusUnavailable",
     ({ message }) => new KafkaAway({ brokers: options.brokers.join(", "), detail: message })
   )
   yield* Console.log(
-    created.length === 0 ? `the topics are right: ${existing.join(", ")}` : `created ${created.join(", ")}`
+    created.length > 0
+      ? `created ${created.join(", ")}`
+      : weak.length === 0
+        ? `the topics are right: ${existing.join(", ")}`
+        : `the topics are there: ${existing.join(", ")}`
   )
+  if (weak.length > 0) return yield* new TopicsWrong({ problems: weak })
 }).pipe(Effect.provide(foundation))
 
 class NotVerified extends Schema.TaggedError<NotVerified>()("NotVerified", { findings: Schema.Int }) {
@@ -790,7 +795,10 @@ const examineKafka = Effect.gen(function* () {
   const needed = app.roles.some((role) => role === "relay" || role === "executor")
   const options = yield* kafkaOptions
   return yield* checkTopics(options).pipe(
-    Effect.map(({ existing }) => [ok("kafka", `${kafka.brokers.join(", ")} has ${existing.join(" and ")}`)]),
+    Effect.map(({ existing, weak }) => [
+      ok("kafka", `${kafka.brokers.join(", ")} has ${existing.join(" and ")}`),
+      ...weak.map((each) => note("kafka", each, "orders flow meanwhile"))
+    ]),
     Effect.catch((error) => {
       if (error._tag === "TopicsWrong") {
         // Where this process may make them it will.

@@ -44,14 +44,22 @@ export const layer = (options: KafkaBusOptions): Layer.Layer<EventBus> => Layer.
 const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
   const kafka = yield* makeClient(options)
   const topicsReady = yield* Deferred.make<void>()
-  // Written by the fiber below alone.
+  // Both written by the fiber below alone.
+  let weakness: ReadonlyArray<string> = []
   let topicsProblem: string | null = "Kafka has not answered yet"
 
   const askForTopics = Effect.gen(function* () {
     let pause = firstTopicsPause
     for (;;) {
       const problem = yield* (options.createTopics ? ensureTopicsOn : checkTopicsOn)(kafka, options).pipe(
-        Effect.match({ onSuccess: () => null, onFailure: (error) => error.message })
+        Effect.tap(({ weak }) => Effect.forEach(weak, (each) => Effect.logWarning(each))),
+        Effect.match({
+          onSuccess: ({ weak }) => {
+            weakness = weak
+            return null
+          },
+          onFailure: (error) => error.message
+        })
       )
       if (problem !== null && problem !== topicsProblem) yield* Effect.logWarning(problem)
       topicsProblem = problem
@@ -134,7 +142,7 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
     const since = Date.now() - sendProblemMillis
     const sending = [...sendProblems.values()].filter(({ at }) => at > since).map(({ message }) => message)
     const consuming = [...subscriptions].map((one) => one.problem()).filter((one) => one !== null)
-    return [...sending, ...consuming].join("; ") || null
+    return [...sending, ...consuming, ...weakness].join("; ") || null
   })
 
   // Whoever has given a lane away sends nothing there any more, and would never hear that Kafka is back.

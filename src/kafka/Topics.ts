@@ -2,10 +2,12 @@
  * The two topics: one partition per lane, made once, and checked ever after.
  *
  * A lane is a partition, so another partition count than the store's lanes is no detail: too few and
- * some lanes can never be sent. What is wrong is said in sentences that end with what mends it.
+ * some lanes can never be sent. Settings that keep less than was asked for are told, and sending goes on: records that
+ * are kept for a shorter time are better than none. What is wrong is said in sentences that end with what mends it.
  */
 import { Effect, Schedule, Schema } from "effect"
 import type { Admin, ITopicMetadata, Kafka } from "kafkajs"
+import kafkajs from "kafkajs"
 import type { ClientOptions } from "./Client.ts"
 import { makeClient, retry } from "./Client.ts"
 import { BusUnavailable } from "./EventBus.ts"
@@ -24,6 +26,8 @@ export interface TopicsOptions extends ClientOptions {
 export interface TopicsReport {
   readonly created: ReadonlyArray<string>
   readonly existing: ReadonlyArray<string>
+  /** Where the topics keep less than the configuration asks for: one sentence each, with what mends it. */
+  readonly weak: ReadonlyArray<string>
 }
 
 /** Kafka answers, but with these topics the lanes cannot be sent. Trying again does not help. */
@@ -46,8 +50,7 @@ export const ensureTopicsOn = (kafka: Kafka, options: TopicsOptions) =>
       const existing = yield* existingOf(admin, options)
       const missing = namesOf(options).filter((name) => !existing.includes(name))
       if (missing.length > 0) yield* create(admin, options, missing)
-      yield* checkPartitions(admin, options)
-      return { created: missing, existing }
+      return { created: missing, existing, weak: yield* check(admin, options) }
     })
   )
 
@@ -64,8 +67,7 @@ export const checkTopicsOn = (kafka: Kafka, options: TopicsOptions) =>
           )
         })
       }
-      yield* checkPartitions(admin, options)
-      return { created: [], existing }
+      return { created: [], existing, weak: yield* check(admin, options) }
     })
   )
 
@@ -134,8 +136,8 @@ const settleAttempts = 100
 const settlePauseMillis = 100
 const unsettled = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE"])
 
-const partitionsOf = (admin: Admin, options: TopicsOptions) =>
-  asked(() => admin.fetchTopicMetadata({ topics: [...namesOf(options)] })).pipe(
+const askedUntilSettled = <A>(ask: () => Promise<A>) =>
+  asked(ask).pipe(
     Effect.retry({
       while: ({ cause }) => unsettled.has(protocolType(cause) ?? ""),
       times: settleAttempts,
@@ -143,14 +145,88 @@ const partitionsOf = (admin: Admin, options: TopicsOptions) =>
     })
   )
 
-const checkPartitions = Effect.fnUntraced(function* (admin: Admin, options: TopicsOptions) {
-  const { topics } = yield* partitionsOf(admin, options)
-  const problems = [...topics]
-    .sort((one, other) => one.name.localeCompare(other.name))
+/** Fails when lanes cannot be sent; gives what is weaker than asked for. */
+const check = Effect.fnUntraced(function* (admin: Admin, options: TopicsOptions) {
+  const { topics } = yield* askedUntilSettled(() => admin.fetchTopicMetadata({ topics: [...namesOf(options)] }))
+  const inOrder = [...topics].sort((one, other) => one.name.localeCompare(other.name))
+  const problems = inOrder
     .filter((topic) => topic.partitions.length !== options.lanes)
     .map((topic) => partitionProblem(topic, options.lanes))
   if (problems.length > 0) return yield* new TopicsWrong({ problems })
+  const settings = yield* settingsOf(admin, options)
+  return inOrder.flatMap((topic) => weaknesses(topic, settings.get(topic.name) ?? new Map(), options))
 })
+
+type Settings = ReadonlyMap<string, string>
+
+/** By topic and name. Empty where this client may not ask: that is no reason to send nothing. */
+const settingsOf = (
+  admin: Admin,
+  options: TopicsOptions
+): Effect.Effect<ReadonlyMap<string, Settings>, BusUnavailable> =>
+  askedUntilSettled(() =>
+    admin.describeConfigs({
+      includeSynonyms: false,
+      resources: namesOf(options).map((name) => ({
+        type: kafkajs.ConfigResourceTypes.TOPIC,
+        name,
+        configNames: ["retention.ms", "min.insync.replicas", "cleanup.policy"]
+      }))
+    })
+  ).pipe(
+    Effect.map(
+      ({ resources }) =>
+        new Map(
+          resources.map(({ configEntries, resourceName }) => [
+            resourceName,
+            new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]))
+          ])
+        )
+    ),
+    Effect.catchIf(
+      ({ cause }) => mayNotAsk.has(protocolType(cause) ?? ""),
+      () => Effect.succeed(new Map<string, Settings>())
+    )
+  )
+
+const mayNotAsk = new Set(["TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED"])
+
+const weaknesses = (topic: ITopicMetadata, settings: Settings, options: TopicsOptions): ReadonlyArray<string> => {
+  const { name } = topic
+  const { minInsyncReplicas, replicationFactor, retentionMs } = options
+  const mend = (setting: string) =>
+    `kafka-configs.sh --alter --entity-type topics --entity-name ${name} --add-config ${setting}`
+  const found: Array<string> = []
+  const retention = settings.get("retention.ms")
+  // -1 keeps records for ever.
+  if (retention !== undefined && Number(retention) >= 0 && Number(retention) < retentionMs) {
+    found.push(
+      `Topic "${name}" keeps records for ${retention} ms, kafka.retention_ms asks for ${retentionMs}: ` +
+        `${mend(`retention.ms=${retentionMs}`)}, or lower the key.`
+    )
+  }
+  const policy = settings.get("cleanup.policy")
+  if (policy !== undefined && policy !== "delete") {
+    found.push(
+      `Topic "${name}" has cleanup.policy ${policy}, which takes an order's older events away: ${mend("cleanup.policy=delete")}.`
+    )
+  }
+  const insync = settings.get("min.insync.replicas")
+  if (insync !== undefined && Number(insync) < minInsyncReplicas) {
+    found.push(
+      `Topic "${name}" counts a record as sent with ${insync} copies, kafka.min_insync_replicas asks for ${minInsyncReplicas}: ` +
+        `${mend(`min.insync.replicas=${minInsyncReplicas}`)}.`
+    )
+  }
+  const copies = Math.min(...topic.partitions.map(({ replicas }) => replicas.length))
+  if (copies < replicationFactor) {
+    found.push(
+      `Topic "${name}" has ${copies} copies, kafka.replication_factor asks for ${replicationFactor}: ` +
+        "give it more with kafka-reassign-partitions.sh, or lower the key."
+    )
+  }
+  return found
+}
 
 const partitionProblem = ({ name, partitions }: ITopicMetadata, lanes: number): string => {
   const found = `Topic "${name}" has ${partitions.length} partitions but the store has ${lanes} lanes:`

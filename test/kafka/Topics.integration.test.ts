@@ -3,7 +3,8 @@ import { Effect } from "effect"
 import kafkajs from "kafkajs"
 import { checkTopicsOn, ensureTopics } from "../../src/kafka/Topics.ts"
 import { makeClient } from "../../src/kafka/Client.ts"
-import { freshOptions, plainKafka } from "./kafkaForTests.ts"
+import { publishUntilTaken, record } from "./EventBus.contract.ts"
+import { freshOptions, plainKafka, withBus } from "./kafkaForTests.ts"
 import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
 
 describeKafka("the topics", () => {
@@ -15,8 +16,8 @@ describeKafka("the topics", () => {
       const first = yield* ensureTopics(options)
       const second = yield* ensureTopics(options)
 
-      assert.deepStrictEqual(first, { created: [orders, events], existing: [] })
-      assert.deepStrictEqual(second, { created: [], existing: [orders, events] })
+      assert.deepStrictEqual(first, { created: [orders, events], existing: [], weak: [] })
+      assert.deepStrictEqual(second, { created: [], existing: [orders, events], weak: [] })
       const found = yield* Effect.promise(async () => {
         const admin = plainKafka(kafkaBrokers()).admin()
         await admin.connect()
@@ -60,6 +61,55 @@ describeKafka("the topics", () => {
       assert.include(error.message, "give kafka.topics another name")
     })
   )
+
+  it.live("that keep less than was asked for are told of, each with the command that mends it", () =>
+    Effect.gen(function* () {
+      const options = freshOptions(kafkaBrokers())
+      const { events, orders } = options.topics
+      yield* Effect.promise(async () => {
+        const admin = plainKafka(kafkaBrokers()).admin()
+        await admin.connect()
+        const configEntries = [
+          { name: "retention.ms", value: "3599999" },
+          { name: "cleanup.policy", value: "compact" }
+        ]
+        const sound = [{ name: "retention.ms", value: "-1" }]
+        await admin.createTopics({
+          topics: [
+            { topic: events, numPartitions: options.lanes, configEntries },
+            { topic: orders, numPartitions: options.lanes, configEntries: sound }
+          ]
+        })
+        await admin.disconnect()
+      })
+
+      const { weak } = yield* ensureTopics(options)
+      const copies = yield* ensureTopics({ ...options, replicationFactor: 3, minInsyncReplicas: 2, retentionMs: 1 })
+
+      const command = `kafka-configs.sh --alter --entity-type topics --entity-name ${events} --add-config`
+      assert.deepStrictEqual(weak, [
+        `Topic "${events}" keeps records for 3599999 ms, kafka.retention_ms asks for 3600000: ${command} retention.ms=3600000, or lower the key.`,
+        `Topic "${events}" has cleanup.policy compact, which takes an order's older events away: ${command} cleanup.policy=delete.`
+      ])
+      assert.match(copies.weak.at(-1) ?? "", /has 1 copies, kafka.replication_factor asks for 3: give it more with/)
+      assert.match(copies.weak.at(-2) ?? "", /asks for 2: kafka-configs.sh .* min.insync.replicas=2\.$/)
+    })
+  )
+
+  it.live("of a bus that keep less are in its health, and records go out all the same", () => {
+    const options = freshOptions(kafkaBrokers())
+    return Effect.gen(function* () {
+      yield* ensureTopics(options)
+
+      yield* withBus({ ...options, retentionMs: 7_200_000 }, (bus) =>
+        Effect.gen(function* () {
+          yield* publishUntilTaken(bus, "orders", 0, [record("o", "1")])
+
+          assert.match((yield* bus.health) ?? "", /keeps records for 3600000 ms, kafka.retention_ms asks for 7200000/)
+        })
+      )
+    })
+  })
 
   it.live("that are only checked are not made, and the sentence names the command that makes them", () =>
     Effect.gen(function* () {
