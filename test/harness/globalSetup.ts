@@ -2,7 +2,7 @@
  * Starts what a test run shares: one PostgreSQL and one Kafka broker, side by side, and stops both.
  *
  * Only what the chosen files need is started, so that a unit test costs milliseconds: PostgreSQL for files named
- * *.integration.test.ts or *.sim.test.ts, Kafka for those of them that speak of Kafka. A Kafka that cannot be had
+ * *.integration.test.ts, *.sim.test.ts or *.proof.ts, Kafka for those of them that speak of Kafka. A Kafka that cannot be had
  * is a reason to skip, a PostgreSQL that cannot be had fails the run.
  */
 import { existsSync, readFileSync } from "node:fs"
@@ -50,7 +50,9 @@ const chosenFiles = async (project: TestProject): Promise<ReadonlyArray<string>>
   // The filters of the command line are not part of the public interface; without them every file counts as chosen.
   const filters: unknown = Reflect.get(project.vitest, "filenamePattern")
   const specifications = await project.vitest.globTestSpecifications(Array.isArray(filters) ? filters.map(String) : [])
-  return specifications.map(({ moduleId }) => moduleId).filter((file) => /\.(integration|sim)\.test\.ts$/.test(file))
+  return specifications
+    .map(({ moduleId }) => moduleId)
+    .filter((file) => /\.((integration|sim)\.test|proof)\.ts$/.test(file))
 }
 
 const speaksOfKafka = (file: string) => /kafka/i.test(readFileSync(file, "utf8"))

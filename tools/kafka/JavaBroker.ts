@@ -17,7 +17,8 @@ import type { RunningBroker } from "./Broker.ts"
 
 const run = promisify(execFile)
 const heap = ["-Xms128m", "-Xmx384m", "-XX:+UseSerialGC"]
-const formatTimeoutMs = 60_000
+/** A second, or two minutes when three of them share two cores with a whole test run. */
+const formatTimeoutMs = 180_000
 /** Of the broker's log, when it fails. */
 const tailLength = 4_000
 

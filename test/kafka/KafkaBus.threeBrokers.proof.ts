@@ -1,0 +1,216 @@
+/**
+ * A relay on three brokers (three copies, two must have a record) that are restarted in turn, killed, and wiped, while
+ * orders come in. Whatever happens to them, the topic has what the log has, in order.
+ */
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { randomUUID } from "node:crypto"
+import { Partitioners } from "kafkajs"
+import { afterAll, afterEach, beforeAll } from "vitest"
+import { makeClient } from "../../src/kafka/Client.ts"
+import { makeLaneProducer } from "../../src/kafka/LaneProducer.ts"
+import { ensureTopics } from "../../src/kafka/Topics.ts"
+import { Cursors } from "../../src/sql/Cursors.ts"
+import { findKafka } from "../../tools/kafka/Broker.ts"
+import { type Cluster, startCluster } from "../../tools/kafka/Cluster.ts"
+import { newFolder, removeAll, run } from "../cli/Program.ts"
+import { describeOwnBroker } from "../harness/kafka.ts"
+import { TestNexus } from "../layers.ts"
+import { record } from "./EventBus.contract.ts"
+import { freshOptions, plainKafka, readLog } from "./kafkaForTests.ts"
+import { beside, judge, placeAndCancel, untilRelayed } from "./relayed.ts"
+
+const startUpMillis = 400_000
+const testMillis = 900_000
+const patienceMillis = 120_000
+const restartRounds = 3
+const killRounds = 8
+const ids = [1, 2, 3]
+
+describeOwnBroker("on three brokers", () => {
+  let cluster: Cluster
+
+  beforeAll(async () => {
+    cluster = await startCluster(await findKafka())
+  }, startUpMillis)
+  afterAll(async () => {
+    // Undefined when it did not start.
+    await (cluster as Cluster | undefined)?.stop()
+  }, 60_000)
+  afterEach(removeAll)
+
+  const optionsOf = () => ({ ...freshOptions(cluster.brokers), replicationFactor: 3, minInsyncReplicas: 2 })
+
+  /** Orders all the time, in the background; the effect ends it. */
+  const load = Effect.fnUntraced(function* (name: string) {
+    let placed = 0
+    const fiber = yield* Effect.forkScoped(
+      Effect.gen(function* () {
+        for (;;) {
+          yield* placeAndCancel(`${name}-${placed++}`)
+          yield* Effect.sleep(10)
+        }
+      })
+    )
+    return { placed: () => placed, stop: Fiber.interrupt(fiber) }
+  })
+
+  /** Waits until the relay has sent something more in every lane. */
+  const flowsAgain = Effect.gen(function* () {
+    const cursors = yield* Cursors
+    const before = yield* cursors.positions
+    const begun = performance.now()
+    for (;;) {
+      const now = yield* cursors.positions
+      if (now.every(({ position }, index) => position > before[index]!.position)) return
+      if (performance.now() - begun > patienceMillis) {
+        return yield* Effect.die(new Error(`nothing flows: ${JSON.stringify({ before, now })}`))
+      }
+      yield* Effect.sleep(50)
+    }
+  })
+
+  const sound = (topic: string, placed: number) =>
+    Effect.gen(function* () {
+      yield* untilRelayed(patienceMillis)
+      const { events, faults, repeats } = yield* judge(cluster.brokers, topic)
+      assert.deepStrictEqual(faults, [])
+      assert.isAtLeast(events, placed)
+      console.log(`${events} events, ${repeats} of them repeated`)
+    })
+
+  it(
+    "bare kafkajs resolves a send over two partitions without one of them when its leader moves; ours has both",
+    async () => {
+      const bareTopic = `bare-${randomUUID().slice(0, 8)}`
+      const kafka = plainKafka(cluster.brokers)
+      const admin = kafka.admin()
+      await admin.connect()
+      const assigned = (topic: string) => ({
+        topic,
+        replicaAssignment: [
+          { partition: 0, replicas: [1] },
+          { partition: 1, replicas: [2] }
+        ],
+        configEntries: [{ name: "min.insync.replicas", value: "1" }]
+      })
+      const ourTopic = `ours-${randomUUID().slice(0, 8)}`
+      await admin.createTopics({ topics: [assigned(bareTopic), assigned(ourTopic)], waitForLeaders: true })
+      await admin.disconnect()
+      const moved = async (topic: string) => {
+        await cluster.reassign(topic, 1, [1])
+        while ((await cluster.leaderOf(topic, 1)) !== 1) await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      const both = (value: string) => [
+        { partition: 0, value },
+        { partition: 1, value }
+      ]
+
+      const bare = kafka.producer({ idempotent: true, createPartitioner: Partitioners.DefaultPartitioner })
+      await bare.connect()
+      await bare.send({ topic: bareTopic, messages: both("before") })
+      await moved(bareTopic)
+      const answer = await bare.send({ topic: bareTopic, messages: both("after") })
+      await bare.disconnect()
+
+      const ours = await Effect.runPromise(makeClient({ brokers: cluster.brokers.split(","), clientId: "nexus-test" }))
+      const lanes = [0, 1].map((lane) => makeLaneProducer(ours, ourTopic, "orders", lane))
+      const sendAll = (value: string) =>
+        Promise.all(
+          lanes.map((lane) => Effect.runPromise(Effect.retry(lane.send([record("k", value)]), { times: 20 })))
+        )
+      await sendAll("before")
+      await moved(ourTopic)
+      await sendAll("after")
+      for (const lane of lanes) await Effect.runPromise(lane.close)
+
+      assert.deepStrictEqual(
+        answer.map(({ partition }) => partition),
+        [0]
+      )
+      assert.deepStrictEqual(await readLog(cluster.brokers, bareTopic, 1), ["before"])
+      for (const lane of [0, 1])
+        assert.deepStrictEqual(await readLog(cluster.brokers, ourTopic, lane), ["before", "after"])
+    },
+    testMillis
+  )
+
+  it.live(
+    `a rolling restart costs no event, ${restartRounds} rounds`,
+    () => {
+      const options = optionsOf()
+      return Effect.gen(function* () {
+        const orders = yield* load("roll")
+        // Topics with three copies cannot be made while a broker is away.
+        yield* flowsAgain
+        for (let round = 0; round < restartRounds; round++) {
+          for (const id of ids) {
+            yield* Effect.promise(() => cluster.stopOne(id))
+            yield* flowsAgain
+            yield* Effect.promise(() => cluster.startOne(id))
+          }
+        }
+        yield* orders.stop
+        yield* sound(options.topics.events, orders.placed())
+      }).pipe(beside(options), Effect.scoped)
+    },
+    testMillis
+  )
+
+  it.live(
+    `kill -9 of a lane's leader costs no event, ${killRounds} rounds`,
+    () => {
+      const options = optionsOf()
+      return Effect.gen(function* () {
+        const orders = yield* load("kill")
+        yield* flowsAgain
+        for (let round = 0; round < killRounds; round++) {
+          const leader = yield* Effect.promise(() => cluster.leaderOf(options.topics.events, round % options.lanes))
+          yield* Effect.promise(() => cluster.kill9(leader))
+          yield* flowsAgain
+          yield* Effect.promise(() => cluster.startOne(leader))
+        }
+        yield* orders.stop
+        yield* sound(options.topics.events, orders.placed())
+      }).pipe(beside(options), Effect.scoped)
+    },
+    testMillis
+  )
+
+  it.live(
+    "topics that have lost everything are complete again after nexus republish, while the relay goes on",
+    () => {
+      const options = optionsOf()
+      return Effect.gen(function* () {
+        const { databaseUrl } = yield* TestNexus
+        const before = yield* load("before")
+        yield* flowsAgain
+        yield* before.stop
+        yield* untilRelayed(patienceMillis)
+
+        yield* Effect.promise(() => cluster.wipe())
+        yield* ensureTopics(options)
+        const folder = newFolder()
+        for (const { lane, position } of yield* (yield* Cursors).positions) {
+          const args = ["republish", "--lane", `${lane}`, "--from", "1", "--to", `${position}`]
+          const { code, err, out } = yield* Effect.promise(() =>
+            run(args, folder, {
+              DATABASE_URL: databaseUrl,
+              KAFKA_BROKERS: cluster.brokers,
+              NEXUS_KAFKA_TOPICS_ORDERS: options.topics.orders,
+              NEXUS_KAFKA_TOPICS_EVENTS: options.topics.events
+            })
+          )
+          assert.deepStrictEqual([code, err], [0, ""])
+          assert.include(out, `sent positions 1 to ${position} of lane ${lane} again: ${position} to`)
+        }
+        const after = yield* load("after")
+        yield* flowsAgain
+        yield* after.stop
+
+        yield* sound(options.topics.events, before.placed() + after.placed())
+      }).pipe(beside(options), Effect.scoped)
+    },
+    testMillis
+  )
+})

@@ -1,0 +1,64 @@
+/**
+ * Answers lost, late or never given, twenty rounds of it, each with a seed of its own: a relay behind a proxy that
+ * forwards a produce request and then loses the answer, cuts the connection, or cuts before it forwards. What the log
+ * holds is on the topic, in order.
+ */
+import { assert, it } from "@effect/vitest"
+import { Effect, Random } from "effect"
+import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
+import type { Fault } from "./FaultProxy.ts"
+import { freshOptions, proxyBefore } from "./kafkaForTests.ts"
+import { beside, judge, placeAndCancel, untilRelayed } from "./relayed.ts"
+
+const rounds = 20
+const orders = 60
+/** As many requests as may meet a fault; all that follow are forwarded. */
+const scriptLength = 60
+const patienceMillis = 120_000
+
+const draw = Effect.gen(function* () {
+  const script: Array<Fault> = []
+  for (let n = 0; n < scriptLength; n++) {
+    const chance = yield* Random.nextIntBetween(0, 100)
+    if (chance < 25) script.push("reset on answer")
+    else if (chance < 35) script.push("reset on request")
+    // Each of these costs a whole request time-out, 5 s.
+    else if (chance < 38) script.push("drop answer")
+    else if (chance < 50) script.push({ delayAnswerMillis: yield* Random.nextIntBetween(1, 300) })
+    else script.push("forward")
+  }
+  return script
+})
+
+describeKafka("answers lost between Kafka and the relay", () => {
+  for (let round = 1; round <= rounds; round++) {
+    it.live(
+      `cost no event and no order of events, round ${round}`,
+      () =>
+        Effect.gen(function* () {
+          const proxy = yield* proxyBefore(kafkaBrokers())
+          const options = freshOptions(kafkaBrokers())
+          yield* Effect.gen(function* () {
+            const script = yield* draw
+            const faults = script.filter((fault) => fault !== "forward").length
+            // Only now: what starts the relay is not what is tested.
+            proxy.script.push(...script)
+            yield* Effect.forEach(
+              Array.from({ length: orders }, (_, index) => `o-${round}-${index}`),
+              placeAndCancel,
+              { concurrency: 4 }
+            )
+            yield* untilRelayed(patienceMillis)
+
+            const verdict = yield* judge(kafkaBrokers(), options.topics.events)
+
+            assert.deepStrictEqual(verdict.faults, [])
+            assert.isAtLeast(verdict.events, 2 * orders)
+            assert.isBelow(proxy.script.length, scriptLength, "no request met the script")
+            return { ...verdict, faults }
+          }).pipe(beside({ ...options, brokers: [proxy.brokers] }))
+        }).pipe(Effect.scoped, Random.withSeed(`answers lost, round ${round}`)),
+      patienceMillis + 60_000
+    )
+  }
+})
