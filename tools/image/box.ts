@@ -51,7 +51,7 @@ export const start = (box: Box, command: ReadonlyArray<string>): ChildProcess =>
   const settings = [box.root, nodeFolder, box.readOnly ? "yes" : "no", box.user ?? "0:0"]
   return spawn(
     "unshare",
-    ["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", enter, "enter", ...settings, ...inside, ...command],
+    ["--mount", "--pid", "--fork", "sh", "-c", enter, "enter", ...settings, ...inside, ...command],
     { stdio: ["ignore", "pipe", "pipe"] }
   )
 }
@@ -75,4 +75,11 @@ export const run = (box: Box, command: ReadonlyArray<string>): Promise<string> =
 export const first = (child: ChildProcess): number => {
   const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim()
   return Number(children.split(" ")[0])
+}
+
+/** Process 1 takes all others of its namespace with it. `unshare` cannot: who changes his user is not told of its death. */
+export const end = (child: ChildProcess): void => {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const pid = first(child)
+  if (pid > 0) process.kill(pid, "SIGKILL")
 }

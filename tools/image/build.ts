@@ -51,6 +51,12 @@ const carryOut = async (
       case "RUN":
         await run(box, one.command)
         break
+      case "EXPOSE":
+      case "HEALTHCHECK":
+      case "ENTRYPOINT":
+      case "CMD":
+        // Said of the finished image; they build nothing.
+        break
     }
   }
   return box

