@@ -27,6 +27,8 @@ const mix: Readonly<Record<Manner, number>> = {
   resting: 15,
   stop: 2
 }
+/** One that should cross rests too when it comes late to a market that has moved. */
+const mayRest: ReadonlySet<Manner> = new Set(["crossing", "resting", "stop"])
 /** So many resting orders are left alone, to rest to the end. */
 const staying = 12
 const requestMillis = 15_000
@@ -127,7 +129,7 @@ export class Traffic {
     })
     this.latencies.push(Date.now() - begun)
     this.acknowledged.set(intent.id, intent)
-    if ((manner !== "resting" && manner !== "stop") || stays) return
+    if (!mayRest.has(manner) || stays) return
     await pause(cancelAfter)
     // 409: it ended meanwhile.
     await this.#request("DELETE", `/api/v1/orders/${intent.id}`, [200, 202, 409])

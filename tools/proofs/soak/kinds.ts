@@ -38,7 +38,7 @@ const questions = [
 const lateMillis = 850
 const staleMillis = 850
 /** A firewall's page names no end, and whoever meets one keeps quiet for a minute. */
-const firewallSeconds = 240
+const firewallSeconds = 480
 
 const post = (path: string, body: unknown): ReadonlyArray<Act> => [{ method: "POST", path, body }]
 const struck = (on: string, kind: string, more: object = {}): ReadonlyArray<Act> =>
