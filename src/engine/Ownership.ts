@@ -18,7 +18,7 @@ import { Replicas } from "../sql/Replicas.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 // Between two looks at whether we can do what we own. Drawn, so that replicas that all cannot do not decide at once.
-const lookMillis = [1_000, 2_000] as const
+const lookMillis = [500, 1_500] as const
 // The part of its time to live for which a lease is trusted; the rest covers slow answers.
 const trustedShare = 0.75
 const watchdogMillis = 100
@@ -57,6 +57,8 @@ export class Ownership extends Context.Service<
       const unableOf = new Map<string, Effect.Effect<string | null>>()
       // Roles that we leave to others, since they can and we cannot. Nobody is told of them.
       const aside = new Set<string>()
+      // Roles that we could not do at the last look: one slow answer moves nothing.
+      const doubted = new Set<string>()
 
       // Roles whose fiber is ending: not started again before it has ended.
       const stopping = new Set<string>()
@@ -136,7 +138,10 @@ export class Ownership extends Context.Service<
         for (const [unable, roles] of questions) {
           const why = yield* unable
           for (const role of roles) {
-            if (why === null) aside.delete(role)
+            if (why === null) {
+              aside.delete(role)
+              doubted.delete(role)
+            } else if (!doubted.has(role)) doubted.add(role)
             else yield* Effect.catch(standAside(role, why), (error) => Effect.logDebug("nobody could be asked", error))
           }
         }
@@ -183,6 +188,7 @@ export class Ownership extends Context.Service<
                 Effect.sync(() => {
                   unableOf.delete(role)
                   aside.delete(role)
+                  doubted.delete(role)
                   wanted.delete(role)
                 }),
                 Effect.suspend(() => {

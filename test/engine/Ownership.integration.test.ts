@@ -138,6 +138,30 @@ describe("Ownership", () => {
     )
   )
 
+  it.live("one slow answer alone moves no role", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const databaseUrl = yield* freshDatabase(inject("pgUrl"))
+        const [one, other] = [yield* candidate(databaseUrl), yield* candidate(databaseUrl)]
+        yield* until(rolesOf(one, other), (held) => held.every((roles) => roles.length === 2))
+        const before = yield* rolesOf(one, other)
+
+        one.slowAnswers = 1
+        yield* until(
+          Effect.sync(() => one.slowAnswers),
+          (left) => left === 0
+        )
+        const { asked } = one
+        yield* until(
+          Effect.sync(() => one.asked),
+          (count) => count > asked + 1
+        )
+
+        assert.deepStrictEqual(yield* rolesOf(one, other), before)
+      })
+    )
+  )
+
   it.live("of replicas that all cannot do a role, one keeps it and waits", () =>
     Effect.scoped(
       Effect.gen(function* () {
@@ -169,6 +193,8 @@ describe("Ownership", () => {
 interface Candidate {
   readonly held: Effect.Effect<ReadonlyArray<string>>
   fault: string | null
+  /** So many answers to come are bad ones. */
+  slowAnswers: number
   asked: number
 }
 
@@ -179,11 +205,14 @@ const candidate = Effect.fnUntraced(function* (databaseUrl: string) {
   const self: Candidate = {
     held: Effect.map(ownership.held, (leases) => leases.map(({ role }) => role)),
     fault: null,
+    slowAnswers: 0,
     asked: 0
   }
   const unable = Effect.sync(() => {
     self.asked += 1
-    return self.fault
+    if (self.slowAnswers === 0) return self.fault
+    self.slowAnswers -= 1
+    return "slow"
   })
   for (let lane = 0; lane < 4; lane++) yield* ownership.own(`relay/${lane}`, () => Effect.never, unable)
   return self
