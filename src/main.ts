@@ -43,6 +43,7 @@ import { ExchangeCheck } from "./engine/ExchangeCheck.ts"
 import { ExchangeOutlook } from "./engine/ExchangeOutlook.ts"
 import * as ExecutionReports from "./engine/ExecutionReports.ts"
 import * as Executor from "./engine/Executor.ts"
+import { ExecutorLoad } from "./engine/ExecutorLoad.ts"
 import { ForeignOrders } from "./engine/ForeignOrders.ts"
 import { Health } from "./engine/Health.ts"
 import { Instruments } from "./engine/Instruments.ts"
@@ -288,6 +289,7 @@ export const engineOnSupervisor = Health.layer.pipe(
       Balances.layer,
       DoubtStories.layer,
       ExchangeOutlook.layer,
+      ExecutorLoad.layer,
       ForeignOrders.layer,
       Instruments.layer
     )

@@ -8,6 +8,7 @@
  */
 import { Effect, Layer, Logger, type LogLevel, Redacted, References } from "effect"
 import { format, formatJson } from "effect/Formatter"
+import manifest from "../package.json" with { type: "json" }
 import { AppConfig, type Config } from "./config.ts"
 
 /** Shorter secrets are not looked for in lines: they would strike out words that mean nothing. */
@@ -35,6 +36,9 @@ export const Telemetry = {
   )
 }
 
+/** Of this release. */
+export const { version } = manifest
+
 /** Names of the metrics at /metrics. Those of orders are counted from the log, never from memory. */
 export const metricNames = {
   ordersTotal: "orders_total",
@@ -46,6 +50,9 @@ export const metricNames = {
   ordersUnknownAge: "nexus_orders_unknown_age_seconds",
   lateEvidence: "nexus_orders_late_evidence_total",
   outboxBacklog: "nexus_outbox_backlog",
+  outboxLag: "nexus_outbox_lag_seconds",
+  executorReady: "nexus_executor_ready",
+  dueScanHits: "nexus_executor_due_scan_hits_total",
   cachedOrders: "nexus_engine_cached_orders",
   waitingCommands: "nexus_engine_waiting_commands",
   clockOffset: "nexus_exchange_clock_offset_seconds",
@@ -57,6 +64,8 @@ export const metricNames = {
   exchangeUsed: "nexus_exchange_limit_used",
   exchangeShareAge: "nexus_exchange_share_age_seconds",
   loopRestarts: "nexus_loop_restarts_total",
+  loopHeartbeatAge: "nexus_loop_heartbeat_age_seconds",
+  buildInfo: "nexus_build_info",
   leaseHeld: "nexus_lease_held",
   roleReplicas: "nexus_role_replicas"
 } as const

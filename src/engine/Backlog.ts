@@ -14,6 +14,8 @@ export interface LaneBacklog {
   readonly lane: number
   /** Events. */
   readonly owed: number
+  /** When the oldest event owed was recorded; null: none is owed. */
+  readonly oldestAt: number | null
 }
 
 // A backlog of millions does not grow by much in this time.
@@ -42,10 +44,16 @@ export class Backlog extends Context.Service<
           yield* supervisor.beat("backlog")
           const positions = new Map((yield* cursors.positions).map(({ lane, position }) => [lane, position]))
           const heads = yield* events.laneHeads
-          lanes = heads.map(({ lane, position }) => ({
-            lane,
-            owed: Math.max(0, position - (positions.get(lane) ?? 0))
-          }))
+          lanes = yield* Effect.forEach(heads, ({ lane, position }) => {
+            const cursor = positions.get(lane) ?? 0
+            return position <= cursor
+              ? Effect.succeed({ lane, owed: 0, oldestAt: null })
+              : Effect.map(events.readLane(lane, cursor, 1), ([oldest]) => ({
+                  lane,
+                  owed: position - cursor,
+                  oldestAt: oldest?.recordedAt ?? null
+                }))
+          })
           total = lanes.reduce((sum, { owed }) => sum + owed, 0)
           yield* Effect.sleep(lookMillis)
         }

@@ -20,6 +20,7 @@ import { Attempt } from "./Attempt.ts"
 import { Cancels } from "./Cancels.ts"
 import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
+import { ExecutorLoad } from "./ExecutorLoad.ts"
 import { Health } from "./Health.ts"
 import { Ownership } from "./Ownership.ts"
 import { Supervisor } from "./Supervisor.ts"
@@ -39,6 +40,7 @@ export const layer = Layer.effectDiscard(
     const check = yield* ExchangeCheck
     const engine = yield* Engine
     const health = yield* Health
+    const load = yield* ExecutorLoad
     const { lanes } = yield* EventStore
     const ownership = yield* Ownership
     const replicas = yield* Replicas
@@ -51,6 +53,7 @@ export const layer = Layer.effectDiscard(
     const makeReady = (orderId: OrderId): boolean => {
       if (ready.has(orderId) || ready.size >= execution.ready_set_size) return false
       ready.add(orderId)
+      load.ready = ready.size
       return Queue.offerUnsafe(queue, orderId)
     }
 
@@ -85,7 +88,10 @@ export const layer = Layer.effectDiscard(
           if (yield* health.draining) return
           yield* Effect.ensuring(
             Effect.andThen(supervisor.beat(name), attempts.make(orderId)),
-            Effect.sync(() => ready.delete(orderId))
+            Effect.sync(() => {
+              ready.delete(orderId)
+              load.ready = ready.size
+            })
           )
         }
       })
@@ -117,7 +123,7 @@ export const layer = Layer.effectDiscard(
             yield* Effect.catch(engine.tell(orderId, { _tag: "ExpireStale", at: now }), (rejection) =>
               Effect.logWarning("a stale order could not be ended", rejection)
             )
-          } else makeReady(orderId)
+          } else if (makeReady(orderId)) load.dueScanHits += 1
         }
         if (next === null) return
         after = next

@@ -18,9 +18,10 @@ import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
 import type { Outlook } from "./ExchangeOutlook.ts"
 import { ExchangeOutlook } from "./ExchangeOutlook.ts"
+import { ExecutorLoad } from "./ExecutorLoad.ts"
 import { Instruments } from "./Instruments.ts"
 import { Ownership } from "./Ownership.ts"
-import { metricNames } from "../telemetry.ts"
+import { metricNames, version } from "../telemetry.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 export interface Degraded {
@@ -72,6 +73,7 @@ export class Health extends Context.Service<
       const engine = yield* Engine
       const events = yield* EventStore
       const instruments = yield* Instruments
+      const load = yield* ExecutorLoad
       const ownership = yield* Ownership
       const replicas = yield* Replicas
       const serverTime = yield* ServerTime
@@ -156,15 +158,25 @@ export class Health extends Context.Service<
           counter(metricNames.ordersFailed, "Orders that ended FAILED.", failed)
           counter(metricNames.ordersCancelled, "Orders that ended CANCELLED.", cancelled)
         }
+        const now = yield* Clock.currentTimeMillis
+        const owing = yield* backlog.lanes
         families.push({
           name: metricNames.outboxBacklog,
           help: "Events of the lane that the bus does not have yet.",
           type: "gauge",
-          samples: (yield* backlog.lanes).map(({ lane, owed }) => ({ labels: { lane: `${lane}` }, value: owed }))
+          samples: owing.map(({ lane, owed }) => ({ labels: { lane: `${lane}` }, value: owed }))
+        })
+        families.push({
+          name: metricNames.outboxLag,
+          help: "Age of the oldest event of the lane that the bus does not have yet.",
+          type: "gauge",
+          samples: owing.map(({ lane, oldestAt }) => ({
+            labels: { lane: `${lane}` },
+            value: oldestAt === null ? 0 : Math.max(0, now - oldestAt) / 1000
+          }))
         })
         const unknown = yield* Effect.result(blotter.doubtCounts)
         if (Result.isSuccess(unknown)) {
-          const now = yield* Clock.currentTimeMillis
           gauge(metricNames.ordersUnknown, "Orders whose submission is in doubt.", unknown.success.count)
           const oldest = unknown.success.oldestStartedAt
           gauge(
@@ -185,7 +197,29 @@ export class Health extends Context.Service<
         gauge(metricNames.clockOffset, "The exchange's clock less ours.", (yield* serverTime.offset) / 1000)
         gauge(metricNames.clockError, "Bound of the error of that offset.", (yield* serverTime.errorBound) / 1000)
         families.push(...(yield* outlook.gauges))
+        gauge(metricNames.executorReady, "Orders in this process that wait for a worker or have one.", load.ready)
+        families.push({
+          name: metricNames.dueScanHits,
+          help: "Orders that no message brought to this process in time, and the scan of the log did.",
+          type: "counter",
+          samples: [{ labels: {}, value: load.dueScanHits }]
+        })
+        families.push({
+          name: metricNames.buildInfo,
+          help: "The release that runs, and on which Node; always 1.",
+          type: "gauge",
+          samples: [{ labels: { version, node: process.version }, value: 1 }]
+        })
         const loops = yield* supervisor.report
+        families.push({
+          name: metricNames.loopHeartbeatAge,
+          help: "Time since the supervised loop last began a step; one that waits for work takes none.",
+          type: "gauge",
+          samples: loops.map(({ lastBeat, name }) => ({
+            labels: { loop: name },
+            value: Math.max(0, now - lastBeat) / 1000
+          }))
+        })
         families.push({
           name: metricNames.loopRestarts,
           help: "Restarts of each supervised loop.",
