@@ -179,8 +179,14 @@ const verdict = async (stage: Stage, name: string, settledMillis: number | null)
   await inKafka(stage, name)
   await counted(stage, name)
   const verified = await stage.verify()
-  report(`${name}: nexus verify`, verified.code === 0, verified.out.trim().split("\n").at(-1) ?? "")
+  report(
+    `${name}: nexus verify`,
+    verified.code === 0,
+    verified.code === 0 ? lastLine(verified.out) : verified.out.slice(-600)
+  )
 }
+
+const lastLine = (text: string): string => text.trim().split("\n").at(-1) ?? ""
 
 const inKafka = async (stage: Stage, name: string): Promise<void> => {
   const heads = await stage.witness.heads()
