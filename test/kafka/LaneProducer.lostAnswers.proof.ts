@@ -5,9 +5,13 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
+import { makeClient } from "../../src/kafka/Client.ts"
+import { makeLaneProducer } from "../../src/kafka/LaneProducer.ts"
+import { ensureTopics } from "../../src/kafka/Topics.ts"
 import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
 import type { Fault } from "./FaultProxy.ts"
-import { freshOptions, proxyBefore } from "./kafkaForTests.ts"
+import { once, record } from "./EventBus.contract.ts"
+import { freshOptions, proxyBefore, readLog } from "./kafkaForTests.ts"
 import { beside, judge, placeAndCancel, untilRelayed } from "./relayed.ts"
 
 const rounds = 20
@@ -28,6 +32,38 @@ const draw = Effect.gen(function* () {
     else script.push("forward")
   }
   return script
+})
+
+/** Five tries of 5 s each and the pauses between them, on a busy machine. */
+const sendBoundMillis = 40_000
+
+describeKafka("a broker that swallows every answer", () => {
+  it.live(
+    "holds a send for a bounded time, and the same batch again is stored in its place",
+    () =>
+      Effect.gen(function* () {
+        const proxy = yield* proxyBefore(kafkaBrokers())
+        const options = freshOptions(kafkaBrokers())
+        yield* ensureTopics(options)
+        const kafka = yield* makeClient({ brokers: [proxy.brokers], clientId: "nexus-test" })
+        const producer = makeLaneProducer(kafka, options.topics.events, "events", 0)
+        yield* producer.send([record("o", "warm")])
+        proxy.script.push(...Array.from<Fault>({ length: 5 }).fill("drop answer"))
+        const begun = performance.now()
+
+        const error = yield* Effect.flip(producer.send([record("o", "A")]))
+        const held = performance.now() - begun
+        yield* producer.send([record("o", "A")])
+        yield* producer.send([record("o", "B")])
+        yield* producer.close
+
+        assert.strictEqual(error._tag, "BusUnavailable")
+        assert.isBelow(held, sendBoundMillis)
+        const log = yield* Effect.promise(() => readLog(kafkaBrokers(), options.topics.events, 0))
+        assert.deepStrictEqual(once(log), ["warm", "A", "B"])
+      }).pipe(Effect.scoped),
+    2 * sendBoundMillis
+  )
 })
 
 describeKafka("answers lost between Kafka and the relay", () => {
