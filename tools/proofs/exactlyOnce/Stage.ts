@@ -141,12 +141,11 @@ export class Stage {
     return this.#nexus !== undefined && this.#nexus.exitCode === null && this.#nexus.signalCode === null
   }
 
-  async untilDead(): Promise<void> {
-    const end = Date.now() + readyMillis
-    while (this.isRunning) {
-      if (Date.now() > end) throw new Error(`Nexus did not die at its point; see ${this.folder}/nexus.log`)
-      await pause(5)
-    }
+  /** Whether it ends by itself within this time. */
+  async dies(millis: number): Promise<boolean> {
+    const end = Date.now() + millis
+    while (this.isRunning && Date.now() < end) await pause(5)
+    return !this.isRunning
   }
 
   async stop(signal: NodeJS.Signals): Promise<void> {
