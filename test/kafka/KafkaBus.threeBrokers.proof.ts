@@ -6,8 +6,9 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { randomUUID } from "node:crypto"
 import { Partitioners } from "kafkajs"
-import { afterAll, afterEach, beforeAll } from "vitest"
+import { afterAll, afterEach, beforeAll, beforeEach } from "vitest"
 import { makeClient } from "../../src/kafka/Client.ts"
+import { EventBus } from "../../src/kafka/EventBus.ts"
 import { makeLaneProducer } from "../../src/kafka/LaneProducer.ts"
 import { ensureTopics } from "../../src/kafka/Topics.ts"
 import { Cursors } from "../../src/sql/Cursors.ts"
@@ -37,6 +38,7 @@ describeOwnBroker("on three brokers", () => {
     // Undefined when it did not start.
     await (cluster as Cluster | undefined)?.stop()
   }, 60_000)
+  beforeEach(() => cluster.heal(), startUpMillis)
   afterEach(removeAll)
 
   const optionsOf = () => ({ ...freshOptions(cluster.brokers), replicationFactor: 3, minInsyncReplicas: 2 })
@@ -64,7 +66,9 @@ describeOwnBroker("on three brokers", () => {
       const now = yield* cursors.positions
       if (now.every(({ position }, index) => position > before[index]!.position)) return
       if (performance.now() - begun > patienceMillis) {
-        return yield* Effect.die(new Error(`nothing flows: ${JSON.stringify({ before, now })}`))
+        const health = yield* (yield* EventBus).health
+        const led = yield* Effect.promise(() => cluster.state())
+        return yield* Effect.die(new Error(`nothing flows: ${JSON.stringify({ before, now, health, led })}`))
       }
       yield* Effect.sleep(50)
     }

@@ -23,10 +23,14 @@ export interface Cluster {
   readonly kill9: (id: number) => Promise<void>
   /** Starts one that was stopped or killed, on its port and data, and waits until all copies are complete again. */
   readonly startOne: (id: number) => Promise<void>
+  /** Starts those that do not run, as a test that failed leaves them. */
+  readonly heal: () => Promise<void>
   /** Stops all, forgets everything, and starts an empty cluster on the same ports. */
   readonly wipe: () => Promise<void>
   /** Id of the broker that leads a partition; -1 while nobody does. */
   readonly leaderOf: (topic: string, partition: number) => Promise<number>
+  /** Of every partition, for the message of a failure: `topic/partition leader 1 of 1,2,3, in sync 1,3`. */
+  readonly state: () => Promise<ReadonlyArray<string>>
   /** Hands a partition to a list of brokers; its leader moves when the present one is not on it. */
   readonly reassign: (topic: string, partition: number, replicas: ReadonlyArray<number>) => Promise<void>
   readonly stop: () => Promise<void>
@@ -142,6 +146,10 @@ export const startCluster = async (source: KafkaSource): Promise<Cluster> => {
       await launch(id)
       await untilComplete()
     },
+    heal: async () => {
+      await Promise.all(ids.filter((id) => !running.has(id)).map(launch))
+      await untilComplete()
+    },
     wipe: async () => {
       await Promise.all(ids.filter((id) => running.has(id)).map((id) => take(id).kill9()))
       rmSync(folder, { recursive: true, force: true })
@@ -152,6 +160,16 @@ export const startCluster = async (source: KafkaSource): Promise<Cluster> => {
       ask(async (admin) => {
         const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
         return topics[0]?.partitions.find(({ partitionId }) => partitionId === partition)?.leader ?? -1
+      }),
+    state: () =>
+      ask(async (admin) => {
+        const { topics } = await admin.fetchTopicMetadata()
+        return topics.flatMap(({ name, partitions }) =>
+          partitions.map(
+            ({ isr, leader, partitionId, replicas }) =>
+              `${name}/${partitionId} leader ${leader} of ${replicas.join()}, in sync ${isr.join()}`
+          )
+        )
       }),
     reassign: (topic, partition, replicas) =>
       ask((admin) =>
