@@ -182,7 +182,7 @@ const verdict = async (stage: Stage, name: string, settledMillis: number | null)
   report(
     `${name}: nexus verify`,
     verified.code === 0,
-    verified.code === 0 ? lastLine(verified.out) : verified.out.slice(-600)
+    verified.code === 0 ? lastLine(verified.out) : verified.out.slice(0, 600)
   )
 }
 

@@ -7,6 +7,8 @@ import { pause } from "../programs.ts"
 
 const askMillis = 200
 const patienceMillis = 1_000
+/** As a Kubernetes probe does: one late answer takes nobody out, a 503 or a refused connection does at once. */
+const lateAnswers = 3
 
 export class Balancer {
   readonly port: number
@@ -45,15 +47,17 @@ export class Balancer {
   }
 
   async #watch(index: number): Promise<void> {
-    while (this.#isOpen) {
+    for (let late = 0; this.#isOpen;) {
       try {
         const response = await fetch(`http://127.0.0.1:${this.#replicas[index]}/ready`, {
           signal: AbortSignal.timeout(patienceMillis)
         })
         await response.text()
         this.#ready[index] = response.status === 200
-      } catch {
-        this.#ready[index] = false
+        late = 0
+      } catch (error) {
+        late = error instanceof Error && error.name === "TimeoutError" ? late + 1 : lateAnswers
+        if (late >= lateAnswers) this.#ready[index] = false
       }
       await pause(askMillis)
     }
