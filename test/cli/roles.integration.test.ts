@@ -3,10 +3,10 @@ import { Effect, Exit, Scope } from "effect"
 import { randomUUID } from "node:crypto"
 import { afterEach, assert, beforeEach, inject, it } from "vitest"
 import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
-import { emptyDatabase } from "../harness/template.ts"
+import { asAdministrator, emptyDatabase } from "../harness/template.ts"
 import { ledger, startSimulator } from "./exchange.ts"
 import { ends, place } from "./orders.ts"
-import { newFolder, removeAll, run, serve } from "./Program.ts"
+import { newFolder, removeAll, run, serve, until } from "./Program.ts"
 
 let scope: Scope.Closeable = Scope.makeUnsafe()
 beforeEach(() => {
@@ -75,6 +75,46 @@ describeKafka("an api process and a process of the other roles", () => {
 
     assert.strictEqual((await fetch(`${front.url}/ready`)).status, 200)
     assert.strictEqual((await place(front.url)).status, "PENDING")
+  })
+})
+
+describeKafka("an api process, a relay and two executors", () => {
+  it("own only what they run, and go on with each other's orders when an executor is killed", async () => {
+    const { env, simulator } = await shared()
+    const executing = { NEXUS_APP_ROLES: "executor,reports,reconciler" }
+    const [front, relay, one, other] = await Promise.all([
+      serve(newFolder(), { ...env, ...api }),
+      serve(newFolder(), { ...env, NEXUS_APP_ROLES: "relay" }),
+      serve(newFolder(), { ...env, ...executing }),
+      serve(newFolder(), { ...env, ...executing })
+    ])
+    const owners = () =>
+      Effect.runPromise(
+        asAdministrator(env.DATABASE_URL, (sql) =>
+          sql.unsafe<{ readonly role: string; readonly roles: ReadonlyArray<string> }>(
+            `select l.role, r.roles from leases l join replicas r on r.id = l.owner
+               where l.expires_at > clock_timestamp() order by l.role`
+          )
+        )
+      )
+    await until("everything has an owner", async () => (await owners()).length === 6)
+    for (const { role, roles } of await owners()) {
+      const wanted = role.startsWith("relay/") ? "relay" : role === "user-stream" ? "reports" : role
+      assert.include(roles, wanted)
+      assert.notInclude(roles, role.startsWith("relay/") ? "executor" : "api")
+    }
+    const first = await Promise.all(Array.from({ length: 20 }, () => place(front.url)))
+    for (const { id } of first) assert.strictEqual((await ends(front.url, id)).status, "COMPLETED")
+
+    const second = await Promise.all(Array.from({ length: 20 }, () => place(front.url)))
+    await one.end("SIGKILL")
+    for (const { id } of second) assert.strictEqual((await ends(front.url, id)).status, "COMPLETED")
+
+    const executed = (await ledger(simulator.address)).map(({ clientOrderId }) => clientOrderId)
+    const ours = [...first, ...second].map((order) => order.client_order_id)
+    assert.deepStrictEqual(executed.toSorted(), ours.toSorted())
+    const codes = await Promise.all([front, relay, other].map((each) => each.end("SIGTERM")))
+    assert.deepStrictEqual(codes, [0, 0, 0])
   })
 })
 
