@@ -47,7 +47,8 @@ export class Balancer {
   }
 
   async #watch(index: number): Promise<void> {
-    for (let late = 0; this.#isOpen;) {
+    let late = 0
+    while (this.#isOpen) {
       try {
         const response = await fetch(`http://127.0.0.1:${this.#replicas[index]}/ready`, {
           signal: AbortSignal.timeout(patienceMillis)
