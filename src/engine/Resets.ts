@@ -137,13 +137,16 @@ export class Resets extends Context.Service<
       // The lists say it too: null if any of them still shows a sentinel.
       const missingFromLists = Effect.fnUntraced(function* (asked: ReadonlyArray<Sentinel>) {
         const evidence: Array<string> = []
-        for (const { clientOrderId, exchangeOrderId, symbol, tradeId } of asked) {
+        for (const { clientOrderId, exchangeOrderId, symbol, trade } of asked) {
           const [order] = yield* client.allOrders({ symbol, orderId: exchangeOrderId, limit: 1 })
           if (order?.clientOrderId === clientOrderId) return null
           evidence.push(`${symbol} lists no order ${exchangeOrderId} of ours any more`)
-          if (tradeId === null) continue
-          const [trade] = yield* client.myTrades({ symbol, fromId: tradeId, limit: 1 })
-          if (trade?.tradeId === tradeId && trade.exchangeOrderId === exchangeOrderId) return null
+          if (trade === null) continue
+          const { at, tradeId } = trade
+          const [listed] = yield* client.myTrades({ symbol, fromId: tradeId, limit: 1 })
+          // Ids begin again, and the first order after it may well have the ids of the first one before it; not its hour.
+          const isThis = listed?.tradeId === tradeId && listed.exchangeOrderId === exchangeOrderId
+          if (isThis && Math.abs(listed.at - at) <= clockMarginMillis) return null
           evidence.push(`${symbol} lists no trade ${tradeId} of ours any more`)
         }
         return evidence
@@ -274,8 +277,8 @@ interface Sentinel {
   readonly symbol: string
   readonly exchangeOrderId: string
   readonly placedAt: EpochMillis
-  /** Null: nothing of it was executed. */
-  readonly tradeId: string | null
+  /** One of its trades, on the exchange's clock; null: nothing of it was executed. */
+  readonly trade: { readonly tradeId: string; readonly at: EpochMillis } | null
 }
 
 /** Ids grow within a symbol, until the exchange forgets. */
@@ -286,5 +289,5 @@ const isAbove = (younger: Sentinel, older: Sentinel): boolean =>
 const sentinelOf = (row: BlotterRow): Sentinel | null => {
   const { clientOrderId, exchangeOrderId, fills, orderId, placedAt, reason, symbol } = row
   if (exchangeOrderId === null || !/^\d+$/.test(exchangeOrderId) || reason?.code === "OPERATOR") return null
-  return { orderId, clientOrderId, symbol, exchangeOrderId, placedAt, tradeId: fills[0]?.tradeId ?? null }
+  return { orderId, clientOrderId, symbol, exchangeOrderId, placedAt, trade: fills[0] ?? null }
 }
