@@ -29,13 +29,13 @@ const program = Effect.gen(function* () {
       Layer.provideMerge(Supervisor.layer),
       Layer.provideMerge(taken === "corroboration" ? withoutCorroboration : Layer.empty),
       Layer.provideMerge(diesInClient),
+      Layer.provideMerge(taken === "wait" ? withoutWait : Layer.empty),
       Layer.provideMerge(Layer.mergeAll(bus, exchange)),
       Layer.provideMerge(ExchangeAddress.layer),
       Layer.provideMerge(diesInStore),
       Layer.provideMerge(taken === "journal" ? withoutJournal : Layer.empty),
       Layer.provideMerge(storage),
       Layer.provideMerge(Layer.mergeAll(Telemetry.layer, SecureRandom.layerWebCrypto)),
-      Layer.provideMerge(taken === "wait" ? withoutWait : Layer.empty),
       Layer.provideMerge(Layer.effect(AppConfig, AppConfig.fromProcess({ readDotEnv: false })))
     )
   )

@@ -5,7 +5,7 @@
  */
 import { Effect, Layer } from "effect"
 import { BinanceClient } from "../../../src/binance/BinanceClient.ts"
-import { AppConfig } from "../../../src/config.ts"
+import { ServerTime } from "../../../src/binance/ServerTime.ts"
 import type { Append } from "../../../src/sql/EventStore.ts"
 import { EventStore } from "../../../src/sql/EventStore.ts"
 
@@ -30,14 +30,11 @@ export const withoutJournal = Layer.effect(
   })
 )
 
-/** No margin at all, and not even recvWindow: the first "not found" counts. */
+/** Judged on a clock that is a minute ahead, an attempt's time has always passed: the first "not found" counts. */
 export const withoutWait = Layer.effect(
-  AppConfig,
-  Effect.map(AppConfig, (real) =>
-    AppConfig.of({
-      ...real,
-      margins: { delta_ms: -real.binance.testnet.recv_window_ms, staleness_ms: -2_000 }
-    })
+  ServerTime,
+  Effect.map(ServerTime, (real) =>
+    ServerTime.of({ ...real, pessimisticNow: Effect.map(real.pessimisticNow, (now) => now + 60_000) })
   )
 )
 
