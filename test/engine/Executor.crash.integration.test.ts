@@ -215,13 +215,28 @@ describe("a process that dies", () => {
     )
   )
 
-  it.live("before the acceptance is written down loses nothing of it either", () =>
-    dying({ beforeAppendOf: "SubmissionAccepted" }, [], placed("order", limit("BUY", "0.01", "50000")), () =>
+  // Only the order that rests has a state to be seen: one that the exchange fills is over before anybody looks.
+  it.live("before the acceptance is written down loses nothing of it: the order rests, and is known to", () =>
+    dying({ beforeAppendOf: "SubmissionAccepted" }, [rests], placed("order", limit("BUY", "0.01", "50000")), () =>
       Effect.gen(function* () {
         const order = yield* (yield* TestNexus).until("order", isResting)
 
         assert.strictEqual(order.attempt?.number, 1)
-        assert.strictEqual(yield* submissions, 1)
+        assert.strictEqual(yield* story("order"), "OrderPlaced SubmissionStarted SubmissionAccepted")
+        assert.deepStrictEqual([yield* submissions, yield* executions], [1, 0])
+      })
+    )
+  )
+
+  it.live("before the acceptance is written down loses nothing of an order that was filled at once either", () =>
+    dying({ beforeAppendOf: "SubmissionAccepted" }, [filled], placed("order", limit("BUY", "0.01", "60000")), () =>
+      Effect.gen(function* () {
+        const order = yield* (yield* TestNexus).until("order", hasEnded)
+
+        assert.deepStrictEqual([order.status, order.attempt?.number, filledOf(order)], ["COMPLETED", 1, "0.01"])
+        const said = (yield* story("order")).split(" ")
+        assert.strictEqual(said.filter((type) => type === "SubmissionAccepted").length, 1)
+        assert.deepStrictEqual([yield* submissions, yield* executions], [1, 1])
       })
     )
   )
