@@ -7,7 +7,7 @@
 import { Result, Schema } from "effect"
 import type { ExchangeReport } from "../domain/Command.ts"
 import type { Decimal } from "../domain/Decimal.ts"
-import { format, isPositive, zero } from "../domain/Decimal.ts"
+import { equals, format, isPositive, zero } from "../domain/Decimal.ts"
 import type { Fill, OrderRequest } from "../domain/Event.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import { Filter, type Instrument } from "../domain/Instrument.ts"
@@ -114,6 +114,14 @@ export const foundOrder = (order: typeof QueriedOrder.Type): FoundOrder => ({
     source: "query"
   }
 })
+
+/** Whether an order that was found under our id is the one that this request asked for. */
+export const isTheOneWeSent = (request: OrderRequest, found: FoundOrder): boolean =>
+  request.symbol === found.symbol &&
+  request.side === found.side &&
+  request.type === found.type &&
+  (request.quantity === null || equals(request.quantity, found.quantity)) &&
+  (request.price === null || equals(request.price, found.price))
 
 export const tradeOf = (trade: typeof Trade.Type): ExchangeTrade => ({
   tradeId: trade.id,

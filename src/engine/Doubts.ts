@@ -10,6 +10,7 @@ import { Clock, Context, Effect, Layer } from "effect"
 import { BinanceClient } from "../binance/BinanceClient.ts"
 import type { BinanceError } from "../binance/BinanceError.ts"
 import { ServerTime } from "../binance/ServerTime.ts"
+import { surveyOf } from "../binance/survey.ts"
 import { AppConfig } from "../config.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import type { Margins } from "../domain/reconcile.ts"
@@ -23,7 +24,6 @@ import { makeDoubtPlan } from "./DoubtPlan.ts"
 import { Engine } from "./Engine.ts"
 import { Resets } from "./Resets.ts"
 import { Settlement } from "./Settlement.ts"
-import { surveyOf } from "./survey.ts"
 
 const pageSize = 500
 const pages = 20

@@ -12,6 +12,7 @@ import { Clock, Context, Effect, Layer } from "effect"
 import { BinanceClient } from "../binance/BinanceClient.ts"
 import type { BinanceError } from "../binance/BinanceError.ts"
 import { ServerTime } from "../binance/ServerTime.ts"
+import { ordersFrom } from "../binance/SymbolHistory.ts"
 import { AppConfig } from "../config.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import { OrderId } from "../domain/Ids.ts"
@@ -26,7 +27,6 @@ import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
 import { Engine } from "./Engine.ts"
 import { ForeignOrders } from "./ForeignOrders.ts"
 import { Settlement } from "./Settlement.ts"
-import { ordersFrom } from "./SymbolHistory.ts"
 
 // Several, so that one order that the exchange has mislaid is not taken for all of them.
 const sentinelCount = 3

@@ -7,10 +7,11 @@
 import { Clock, Context, Effect, Layer, Result } from "effect"
 import type { FoundOrder } from "../binance/BinanceClient.ts"
 import { BinanceClient } from "../binance/BinanceClient.ts"
+import { tradesFrom } from "../binance/SymbolHistory.ts"
+import { isTheOneWeSent } from "../binance/translate.ts"
 import type { ExchangeReport } from "../domain/Command.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { EpochMillis, OrderId } from "../domain/Ids.ts"
-import type { OrderRequest } from "../domain/Event.ts"
 import type { OrderStream } from "../domain/Order.ts"
 import { isEnded, isOpen } from "../domain/Order.ts"
 import type { Rejection } from "../domain/Rejection.ts"
@@ -19,7 +20,6 @@ import type { Difference } from "../sql/Findings.ts"
 import { Cancels } from "./Cancels.ts"
 import { Engine } from "./Engine.ts"
 import { sumDifference } from "./sumDifference.ts"
-import { tradesFrom } from "./SymbolHistory.ts"
 
 // Trades may be a moment behind the order that they fill.
 const tradeFetches = 3
@@ -140,13 +140,6 @@ export class Settlement extends Context.Service<
     })
   )
 }
-
-const isTheOneWeSent = (request: OrderRequest, found: FoundOrder): boolean =>
-  request.symbol === found.symbol &&
-  request.side === found.side &&
-  request.type === found.type &&
-  (request.quantity === null || Decimal.equals(request.quantity, found.quantity)) &&
-  (request.price === null || Decimal.equals(request.price, found.price))
 
 const lacksTrades = ({ order }: OrderStream, report: ExchangeReport): boolean =>
   Decimal.isLess(order.filledQuantity, report.executedQuantity) &&

@@ -9,6 +9,7 @@ import { Context, Effect, Layer, Result } from "effect"
 import type { FoundOrder } from "../binance/BinanceClient.ts"
 import { BinanceClient } from "../binance/BinanceClient.ts"
 import type { BinanceError } from "../binance/BinanceError.ts"
+import { ordersFrom, tradesFrom } from "../binance/SymbolHistory.ts"
 import * as Decimal from "../domain/Decimal.ts"
 import type { Fill } from "../domain/Event.ts"
 import type { OrderId } from "../domain/Ids.ts"
@@ -18,7 +19,6 @@ import type { BlotterRow } from "../sql/Blotter.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
 import { Resets } from "./Resets.ts"
 import { Settlement } from "./Settlement.ts"
-import { ordersFrom, tradesFrom } from "./SymbolHistory.ts"
 
 // One question costs 4 and a page of a list 20: below this many, asking is the cheaper way.
 const fewOrders = 20

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { ExchangeTrade, FoundOrder } from "../../src/binance/BinanceClient.ts"
 import { decimal } from "../../src/domain/Decimal.ts"
-import { surveyOf } from "../../src/engine/survey.ts"
+import { surveyOf } from "../../src/binance/survey.ts"
 
 const begin = 1_700_000_000_000
 const one = decimal("1")

@@ -5,7 +5,7 @@
  * incomplete, and proves nothing by what it does not show.
  */
 import { Effect } from "effect"
-import type { BinanceClient, ExchangeTrade, FoundOrder } from "../binance/BinanceClient.ts"
+import type { BinanceClient, ExchangeTrade, FoundOrder } from "./BinanceClient.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 
 /** Rows of a page: the most that the exchange gives. */

@@ -5,7 +5,7 @@
  * `asked` has the kinds of question that were answered to their end: the others prove nothing.
  */
 import { Effect } from "effect"
-import type { BinanceClient, FoundOrder } from "../binance/BinanceClient.ts"
+import type { BinanceClient, FoundOrder } from "./BinanceClient.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import type { Question } from "../domain/reconcile.ts"
 import { ordersFrom, tradesFrom } from "./SymbolHistory.ts"
