@@ -21,6 +21,8 @@ export interface Desk {
 export interface Twist {
   /** Fill the order of a cancel just before it. */
   readonly fillsFirst: "whole" | "part" | undefined
+  /** Gets the new order of a cancel-replace, which it places when it likes, if ever. */
+  readonly putsOff?: (place: () => void) => void
 }
 
 export type Run = (desk: Desk, twist: Twist) => unknown

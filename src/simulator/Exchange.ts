@@ -209,7 +209,7 @@ export class Exchange {
   /** Both halves in one moment. Filters are judged first: a refusal of them leaves everything as it was. */
   replace(
     market: Market,
-    { cancelId, overCount, restriction, stopsOnFailure, target, wanted }: Replacement
+    { cancelId, overCount, putsOff, restriction, stopsOnFailure, target, wanted }: Replacement
   ): Replaced | Refusal {
     this.matching.beginCommand()
     const refused = this.#acceptance.judgeReplacement(market, wanted)
@@ -218,6 +218,12 @@ export class Exchange {
     if (isRefusal(cancel) && stopsOnFailure) {
       // An order that was not even attempted counts all the same.
       if (overCount === undefined) this.#listener?.counted(1)
+      return { cancel, order: undefined }
+    }
+    if (putsOff !== undefined && overCount === undefined) {
+      putsOff(() => void this.place(market, wanted))
+      this.counterparties.replenish(market)
+      this.#settled([market])
       return { cancel, order: undefined }
     }
     const accepted =

@@ -52,6 +52,8 @@ export interface Replacement {
   readonly wanted: NewOrder
   /** The unfilled order count is used up: the new order is refused for that. */
   readonly overCount: Refusal | undefined
+  /** Takes the new order away, to be placed at another moment. */
+  readonly putsOff: ((place: () => void) => void) | undefined
 }
 
 export interface Replaced {

@@ -55,7 +55,15 @@ export const cancelReplace: Endpoint = {
       overtake(exchange, market, twist, [exchange.lookUp(market, target)])
       const stopsOnFailure = mode === "STOP_ON_FAILURE"
       const cancelId = newCancelId ?? exchange.drawId(target.orderId ?? 0)
-      const replaced = exchange.replace(market, { target, cancelId, restriction, stopsOnFailure, wanted, overCount })
+      const replaced = exchange.replace(market, {
+        target,
+        cancelId,
+        restriction,
+        stopsOnFailure,
+        wanted,
+        overCount,
+        putsOff: twist.putsOff
+      })
       if (isRefusal(replaced)) return replaced
       const stopper = stopsOnFailure ? overCount : undefined
       return answer(exchange, market, replaced, responseType, stopper)

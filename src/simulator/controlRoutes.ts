@@ -6,6 +6,7 @@
  */
 import { Result, Schema } from "effect"
 import { amount, format } from "./Amount.ts"
+import { cancelReplace } from "./cancelReplaceEndpoint.ts"
 import { defaultClientIdRules } from "./clientIds.ts"
 import type { Clock } from "./Clock.ts"
 import { requestsOfConnection } from "./connectionRequests.ts"
@@ -107,6 +108,9 @@ const done = { done: true }
 
 const checkFault = (service: Service, { kind, on }: Fault | Rate): void => {
   if (kind === "crash" && !service.canCrash) throw cannotCrash()
+  if (kind === "halved" && on !== cancelReplace.rest && on !== cancelReplace.webSocket) {
+    throw new ControlFault(`kind: only ${cancelReplace.rest} and ${cancelReplace.webSocket} have halves`)
+  }
   if (!names.has(on)) throw new ControlFault(`on: there is no request ${on}; there are ${[...names].join(", ")}`)
 }
 const listOf = <A>(value: A | ReadonlyArray<A>): ReadonlyArray<A> =>

@@ -87,6 +87,12 @@ export const strike = <Outcome>(service: Service, struck: Struck<Outcome>, { fau
       const outcome = struck.finish(struck.prepare(), { fillsFirst: fault.share ?? "whole" })
       return service.settled(() => struck.answer(outcome))
     }
+    case "halved": {
+      let place = (): void => {}
+      struck.finish(struck.prepare(), { fillsFirst: undefined, putsOff: (later) => (place = later) })
+      service.settled(() => {})
+      return when(service, struck.values, fault.then ?? "never", random, () => service.outside(place))
+    }
     case "crash":
       if (fault.when === "arrived") return service.crash()
       struck.finish(struck.prepare())
@@ -108,10 +114,20 @@ const doIt = <Outcome>(
   }
   const run = struck.prepare()
   service.settled(() => then(undefined))
+  when(service, struck.values, done, random, () => service.outside(() => void struck.finish(run)))
+}
+
+const when = (
+  service: Service,
+  values: ReadonlyMap<string, string>,
+  done: Done,
+  random: Random,
+  then: () => void
+): void => {
   if (done === "never") return
-  const late = (): void => service.outside(() => void struck.finish(run))
-  if ("afterMillis" in done) service.timers.after(drawn(done.afterMillis, random), late)
-  else atMoment(service, deadlineOf(struck.values) + drawn(done.afterDeadlineMillis, random), late)
+  if (done === "now") return then()
+  if ("afterMillis" in done) service.timers.after(drawn(done.afterMillis, random), then)
+  else atMoment(service, deadlineOf(values) + drawn(done.afterDeadlineMillis, random), then)
 }
 
 type Held = Extract<FaultKind, { readonly kind: "held" }>

@@ -3,7 +3,7 @@ import { Effect, Fiber } from "effect"
 import type { Done } from "../../src/simulator/Faults.ts"
 import { FaultTable } from "../../src/simulator/FaultTable.ts"
 import { limit, market, signed, startSimulator, until } from "./client.ts"
-import { cancel, controlled, openApi, outcomeOf, place, query } from "./control.ts"
+import { ask, cancel, controlled, openApi, outcomeOf, place, query } from "./control.ts"
 
 const order = (id: string) => market("0.01", { newClientOrderId: id, recvWindow: 200 })
 const target = (id: string) => ({ symbol: "BTCUSDT", origClientOrderId: id })
@@ -237,6 +237,42 @@ describe("faults of requests", () => {
         ["a FILLED", "b FILLED", "c FILLED"]
       )
       assert.strictEqual((yield* ids).length, 3)
+    })
+  )
+
+  it.live("a cancel-replace is cut between its halves: the cancel is done, and the new order later or never", () =>
+    Effect.gen(function* () {
+      const { arm, control, ids, ledger, simulator } = yield* controlled()
+      const cancelReplace = "POST /api/v3/order/cancelReplace"
+      const cases = [
+        ["never", {}, "STOP_ON_FAILURE", "never-old"],
+        ["later", { then: { afterMillis: 100 } }, "STOP_ON_FAILURE", "later-old"],
+        ["stopped", { then: "now" }, "STOP_ON_FAILURE", "nobody"],
+        ["tried", { then: "now" }, "ALLOW_FAILURE", "nobody"]
+      ] as const
+      for (const [id, more, cancelReplaceMode, cancelOrigClientOrderId] of cases) {
+        yield* signed(simulator, place, limit("50000", "0.01", { newClientOrderId: `${id}-old` }))
+        yield* arm({ on: cancelReplace, clientOrderId: id, kind: "halved", ...more })
+        yield* Effect.forkChild(
+          outcomeOf(
+            signed(simulator, cancelReplace, {
+              ...limit("51000", "0.01", { newClientOrderId: id }),
+              cancelReplaceMode,
+              cancelOrigClientOrderId
+            })
+          )
+        )
+        while ((yield* control("GET /faults")).struck.halved !== cases.findIndex(([name]) => name === id) + 1);
+      }
+
+      while (!(yield* ids).includes("later"));
+
+      assert.deepStrictEqual(
+        (yield* ledger).map(({ clientOrderId, status }) => `${clientOrderId} ${status}`).toSorted(),
+        ["later NEW", "later-old CANCELED", "never-old CANCELED", "stopped-old NEW", "tried NEW", "tried-old NEW"]
+      )
+      const { json } = yield* ask(simulator.controlUrl, "POST /faults", { on: place, kind: "halved" })
+      assert.match(json.error, /have halves/)
     })
   )
 
