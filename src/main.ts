@@ -75,7 +75,7 @@ import { Instruments as Snapshots } from "./sql/Instruments.ts"
 import { LogScan } from "./sql/LogScan.ts"
 import { Leases } from "./sql/Leases.ts"
 import { Limits } from "./sql/Limits.ts"
-import { migrate as migrateDatabase, verifySchema } from "./sql/Migrations.ts"
+import { migrate as migrateDatabase, type SchemaState, verifySchema } from "./sql/Migrations.ts"
 import { Parked } from "./sql/Parked.ts"
 import { Replicas } from "./sql/Replicas.ts"
 import { readIdentity, Store } from "./sql/Store.ts"
@@ -115,15 +115,22 @@ const migrated = Layer.effectDiscard(
   Effect.gen(function* () {
     const { database, parts } = yield* AppConfig
     const { migrating, serving } = yield* Postgres
-    yield* Effect.catchTag(
-      parts.database === "embedded" || database.migrate
-        ? migrateDatabase({ address: migrating, lanes: database.lanes })
-        : verifySchema({ address: serving, lanes: database.lanes }),
-      "StoreUnavailable",
-      databaseAway
-    )
+    const migrates = parts.database === "embedded" || database.migrate
+    const options = { address: migrates ? migrating : serving, lanes: database.lanes }
+    if (migrates) yield* Effect.catchTag(migrateDatabase(options), "StoreUnavailable", databaseAway)
+    // Also then: a later release may have been here, which is said.
+    const state = yield* Effect.catchTag(verifySchema(options), "StoreUnavailable", databaseAway)
+    const said = schemaSentence(state)
+    if (said !== null) yield* Effect.logWarning(said)
   })
 )
+
+/** What an operator should know of a schema that is not this release's own; null: it is. */
+const schemaSentence = ({ lacking, later }: SchemaState): string | null => {
+  if (lacking.length > 0) return `the database lacks ${lacking.join(", ")}, and is served as it is: run "nexus migrate"`
+  if (later.length > 0) return `a later release brought ${later.join(", ")}; this one serves without it`
+  return null
+}
 
 /** PostgreSQL is away at the start, which is told at once: waiting would hide a wrong address. */
 class DatabaseAway extends Schema.TaggedError<DatabaseAway>()("DatabaseAway", {
@@ -775,7 +782,7 @@ const examineDatabase = Effect.gen(function* () {
     return yield* Effect.gen(function* () {
       const reason = yield* (yield* Database).ready
       return reason === null
-        ? { findings: [ok("database", where)], identity: yield* readIdentity }
+        ? { findings: [schemaFinding(where, schema.success)], identity: yield* readIdentity }
         : {
             findings: [fault("database", `${where}: ${reason}`, "nothing can be stored until that is mended")],
             identity: null
@@ -790,6 +797,16 @@ const examineDatabase = Effect.gen(function* () {
     })
   )
 })
+
+const schemaFinding = (where: string, state: SchemaState) => {
+  const said = schemaSentence(state)
+  if (said === null) return ok("database", where)
+  return note(
+    "database",
+    `${where}: ${said}`,
+    state.lacking.length > 0 ? "nexus migrate" : "finish the upgrade, or go back"
+  )
+}
 
 const examineKafka = Effect.gen(function* () {
   const { app, kafka, parts } = yield* AppConfig

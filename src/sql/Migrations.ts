@@ -2,8 +2,10 @@
  * Brings a database to the schema of this program: the numbered files of `schema/`, each applied once, in order.
  *
  * All that is pending goes into one transaction under one advisory lock, so that processes that start together
- * migrate once. A file that changed after it was applied, or that comes before one that was applied, is an error
- * that names it. Runs as the given user, who owns what it creates; `nexus_app`, which serves, is created here.
+ * migrate once, and a migration that dies leaves nothing behind. Files only expand, and a release brings one at most:
+ * so a release serves on its own schema, on the one before, and on the one after, which is what a rolling upgrade and
+ * its way back need. A file that changed after it was applied, or that comes before one that was applied, is an
+ * error that names it. Runs as the given user, who owns what it creates; `nexus_app`, which serves, is created here.
  */
 import { Effect, Schema } from "effect"
 import { PgClient } from "@effect/sql-pg"
@@ -31,6 +33,14 @@ export class MigrationRefused extends Schema.TaggedError<MigrationRefused>()("Mi
   message: Schema.String
 }) {}
 
+/** How the database stands to this release. Both empty: exactly its own schema. */
+export interface SchemaState {
+  /** What this release would add: at most one file while it serves, or the database was refused. */
+  readonly lacking: ReadonlyArray<string>
+  /** What a later release has added: at most one file. */
+  readonly later: ReadonlyArray<string>
+}
+
 interface SchemaFile {
   readonly file: string
   readonly text: string
@@ -45,6 +55,11 @@ const migrationLock = 7_300
 const lockTimeoutMs = 60_000
 // An index over a large log takes its time; a statement that hangs is still found.
 const statementTimeoutMs = 600_000
+/**
+ * How far the schema may be from this release's own, in files, to either side. Beyond it nothing is tried: the release
+ * one further may have removed what this one needs, or the database may lack what it cannot do without.
+ */
+const reach = 1
 // Roles belong to the whole server: two databases that are migrated at once may meet over them.
 const roleAttempts = 5
 
@@ -60,19 +75,24 @@ export const migrate = (
     })
   )
 
-/** For a process that leaves migrating to `nexus migrate`: fails unless the schema is exactly this program's. */
-export const verifySchema = (options: MigrationOptions): Effect.Effect<void, MigrationRefused | StoreUnavailable> =>
+/**
+ * For a process that leaves migrating to `nexus migrate`: fails unless it can serve on the schema as it is, which may
+ * be one file behind this release or one ahead of it.
+ */
+export const verifySchema = (
+  options: MigrationOptions
+): Effect.Effect<SchemaState, MigrationRefused | StoreUnavailable> =>
   withConnection(options, (sql) =>
     Effect.gen(function* () {
       const files = yield* readFiles(options.directory)
       const [table] = yield* sql`select to_regclass('public.schema_migrations') is not null as there`
-      const pending = table?.there === true ? yield* pendingOf(sql, files) : files
-      if (pending.length > 0) {
-        return yield* new MigrationRefused({
-          message: `The database lacks ${pending.map(({ file }) => file).join(", ")}: run "nexus migrate"`
-        })
+      const { later, pending } = table?.there === true ? yield* compareFiles(sql, files) : { later: [], pending: files }
+      const lacking = pending.map(({ file }) => file)
+      if (lacking.length > reach || lacking.length === files.length) {
+        return yield* new MigrationRefused({ message: `The database lacks ${lacking.join(", ")}: run "nexus migrate"` })
       }
       yield* compareLanes(sql, options.lanes)
+      return { lacking, later }
     })
   )
 
@@ -183,7 +203,7 @@ const applyPending = Effect.fnUntraced(function* (
       checksum text not null,
       applied_at timestamptz not null default clock_timestamp()
     )`
-  const pending = yield* pendingOf(sql, files)
+  const { pending } = yield* compareFiles(sql, files)
   for (const { checksum, file, text } of pending) {
     for (const statement of statementsOf(text)) {
       yield* Effect.mapError(sql.unsafe(statement).unprepared, (cause) => refusedBy(file, statement, cause))
@@ -205,23 +225,35 @@ const refusedBy = (file: string, statement: string, cause: SqlError) =>
 const Applied = Schema.Array(Schema.Struct({ file: Schema.String, checksum: Schema.String }))
 const decodeApplied = Schema.decodeUnknownEffect(Applied)
 
-const pendingOf = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, files: ReadonlyArray<SchemaFile>) {
+const compareFiles = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, files: ReadonlyArray<SchemaFile>) {
   const applied = yield* Effect.orDie(
     decodeApplied(yield* sql`select file, checksum from schema_migrations order by file`)
   )
   const known = new Map(files.map((each) => [each.file, each]))
+  const newest = files.at(-1)?.file ?? ""
+  const later: Array<string> = []
   for (const { checksum, file } of applied) {
     const ours = known.get(file)
-    if (ours === undefined) {
+    if (ours === undefined && file < newest) {
       return yield* new MigrationRefused({
-        message: `The database has ${file}, which this program does not know: a newer version migrated it; run that one`
+        message:
+          `The database has ${file}, which stands before ${newest} and is not this program's: another line of ` +
+          `development migrated it; run "nexus serve" of that one`
       })
     }
-    if (ours.checksum !== checksum) {
+    if (ours === undefined) later.push(file)
+    else if (ours.checksum !== checksum) {
       return yield* new MigrationRefused({
         message: `${file} was changed after it was applied: put it back as it was, and add a new file for the change`
       })
     }
+  }
+  if (later.length > reach) {
+    return yield* new MigrationRefused({
+      message:
+        `The database has ${later.join(", ")}, and this release knows ${newest} and runs on one schema later at most: ` +
+        `run "nexus serve" of the release that brought ${later.at(-1)}, or of the one before it`
+    })
   }
   const last = applied.at(-1)?.file ?? ""
   const done = new Set(applied.map(({ file }) => file))
@@ -232,7 +264,7 @@ const pendingOf = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, files: 
       message: `${early.file} comes before ${last}, which is applied already: give it the next free number`
     })
   }
-  return pending
+  return { later, pending }
 })
 
 /** The rows that there are one of per lane, and the single roles. Only the first migration finds them missing. */

@@ -36,6 +36,8 @@ const copyOfSchema = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
 )
 
+const eitherWay = [migrate, (options: Parameters<typeof verifySchema>[0]) => Effect.as(verifySchema(options), files)]
+
 const messageOf = <A, E extends { readonly message: string }>(effect: Effect.Effect<A, E>) =>
   Effect.map(Effect.flip(effect), ({ message }) => message)
 
@@ -70,7 +72,7 @@ describe("a migration", () => {
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* migrate(optionsOf(url)), files)
         assert.deepStrictEqual(yield* migrate(optionsOf(url)), [])
-        yield* verifySchema(optionsOf(url))
+        assert.deepStrictEqual(yield* verifySchema(optionsOf(url)), { lacking: [], later: [] })
       })
     )
   )
@@ -152,7 +154,7 @@ describe("a migration is refused in one sentence", () => {
         yield* migrate(optionsOf(url))
         appendFileSync(join(directory, files[0]!), "-- a word more\n")
 
-        for (const run of [migrate, verifySchema]) {
+        for (const run of eitherWay) {
           assert.include(
             yield* messageOf(run(optionsOf(url, { directory }))),
             `${files[0]} was changed after it was applied`
@@ -176,17 +178,54 @@ describe("a migration is refused in one sentence", () => {
     )
   )
 
-  it.live("when a newer program was here", () =>
+  it.live("when releases were here that are more than one step later", () =>
     onEmpty((url) =>
       Effect.gen(function* () {
         const directory = yield* copyOfSchema
-        writeFileSync(join(directory, "9000_newer.sql"), "select 1;")
+        writeFileSync(join(directory, "9000_later.sql"), "select 1;")
+        writeFileSync(join(directory, "9001_latest.sql"), "select 1;")
         yield* migrate(optionsOf(url, { directory }))
 
-        assert.include(
+        for (const run of eitherWay) {
+          assert.strictEqual(
+            yield* messageOf(run(optionsOf(url))),
+            `The database has 9000_later.sql, 9001_latest.sql, and this release knows ${files.at(-1)} and runs on one ` +
+              `schema later at most: run "nexus serve" of the release that brought 9001_latest.sql, or of the one before it`
+          )
+        }
+      })
+    )
+  )
+
+  it.live("when the database is more than one step behind and the process may not migrate", () =>
+    onEmpty((url) =>
+      Effect.gen(function* () {
+        const directory = yield* copyOfSchema
+        const newest = files.slice(-2)
+        for (const file of newest) rmSync(join(directory, file))
+        yield* migrate(optionsOf(url, { directory }))
+
+        assert.strictEqual(
           yield* messageOf(verifySchema(optionsOf(url))),
-          "9000_newer.sql, which this program does not know"
+          `The database lacks ${newest.join(", ")}: run "nexus migrate"`
         )
+      })
+    )
+  )
+
+  it.live("when another line of development was here", () =>
+    onEmpty((url) =>
+      Effect.gen(function* () {
+        const directory = yield* copyOfSchema
+        writeFileSync(join(directory, "0000_elsewhere.sql"), "select 1;")
+        yield* migrate(optionsOf(url, { directory }))
+
+        for (const run of eitherWay) {
+          assert.include(
+            yield* messageOf(run(optionsOf(url))),
+            `The database has 0000_elsewhere.sql, which stands before ${files.at(-1)} and is not this program's`
+          )
+        }
       })
     )
   )
@@ -196,7 +235,7 @@ describe("a migration is refused in one sentence", () => {
       Effect.gen(function* () {
         yield* migrate(optionsOf(url))
 
-        for (const run of [migrate, verifySchema]) {
+        for (const run of eitherWay) {
           assert.strictEqual(
             yield* messageOf(run(optionsOf(url, { lanes: 8 }))),
             "The store has 4 lanes for ever, and database.lanes says 8: set it to 4"
