@@ -25,7 +25,7 @@
  *       blocked                                     403, a page of HTML, not done
  *       refused        status:n, code:n, message:text, retryAfterSeconds?:n   not done
  *       filledFirst    share?:"whole"|"part"        a cancel whose order is filled just before it
- *       halved         then?:DONE                   a cancel-replace: its cancel is done now, its new order then, never if
+ *       halved         placed?:DONE                 a cancel-replace: its cancel is done now, its new order then, never if
  *                                                   absent; no answer, the connection stays open
  *       crash          when:"arrived"|"written"     the process is killed (kill -9); written: done, not answered
  *   PUT    /faults/rates      {"rates":[{…fault without times and skip, "probability":0…1}, …], "seed"?:n}

@@ -78,8 +78,8 @@ const FaultKinds = Schema.Union([
     kind: Schema.Literal("filledFirst"),
     share: Schema.optionalKey(Schema.Literals(["whole", "part"]))
   }),
-  /** A cancel-replace whose cancel is done now and whose new order then, or never; no answer, the connection stays open. */
-  Schema.Struct({ kind: Schema.Literal("halved"), then: Schema.optionalKey(Done) }),
+  /** A cancel-replace whose cancel is done now and whose new order at another moment, if ever; no answer, the connection stays open. */
+  Schema.Struct({ kind: Schema.Literal("halved"), placed: Schema.optionalKey(Done) }),
   /** The exchange's process is killed: before the request is done, or after it is written and before its answer. */
   Schema.Struct({ kind: Schema.Literal("crash"), when: Schema.Literals(["arrived", "written"]) })
 ])

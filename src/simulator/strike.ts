@@ -91,7 +91,7 @@ export const strike = <Outcome>(service: Service, struck: Struck<Outcome>, { fau
       let place = (): void => {}
       struck.finish(struck.prepare(), { fillsFirst: undefined, putsOff: (later) => (place = later) })
       service.settled(() => {})
-      return when(service, struck.values, fault.then ?? "never", random, () => service.outside(place))
+      return when(service, struck.values, fault.placed ?? "never", random, () => service.outside(place))
     }
     case "crash":
       if (fault.when === "arrived") return service.crash()

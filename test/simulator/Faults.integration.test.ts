@@ -246,9 +246,9 @@ describe("faults of requests", () => {
       const cancelReplace = "POST /api/v3/order/cancelReplace"
       const cases = [
         ["never", {}, "STOP_ON_FAILURE", "never-old"],
-        ["later", { then: { afterMillis: 100 } }, "STOP_ON_FAILURE", "later-old"],
-        ["stopped", { then: "now" }, "STOP_ON_FAILURE", "nobody"],
-        ["tried", { then: "now" }, "ALLOW_FAILURE", "nobody"]
+        ["later", { placed: { afterMillis: 100 } }, "STOP_ON_FAILURE", "later-old"],
+        ["stopped", { placed: "now" }, "STOP_ON_FAILURE", "nobody"],
+        ["tried", { placed: "now" }, "ALLOW_FAILURE", "nobody"]
       ] as const
       for (const [id, more, cancelReplaceMode, cancelOrigClientOrderId] of cases) {
         yield* signed(simulator, place, limit("50000", "0.01", { newClientOrderId: `${id}-old` }))
