@@ -51,6 +51,14 @@ export type Command =
       /** Of which attempt this is the answer; absent: it came by a question or by the stream. */
       readonly attempt?: number
     }
+  /** An order of ours that only the exchange still knows, with all that it says of it. Placed and accepted at once. */
+  | {
+      readonly _tag: "ImportOrder"
+      readonly at: EpochMillis
+      readonly request: OrderRequest
+      readonly clientOrderId: ClientOrderId
+      readonly report: ExchangeReport
+    }
   | {
       readonly _tag: "RecordRefusal"
       readonly at: EpochMillis

@@ -147,7 +147,17 @@ export const AccountEvent = Schema.TaggedUnion({
     doubts: Schema.Int,
     fillsBooked: Schema.Int
   },
-  ExchangeReset: { evidence: Schema.Array(Schema.String), openOrders: Schema.Int }
+  ExchangeReset: { evidence: Schema.Array(Schema.String), openOrders: Schema.Int },
+  /** The store had lost commits and was recovered. Positions from here on belong to another generation. */
+  GenerationRaised: {
+    generation: Schema.Int,
+    by: Schema.String,
+    reason: Schema.String,
+    /** By lane: where the generation begins. What earlier ones have from there on is void. */
+    firstPositions: Schema.Array(Schema.Int),
+    /** By lane: how far Kafka or an anchor had seen the log before. */
+    knownPositions: Schema.Array(Schema.Int)
+  }
 })
 export type AccountEvent = typeof AccountEvent.Type
 
@@ -191,6 +201,9 @@ export class UnreadableEvent extends Schema.TaggedError<UnreadableEvent>()("Unre
 
 /** Reads a stored event of any schema version that this release knows. */
 export const decode = (type: string, version: number, data: unknown): Result.Result<DomainEvent, UnreadableEvent> => {
+  if (!(type in OrderEvent.cases) && !(type in AccountEvent.cases)) {
+    return Result.fail(new UnreadableEvent({ type, schemaVersion: version, detail: "unknown type" }))
+  }
   if (version !== schemaVersion || typeof data !== "object" || data === null) {
     return Result.fail(new UnreadableEvent({ type, schemaVersion: version, detail: "unknown schema version" }))
   }
@@ -206,4 +219,7 @@ const describe = (issue: SchemaIssue.Issue): string =>
     .join("; ")
 
 export const isOrderEvent = (event: DomainEvent): event is OrderEvent =>
-  event._tag !== "StoreOpened" && event._tag !== "ReconciliationReported" && event._tag !== "ExchangeReset"
+  event._tag !== "StoreOpened" &&
+  event._tag !== "ReconciliationReported" &&
+  event._tag !== "ExchangeReset" &&
+  event._tag !== "GenerationRaised"

@@ -15,7 +15,7 @@ import { requestHashOf } from "./Envelope.ts"
 import type { Fill } from "./Event.ts"
 import { OrderEvent } from "./Event.ts"
 import type { Order } from "./Order.ts"
-import { isEnded, isInDoubt, isLive, isOpen } from "./Order.ts"
+import { evolve, isEnded, isInDoubt, isLive, isOpen } from "./Order.ts"
 import { conclusiveAt } from "./reconcile.ts"
 import { Rejection } from "./Rejection.ts"
 
@@ -37,6 +37,8 @@ export const decide = (order: Order, command: Command): Decision => {
       return Result.succeed(isStale(order, command.at) ? [stale(order)] : [])
     case "RecordReport":
       return Result.succeed(recordReport(order, command))
+    case "ImportOrder":
+      return Result.succeed(importOrder(order, command))
     case "RecordRefusal":
       return Result.succeed(recordRefusal(order, command))
     case "RecordDoubt":
@@ -130,6 +132,15 @@ const recordReport = (order: Order, { attempt, report }: Named<"RecordReport">):
   // An end is recorded only with or after fills that sum to it; till then the trades are fetched.
   const end = Decimal.equals(filled, report.executedQuantity) ? ending(report, order) : []
   return [...accepted, ...booked, ...end]
+}
+
+// One decision, so that no process ever finds it placed and not yet accepted: it would be sent a second time.
+const importOrder = (order: Order, command: Named<"ImportOrder">): ReadonlyArray<OrderEvent> => {
+  const { at, clientOrderId, report, request } = command
+  const news = { _tag: "RecordReport", at, report } as const
+  if (order.status !== null) return recordReport(order, news)
+  const placed = cases.OrderPlaced.make({ clientOrderId, request, instrumentVersion: 0, staleAt: at })
+  return [placed, ...recordReport(evolve(order, placed, at), news)]
 }
 
 const newFills = (order: Order, fills: ReadonlyArray<Fill>): ReadonlyArray<Fill> => {

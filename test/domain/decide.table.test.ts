@@ -22,6 +22,7 @@ import {
   expireStale,
   failed,
   filled,
+  importOrder,
   now,
   orderAfter,
   park,
@@ -99,6 +100,8 @@ const commands: Readonly<Record<string, Command>> = {
   "FILLED bare": report("FILLED", "2"),
   CANCELED: report("CANCELED", "0"),
   EXPIRED: report("EXPIRED", "0"),
+  "import open": importOrder(report("PARTIALLY_FILLED", "1", [trade("8", "1")])),
+  "import ended": importOrder(report("FILLED", "2", [trade("8", "1"), trade("9", "1")])),
   refuse: refuse(now + 1_000),
   "refuse final": refuse(null),
   doubt: doubt(),
@@ -127,6 +130,8 @@ report FILLED | -                | accepted filled filled completed | accepted f
 FILLED bare   | -                | accepted                  | accepted                  | accepted                  | accepted                  | accepted                  | -                | -                | -             | -             | -
 CANCELED      | -                | accepted cancelled        | accepted cancelled        | accepted cancelled        | accepted cancelled        | accepted cancelled        | cancelled        | cancelled        | -             | -             | -
 EXPIRED       | -                | accepted expired          | accepted expired          | accepted expired          | accepted expired          | accepted expired          | expired          | expired          | -             | -             | -
+import open   | placed accepted filled | accepted filled           | accepted filled           | accepted filled           | accepted filled           | accepted filled           | filled           | filled           | filled        | filled        | filled
+import ended  | placed accepted filled filled completed | accepted filled filled completed | accepted filled filled completed | accepted filled filled completed | accepted filled filled completed | accepted filled filled completed | filled filled completed | filled filled completed | filled filled | filled filled | filled filled
 refuse        | -                | -                         | -                         | -                         | refused                   | refused                   | -                | -                | -             | -             | -
 refuse final  | -                | -                         | -                         | -                         | refused failed            | refused failed            | -                | -                | -             | -             | -
 doubt         | -                | -                         | -                         | -                         | unknown                   | -                         | -                | -                | -             | -             | -
@@ -159,6 +164,7 @@ describe("the transition table", () => {
       StartSubmission: true,
       ExpireStale: true,
       RecordReport: true,
+      ImportOrder: true,
       RecordRefusal: true,
       RecordDoubt: true,
       RecordAbsence: true,

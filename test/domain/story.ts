@@ -125,6 +125,11 @@ export const report = (
     ...over
   }
 })
+/** What a report says of an order that only the exchange knows. */
+export const importOrder = (told: Command): Command => {
+  if (told._tag !== "RecordReport") return assert.fail("an import needs a report")
+  return { _tag: "ImportOrder", at: now, request, clientOrderId, report: told.report }
+}
 export const refuse = (nextAttemptAt: number | null, attempt = 1): Command => ({
   _tag: "RecordRefusal",
   at: now,
