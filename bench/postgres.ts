@@ -26,7 +26,7 @@ export interface BenchPostgres {
 
 const user = "nexus"
 const database = "nexus"
-const lanes = 4
+const usualLanes = 4
 const readySeconds = 30
 
 const settingsOf = (port: number) => ({
@@ -41,7 +41,7 @@ const settingsOf = (port: number) => ({
   max_wal_size: "1GB"
 })
 
-export const startBenchPostgres = async (): Promise<BenchPostgres> => {
+export const startBenchPostgres = async (lanes = usualLanes): Promise<BenchPostgres> => {
   // Not in os.tmpdir(): TMPDIR of one user may be closed to the other.
   const folder = mkdtempSync("/tmp/nexus-bench-postgres-")
   chmodSync(folder, 0o755)

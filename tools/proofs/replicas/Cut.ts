@@ -12,6 +12,10 @@ import { freePort } from "../../freePort.ts"
 
 export type CutKind = "silent" | "refusing"
 
+/** Of an answer, which stand before it. */
+const lengthBytes = 4
+const newOrder = Buffer.from("POST /api/v3/order?")
+
 interface Pair {
   readonly near: Socket
   readonly far: Socket
@@ -25,6 +29,8 @@ export interface Renamed {
 
 export class Cut {
   readonly port: number
+  /** New orders that went to an exchange this way: each request begins a packet, since a connection has one at a time. */
+  orders = 0
   readonly #targetHost: string
   readonly #targetPort: number
   readonly #renamed: ReadonlyArray<Renamed>
@@ -109,7 +115,10 @@ export class Cut {
         end(pair)
       })
     }
-    near.on("data", (bytes) => void far.write(bytes))
+    near.on("data", (bytes: Buffer) => {
+      if (bytes.subarray(0, newOrder.length).equals(newOrder)) this.orders += 1
+      far.write(bytes)
+    })
     const back = this.#renamed.length === 0 ? null : rename(this.#renamed)
     if (back === null) far.on("data", (bytes) => void near.write(bytes))
     else {
@@ -127,20 +136,28 @@ const end = ({ far, near }: Pair): void => {
   far.destroy()
 }
 
-/** Host and port stand side by side in Kafka's answers: text, then four bytes. */
+/**
+ * Host and port stand side by side in Kafka's answers: text, then four bytes. Passed on answer by answer: the end of one
+ * may look like the beginning of an address, and must not wait for the next.
+ */
 const rename = (renamed: ReadonlyArray<Renamed>): Transform => {
   const patterns = renamed.map(({ from, host, to }) => ({ find: addressOf(host, from), put: addressOf(host, to) }))
   let held = Buffer.alloc(0)
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      const bytes = Buffer.concat([held, chunk])
-      for (const { find, put } of patterns) {
-        for (let at = bytes.indexOf(find); at >= 0; at = bytes.indexOf(find, at + 1)) put.copy(bytes, at)
+      held = Buffer.concat([held, chunk])
+      let end = 0
+      while (held.length - end >= lengthBytes) {
+        const next = end + lengthBytes + held.readInt32BE(end)
+        if (next > held.length) break
+        end = next
       }
-      // The end may be the beginning of an address.
-      const open = Math.max(0, ...patterns.map(({ find }) => unfinished(bytes, find)))
-      held = Buffer.from(bytes.subarray(bytes.length - open))
-      done(null, bytes.subarray(0, bytes.length - open))
+      const whole = Buffer.from(held.subarray(0, end))
+      held = held.subarray(end)
+      for (const { find, put } of patterns) {
+        for (let at = whole.indexOf(find); at >= 0; at = whole.indexOf(find, at + 1)) put.copy(whole, at)
+      }
+      done(null, whole)
     },
     flush(done) {
       done(null, held)
@@ -153,12 +170,4 @@ const addressOf = (host: string, port: number): Buffer => {
   bytes.write(host, "latin1")
   bytes.writeInt32BE(port, host.length)
   return bytes
-}
-
-/** How many of the last bytes are the first of the pattern. */
-const unfinished = (bytes: Buffer, find: Buffer): number => {
-  for (let length = Math.min(find.length - 1, bytes.length); length > 0; length--) {
-    if (bytes.subarray(bytes.length - length).equals(find.subarray(0, length))) return length
-  }
-  return 0
 }

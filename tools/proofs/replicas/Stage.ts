@@ -61,6 +61,8 @@ export interface StageOptions {
   readonly brokers: string | null
   /** What such a one is made of. */
   readonly source: KafkaSource
+  /** Of the store; as many as by default unless said. */
+  readonly lanes?: number
 }
 
 export class Stage {
@@ -104,13 +106,13 @@ export class Stage {
     this.#environment = parts.environment
   }
 
-  static async open({ brokers, seed, source }: StageOptions): Promise<Stage> {
+  static async open({ brokers, lanes, seed, source }: StageOptions): Promise<Stage> {
     const folder = mkdtempSync(join(tmpdir(), "nexus-replicas-"))
     chmodSync(folder, 0o755)
     mkdirSync(join(folder, "journal"))
     const broker = brokers === null ? await startBroker({ source }) : null
     const kafka = (brokers ?? broker!.brokers).split(",")
-    const postgres = await startBenchPostgres()
+    const postgres = await startBenchPostgres(lanes)
     await postgres.run(setUp)
     const [exchangePort, controlPort, balancerPort] = [await freePort(), await freePort(), await freePort()]
     const credentials = { BINANCE_TESTNET_API_KEY: keys.apiKey, BINANCE_TESTNET_API_SECRET: keys.apiSecret }
@@ -131,6 +133,7 @@ export class Stage {
     const shared = {
       ...credentials,
       NEXUS_DATABASE_MIGRATE: "false",
+      ...(lanes === undefined ? {} : { NEXUS_DATABASE_LANES: `${lanes}` }),
       NEXUS_KAFKA_TOPICS_ORDERS: `replicas.${name}.orders`,
       NEXUS_KAFKA_TOPICS_EVENTS: `replicas.${name}.events`,
       NEXUS_KAFKA_CONSUMER_GROUP: `replicas-${name}`,

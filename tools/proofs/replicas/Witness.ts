@@ -109,6 +109,28 @@ export class Witness {
     return { all: Number(row?.["all"]), stale: Number(row?.["stale"]), astray: Number(row?.["astray"]) }
   }
 
+  /** Of each order whose id begins so, when it was written down and when it was COMPLETED; null: it is not. */
+  async lives(
+    prefix: string
+  ): Promise<ReadonlyArray<{ readonly id: string; readonly placedAt: number; readonly completedAt: number | null }>> {
+    const rows = await this.#ask(
+      `select stream_id as id, min(recorded_at) filter (where type = 'OrderPlaced')::float8 as placed,
+         min(recorded_at) filter (where type = 'OrderCompleted')::float8 as completed
+       from events where starts_with(stream_id, '${prefix}') group by stream_id`
+    )
+    return rows.map(({ completed, id, placed }) => ({
+      id: String(id),
+      placedAt: Number(placed),
+      completedAt: completed === null ? null : Number(completed)
+    }))
+  }
+
+  /** By which the client order ids are known beforehand. */
+  async storeId(): Promise<string> {
+    const [row] = await this.#ask(`select store_id as id from store`)
+    return String(row?.["id"])
+  }
+
   /** Of each lane, the last position in the log. */
   async heads(): Promise<ReadonlyArray<{ readonly lane: number; readonly head: number }>> {
     const rows = await this.#ask(
