@@ -121,18 +121,21 @@ export class Doubts extends Context.Service<
         // Asked after the lists: an exchange that had forgotten by then has proven nothing with them.
         const remembers = yield* resets.intact
         const reset = (yield* resets.last) ?? 0
-        for (const { row, startedAt } of ripe) {
+        const settleOne = Effect.fnUntraced(function* ({ row, startedAt }: Ripe) {
           const order = found.get(row.clientOrderId)
-          if (order !== undefined) {
-            yield* settlement.adopt(row.orderId, order)
-            continue
-          }
-          if (!remembers || startedAt < reset) continue
+          if (order !== undefined) return yield* Effect.asVoid(settlement.adopt(row.orderId, order))
+          if (!remembers || startedAt < reset) return
           const stream = yield* engine.read(row.orderId)
-          if (stream === null) continue
+          if (stream === null) return
           const at = yield* Clock.currentTimeMillis
           const verdict = reconcile(stream.order, { _tag: "NotFound", askedAt, asked }, limits, at)
           if (verdict._tag === "Record") yield* engine.tell(row.orderId, verdict.command)
+        })
+        for (const one of ripe) {
+          // One that a later release has written to holds back nobody but itself.
+          yield* Effect.catchTag(settleOne(one), "Rejection", ({ message }) =>
+            Effect.logWarning(`an order in doubt cannot be settled: ${message}`, { orderId: one.row.orderId })
+          )
         }
       })
 

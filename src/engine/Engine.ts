@@ -7,6 +7,8 @@
  * version and head hash, a lost race reloads and decides again, and a decision that appends nothing is
  * compared with the stored head before it is answered, since another process may have moved on.
  *
+ * An order with an event that this release cannot read, as a later one may have written, is parked and left alone.
+ *
  * Promises INV-1 (success means durable) and INV-2 (one OrderPlaced per id).
  */
 import {
@@ -30,14 +32,15 @@ import type { Command } from "../domain/Command.ts"
 import { decide } from "../domain/decide.ts"
 import type { Provenance, StoredEvent } from "../domain/Envelope.ts"
 import { requestHashOf, seal } from "../domain/Envelope.ts"
-import type { AccountEvent, OrderEvent, OrderRequest, UnparkAct } from "../domain/Event.ts"
-import { decode, isOrderEvent } from "../domain/Event.ts"
-import type { EpochMillis, OrderId, StreamId } from "../domain/Ids.ts"
+import type { AccountEvent, OrderRequest, UnparkAct } from "../domain/Event.ts"
+import { decode, isOrderEvent, OrderEvent } from "../domain/Event.ts"
+import type { EpochMillis, OrderId } from "../domain/Ids.ts"
 import { accountStream, clientOrderIdOf } from "../domain/Ids.ts"
 import { checkStatic, FilterViolation } from "../domain/Instrument.ts"
 import type { OrderStream } from "../domain/Order.ts"
 import { emptyStream, evolve, isEnded } from "../domain/Order.ts"
 import { Rejection } from "../domain/Rejection.ts"
+import { Blotter } from "../sql/Blotter.ts"
 import { EventStore } from "../sql/EventStore.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
 import { Store } from "../sql/Store.ts"
@@ -152,6 +155,7 @@ export class Engine extends Context.Service<
     Effect.gen(function* () {
       const { engine: limits, execution, margins } = yield* AppConfig
       const backlog = yield* Backlog
+      const blotter = yield* Blotter
       const store = yield* EventStore
       const { storeId } = yield* Store
       const instruments = yield* Instruments
@@ -301,14 +305,53 @@ export class Engine extends Context.Service<
         }
       })
 
-      const loadPatiently = Effect.fnUntraced(function* (streamId: StreamId, deadline: EpochMillis | null) {
+      const loadPatiently = Effect.fnUntraced(function* (orderId: OrderId, deadline: EpochMillis | null) {
         for (let pause = loadPauseMillis; ; pause = Math.min(pause * 2, loadPauseMaxMillis)) {
-          const loaded = yield* Effect.result(withinDeadline(store.load(streamId), deadline))
-          if (Result.isSuccess(loaded)) return yield* Effect.fromResult(fold(loaded.success))
+          const loaded = yield* Effect.result(withinDeadline(store.load(orderId), deadline))
+          if (Result.isSuccess(loaded)) return yield* readable(orderId, loaded.success)
           if (deadline !== null && (yield* Clock.currentTimeMillis) >= deadline) return yield* new NotConfirmed({})
           yield* Effect.sleep(pause)
         }
       })
+
+      const readable = Effect.fnUntraced(function* (orderId: OrderId, loaded: Loaded) {
+        const folded = fold(loaded)
+        if (Result.isSuccess(folded)) return folded.success
+        const { event, why } = folded.failure
+        yield* parkUnread(orderId, event, loaded.events.at(-1)!, why)
+        return yield* new Rejection({ code: "PARKED", message: why })
+      })
+
+      // What the order is now, this release cannot tell; that it is parked is true in every state, and its row stays
+      // as whoever could read it has left it. Lost races are no matter: the next one who looks at it parks it.
+      const parkUnread = Effect.fnUntraced(
+        function* (orderId: OrderId, event: StoredEvent, last: StoredEvent, why: string) {
+          const row = yield* blotter.find(orderId)
+          if (row === null || row.parked || row.version !== last.version) return
+          const at = yield* Clock.currentTimeMillis
+          const commandId = yield* random.uuidV4()
+          const events = seal(
+            { streamId: orderId, version: last.version, hash: last.hash },
+            [OrderEvent.cases.OrderParked.make({ reason: why, record: JSON.stringify(event) })],
+            provenanceOf("engine", null, commandId),
+            at,
+            (index) => `${commandId}/${index}`
+          )
+          const parked = { ...row, parked: true, dueAt: null, updatedAt: at, version: last.version + 1 }
+          yield* store.append({
+            streamId: orderId,
+            expected: last.version,
+            commandId,
+            events,
+            previousHash: last.hash,
+            requestHash: null,
+            order: { row: parked },
+            priority: "engine"
+          })
+          yield* Effect.logError(`an order is parked: ${why}`, { orderId })
+        },
+        Effect.catch((error) => Effect.logWarning("an order that cannot be read could not be parked yet", error))
+      )
 
       // Whoever waits with a deadline does not wait longer for one read.
       const withinDeadline = <A, E>(read: Effect.Effect<A, E>, deadline: EpochMillis | null) =>
@@ -452,7 +495,7 @@ export class Engine extends Context.Service<
           const head = yield* store.head(orderId)
           if (head?.version === cached.version && head.hash === cached.headHash) return cached
         }
-        const stream = yield* Effect.fromResult(fold(yield* store.load(orderId)))
+        const stream = yield* readable(orderId, yield* store.load(orderId))
         return stream.version === 0 ? null : stream
       })
 
@@ -513,21 +556,31 @@ export class Engine extends Context.Service<
 const isOldNews = ({ order }: OrderStream, command: Command): boolean =>
   command._tag === "RecordReport" && isEnded(order)
 
-const fold = (loaded: { readonly events: ReadonlyArray<StoredEvent>; readonly requestHash: string }) =>
-  Result.gen(function* () {
-    let stream = emptyStream
-    for (const stored of loaded.events) {
-      const event = yield* Result.mapError(
-        decode(stored.type, stored.schemaVersion, stored.data),
-        (error) => new Rejection({ code: "PARKED", message: `this release cannot read ${error.type}: ${error.detail}` })
-      )
-      stream = {
-        order: isOrderEvent(event) ? evolve(stream.order, event, stored.occurredAt) : stream.order,
-        version: stored.version,
-        headHash: stored.hash,
-        requestHash: loaded.requestHash,
-        commandIds: HashSet.add(stream.commandIds, stored.commandId)
-      }
+interface Loaded {
+  readonly events: ReadonlyArray<StoredEvent>
+  readonly requestHash: string
+}
+
+/** The order, or the first event that this release cannot read, and a sentence about it. */
+const fold = (loaded: Loaded): Result.Result<OrderStream, { readonly event: StoredEvent; readonly why: string }> => {
+  let stream = emptyStream
+  for (const stored of loaded.events) {
+    const decoded = decode(stored.type, stored.schemaVersion, stored.data)
+    if (Result.isFailure(decoded)) {
+      const { schemaVersion, type, version } = stored
+      const why =
+        `this release cannot read ${type} of schema version ${schemaVersion}, version ${version} of the order ` +
+        `(${decoded.failure.detail}): run the release that wrote it, then "nexus parked retry"`
+      return Result.fail({ event: stored, why })
     }
-    return stream
-  })
+    const event = decoded.success
+    stream = {
+      order: isOrderEvent(event) ? evolve(stream.order, event, stored.occurredAt) : stream.order,
+      version: stored.version,
+      headHash: stored.hash,
+      requestHash: loaded.requestHash,
+      commandIds: HashSet.add(stream.commandIds, stored.commandId)
+    }
+  }
+  return Result.succeed(stream)
+}

@@ -221,8 +221,16 @@ export class Resets extends Context.Service<
           rows,
           (row) => {
             const found = known.get(row.clientOrderId)
-            if (found !== undefined) return Effect.asVoid(settlement.adopt(row.orderId, found))
-            return complete ? Effect.asVoid(lost(row)) : askAgain(row)
+            const settled =
+              found !== undefined
+                ? Effect.asVoid(settlement.adopt(row.orderId, found))
+                : complete
+                  ? Effect.asVoid(lost(row))
+                  : askAgain(row)
+            // One that a later release has written to holds back nobody but itself.
+            return Effect.catchTag(settled, "Rejection", ({ message }) =>
+              Effect.logWarning(`an order of before the reset cannot be ended: ${message}`, { orderId: row.orderId })
+            )
           },
           { concurrency, discard: true }
         )

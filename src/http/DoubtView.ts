@@ -6,6 +6,7 @@ import { Schema } from "effect"
 import type { EpochMillis } from "../domain/Ids.ts"
 import type { AttemptStory, DoubtStory } from "../engine/DoubtStories.ts"
 import { OrderView, time } from "./OrderView.ts"
+import { ParkedView } from "./ParkedView.ts"
 
 const Time = Schema.String.annotate({ format: "date-time" })
 
@@ -36,7 +37,8 @@ export const DoubtView = Schema.Struct({
 /** One order, read alone. */
 export const OrderDetail = Schema.Struct({
   ...OrderView.fields,
-  doubt: Schema.optionalKey(DoubtView).annotateKey({ description: "Only while the newest attempt is in doubt." })
+  doubt: Schema.optionalKey(DoubtView).annotateKey({ description: "Only while the newest attempt is in doubt." }),
+  parked: Schema.optionalKey(ParkedView).annotateKey({ description: "Only while the order waits for an operator." })
 })
 
 /** The order's JSON with the doubt as its last member. */

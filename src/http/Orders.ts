@@ -16,9 +16,11 @@ import { Engine } from "../engine/Engine.ts"
 import type { BlotterRow } from "../sql/Blotter.ts"
 import { Blotter } from "../sql/Blotter.ts"
 import { EventStore } from "../sql/EventStore.ts"
+import { Parked } from "../sql/Parked.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
 import { makeCancelAll, readScope } from "./CancelAll.ts"
 import { withDoubt } from "./DoubtView.ts"
+import { withParked } from "./ParkedView.ts"
 import { read } from "./OrderBody.ts"
 import { cursorText, readQuery } from "./OrderList.ts"
 import { ofRow, ofStream, time } from "./OrderView.ts"
@@ -48,6 +50,7 @@ const traceParentOf = ({ traceParent }: OrderHeaders): string | null =>
 export const makeOrders = Effect.gen(function* () {
   const engine = yield* Engine
   const blotter = yield* Blotter
+  const parked = yield* Parked
   const store = yield* EventStore
   const stories = yield* DoubtStories
   const cancelEach = yield* makeCancelAll
@@ -90,11 +93,12 @@ export const makeOrders = Effect.gen(function* () {
     if (row === null) return noOrder(orderId)
     // The story goes on without the order changing, so it has no tag.
     const story = isInDoubt(row, (yield* Clock.currentTimeMillis) - answerMillis) ? yield* stories.of(orderId) : null
-    if (story !== null) return json(200, withDoubt(ofRow(row), story))
     const tag = etag(row.version)
-    return headers.ifNoneMatch === tag
-      ? { status: 304, headers: ["ETag", tag], body: "" }
-      : json(200, ofRow(row), ["ETag", tag])
+    if (story === null && headers.ifNoneMatch === tag) return { status: 304, headers: ["ETag", tag], body: "" }
+    // It may have been taken up again since its row was read; the next look says so.
+    const why = row.parked ? yield* parked.order(orderId) : null
+    const order = why === null ? ofRow(row) : withParked(ofRow(row), why)
+    return story === null ? json(200, order, ["ETag", tag]) : json(200, withDoubt(order, story))
   }, bounded)
 
   const list = Effect.fnUntraced(function* (query: URLSearchParams) {

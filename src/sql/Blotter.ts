@@ -6,7 +6,6 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schema } from "effect"
-import { OrderType, SelfTradePrevention, Side, TimeInForce } from "../domain/Event.ts"
 import { ClientOrderId, EpochMillis, OrderId } from "../domain/Ids.ts"
 import type { Status } from "../domain/Order.ts"
 import { statuses as allStatuses } from "../domain/Order.ts"
@@ -183,16 +182,16 @@ const Row = Schema.Struct({
   clientOrderId: ClientOrderId,
   exchangeOrderId: Schema.NullOr(Schema.String),
   symbol: Schema.String,
-  side: Side,
-  type: OrderType,
-  timeInForce: Schema.NullOr(TimeInForce),
+  side: Schema.String,
+  type: Schema.String,
+  timeInForce: Schema.NullOr(Schema.String),
   quantity: Schema.NullOr(Schema.String),
   quoteQuantity: Schema.NullOr(Schema.String),
   price: Schema.NullOr(Schema.String),
   validUntil: Schema.NullOr(Int8),
   stopPrice: Schema.NullOr(Schema.String),
   icebergQuantity: Schema.NullOr(Schema.String),
-  selfTradePrevention: Schema.NullOr(SelfTradePrevention),
+  selfTradePrevention: Schema.NullOr(Schema.String),
   status: Schema.Literals(allStatuses),
   certainty: Schema.Literals(["CONFIRMED", "UNCONFIRMED", "UNKNOWN"]),
   cancelRequested: Schema.Boolean,

@@ -4,7 +4,6 @@
  */
 import { HashMap } from "effect"
 import * as Decimal from "../domain/Decimal.ts"
-import type { OrderType, SelfTradePrevention, Side, TimeInForce } from "../domain/Event.ts"
 import type { ClientOrderId, EpochMillis, OrderId } from "../domain/Ids.ts"
 import type { Attempt, Certainty, Order, Reason, Status } from "../domain/Order.ts"
 import { averagePrice, fillsInOrder } from "../domain/Order.ts"
@@ -23,16 +22,17 @@ export interface BlotterRow {
   readonly clientOrderId: ClientOrderId
   readonly exchangeOrderId: string | null
   readonly symbol: string
-  readonly side: Side
-  readonly type: OrderType
-  readonly timeInForce: TimeInForce | null
+  /** As the order was placed; a later release may know more kinds than this one. So are the next two. */
+  readonly side: string
+  readonly type: string
+  readonly timeInForce: string | null
   readonly quantity: string | null
   readonly quoteQuantity: string | null
   readonly price: string | null
   readonly validUntil: EpochMillis | null
   readonly stopPrice: string | null
   readonly icebergQuantity: string | null
-  readonly selfTradePrevention: SelfTradePrevention | null
+  readonly selfTradePrevention: string | null
   readonly status: Status
   readonly certainty: Certainty
   readonly cancelRequested: boolean

@@ -16,7 +16,7 @@ import type { Order } from "../domain/Order.ts"
 import { arrayOf, commandRow, eventRow, orderRow } from "./AppendRows.ts"
 import type { DataRefused, Entry } from "./Batcher.ts"
 import { makeBatcher } from "./Batcher.ts"
-import { rowOf } from "./BlotterRow.ts"
+import { type BlotterRow, rowOf } from "./BlotterRow.ts"
 import { makeCommitSignal } from "./CommitSignal.ts"
 import {
   decodeAppended,
@@ -41,8 +41,11 @@ export interface Append {
   readonly previousHash: string
   /** Hex. Set with the first event of an order; null afterwards and for the account. */
   readonly requestHash: string | null
-  /** The order before and after, for totals and the blotter row; null for the account, whose stream id is no order's. */
-  readonly order: { readonly before: Order; readonly after: Order } | null
+  /**
+   * The order before and after, for totals and the blotter row; or the row itself, where the order moves between no
+   * statuses and cannot be folded; null for the account, whose stream id is no order's.
+   */
+  readonly order: { readonly before: Order; readonly after: Order } | { readonly row: BlotterRow } | null
   /** The engine's own commands go ahead of new orders in the lane's queue. */
   readonly priority: "engine" | "intake"
 }
@@ -323,7 +326,7 @@ const queuedAs = (
   answer: QueuedAppend["answer"]
 ): QueuedAppend => {
   const count = events.length
-  const row = order === null ? null : rowOf(OrderId.make(streamId), lane, expected + count, order.after)
+  const { after, before, row } = shown(streamId, lane, expected + count, order)
   const queued = {
     streamId,
     expected,
@@ -336,11 +339,19 @@ const queuedAs = (
       previousHash,
       headHash: events[count - 1]!.hash,
       requestHash,
-      before: order === null ? null : order.before.status,
-      after: order === null ? null : order.after.status
+      before,
+      after
     }),
     events: events.map(eventRow).join(","),
     order: row === null ? null : orderRow(row)
   }
   return { ...queued, chars: queued.command.length + queued.events.length + (queued.order?.length ?? 0) }
+}
+
+/** The row of the order, and the status that it leaves and enters. */
+const shown = (streamId: string, lane: number, version: number, order: Append["order"]) => {
+  if (order === null) return { before: null, after: null, row: null }
+  if ("row" in order) return { before: order.row.status, after: order.row.status, row: order.row }
+  const { after, before } = order
+  return { before: before.status, after: after.status, row: rowOf(OrderId.make(streamId), lane, version, after) }
 }

@@ -96,7 +96,7 @@ describe("what this release does not know", () => {
     const unknown = Result.getOrThrow(Result.flip(decode("OrderAmended", 1, {})))
     const newer = Result.getOrThrow(Result.flip(decode("CancelRequested", 2, sample("CancelRequested"))))
 
-    assert.deepInclude(unknown, { type: "OrderAmended", schemaVersion: 1 })
+    assert.deepInclude(unknown, { type: "OrderAmended", schemaVersion: 1, detail: "unknown type" })
     assert.deepInclude(newer, { type: "CancelRequested", schemaVersion: 2, detail: "unknown schema version" })
   })
 

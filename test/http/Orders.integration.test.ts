@@ -36,6 +36,7 @@ import { EventStore } from "../../src/sql/EventStore.ts"
 import { Findings } from "../../src/sql/Findings.ts"
 import { ForeignOrders as KeptForeignOrders } from "../../src/sql/ForeignOrders.ts"
 import { Instruments as Snapshots } from "../../src/sql/Instruments.ts"
+import { Parked } from "../../src/sql/Parked.ts"
 import { Store } from "../../src/sql/Store.ts"
 import { freshDatabase, limitsForTests, templateLanes } from "../harness/template.ts"
 import type { Reply } from "./exchange.ts"
@@ -63,6 +64,7 @@ const storage = (url: string) =>
     Cursors.layer,
     Findings.layer,
     KeptForeignOrders.layer,
+    Parked.layer,
     Snapshots.layer,
     EventStore.layer({ lanes: templateLanes, node: "test", laneQueueSize: 64, appendsInFlight: 2 }),
     Store.layer({ exchange: "SIMULATOR", storeId: StoreId.make("7d4c7a52-5f10-4b7c-9d3e-2f1a0b9c8d7e") })
@@ -422,6 +424,26 @@ describe("Orders", () => {
           nextAttemptAt: null
         })
         assert.isFalse("doubt" in detailOf((yield* call("GET", `${orders}/doubtful`)).body), "settled")
+      })
+    )
+  )
+
+  it.live("says of a parked order since when and why, beside all that is known of it", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        yield* call("POST", orders, market("waits"))
+        const [at, orderId, engine] = [Date.now(), OrderId.make("waits"), yield* Engine]
+        yield* engine.tell(orderId, { _tag: "ParkOrder", at, reason: "nobody can read it", record: "" })
+
+        const found = yield* call("GET", `${orders}/waits`)
+        yield* engine.unpark({ orderId, act: "retry", by: "ann", reason: "read" })
+        const after = yield* call("GET", `${orders}/waits`)
+
+        const { parked, quantity, status } = detailOf(found.body)
+        assert.deepStrictEqual([status, quantity], ["PENDING", 0.001])
+        assert.strictEqual(parked?.reason, "nobody can read it")
+        assert.isAtLeast(Date.parse(parked?.since ?? ""), at)
+        assert.isFalse("parked" in detailOf(after.body))
       })
     )
   )

@@ -19,6 +19,7 @@ import { Problem } from "../../src/http/Problem.ts"
 import { ListeningAddress, Server } from "../../src/http/Server.ts"
 import { Blotter } from "../../src/sql/Blotter.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
+import { Parked } from "../../src/sql/Parked.ts"
 import { exchange, request } from "./exchange.ts"
 
 const storeId = StoreId.make("7d4c7a52-5f10-4b7c-9d3e-2f1a0b9c8d7e")
@@ -101,6 +102,7 @@ const layerOf = (script: Script, env: Readonly<Record<string, string>>) => {
       }),
       Layer.mock(Instruments)({}),
       Layer.mock(Blotter)({}),
+      Layer.mock(Parked)({}),
       Layer.mock(DoubtStories)({}),
       Layer.mock(Balances)({}),
       Layer.mock(Reconciliation)({}),

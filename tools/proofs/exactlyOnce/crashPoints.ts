@@ -36,7 +36,7 @@ export const diesInStore = Layer.effect(
       append: (entry) => {
         if (target === "" || entry.streamId !== target) return real.append(entry)
         const types = entry.events.map(({ type }) => type)
-        const isOpen = entry.order?.after.status === "EXECUTING"
+        const isOpen = entry.order !== null && "after" in entry.order && entry.order.after.status === "EXECUTING"
         const after: Readonly<Record<string, boolean>> = {
           afterJournal: types.includes("SubmissionStarted"),
           afterAccepted: types.includes("SubmissionAccepted"),
