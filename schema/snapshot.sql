@@ -106,6 +106,16 @@ create table foreign_orders (
 comment on table foreign_orders is 'Orders at the exchange, under our keys, that this store never sent. Listed, never touched.';
 CREATE INDEX foreign_orders_by_age ON public.foreign_orders USING btree (is_open, updated_at);
 
+create table generations (
+  generation integer not null,
+  lane smallint not null,
+  first_position bigint not null,
+  constraint generations_first_position_check CHECK ((first_position > 0)),
+  constraint generations_generation_check CHECK ((generation > 1)),
+  constraint generations_pkey PRIMARY KEY (generation, lane)
+);
+comment on table generations is 'Where each generation after the first begins, by lane. No rows: no commit was ever lost.';
+
 create table instruments (
   version integer not null,
   taken_at bigint not null,
@@ -207,6 +217,7 @@ comment on table orders is 'The blotter: each order as the fold of its events. D
 CREATE INDEX orders_by_status ON public.orders USING btree (status, placed_at, order_id);
 CREATE INDEX orders_cancel_unanswered ON public.orders USING btree (order_id) WHERE ((status = 'EXECUTING'::text) AND (attempt_state = 'ACCEPTED'::text) AND cancel_requested AND (NOT cancel_refused));
 CREATE INDEX orders_due ON public.orders USING btree (due_at, order_id) WHERE (due_at IS NOT NULL);
+CREATE INDEX orders_imported ON public.orders USING btree (order_id) WHERE (order_id = client_order_id);
 CREATE INDEX orders_in_doubt ON public.orders USING btree (order_id) WHERE ((status = 'EXECUTING'::text) AND (attempt_state = ANY (ARRAY['STARTED'::text, 'UNKNOWN'::text])));
 CREATE INDEX orders_open ON public.orders USING btree (order_id) WHERE ((status = 'EXECUTING'::text) AND (attempt_state = 'ACCEPTED'::text));
 CREATE INDEX orders_parked ON public.orders USING btree (order_id) WHERE parked;
@@ -231,6 +242,21 @@ create table reconciliation (
   constraint reconciliation_pkey PRIMARY KEY (only_row)
 ) with (fillfactor=10);
 comment on table reconciliation is 'What the last comparison of open orders with the exchange has shown.';
+
+create table recoveries (
+  number integer not null,
+  begun_at timestamp with time zone default clock_timestamp() not null,
+  begun_by text not null,
+  reason text not null,
+  heads bigint[] not null,
+  known bigint[] not null,
+  generation integer,
+  finished_at timestamp with time zone,
+  imported jsonb,
+  constraint recoveries_number_check CHECK ((number > 0)),
+  constraint recoveries_pkey PRIMARY KEY (number)
+);
+comment on table recoveries is 'Each run of nexus recover. While one is not finished the store is not served.';
 
 create table replicas (
   id text collate "C" not null,
@@ -715,6 +741,7 @@ grant execute on function keep_store() to public;
 grant execute on function limit_share_life() to nexus_app;
 grant execute on function refuse_change() to public;
 grant execute on function take_shares(text,bigint,jsonb) to nexus_app;
+grant select on generations to nexus_app;
 grant insert, select, update (checked_at) on instruments to nexus_app;
 grant select, update (epoch, expires_at, owner) on leases to nexus_app;
 grant delete, insert, select, update on limit_shares to nexus_app;
@@ -724,6 +751,7 @@ grant select on orders to nexus_app;
 grant select on outbox to nexus_app;
 grant insert, select on parked to nexus_app;
 grant delete, insert, select, update on reconciliation to nexus_app;
+grant select on recoveries to nexus_app;
 grant delete, insert, select, update on replicas to nexus_app;
 grant usage on schema public to nexus_app;
 grant select on schema_migrations to nexus_app;

@@ -49,7 +49,7 @@ export const layer = Layer.effectDiscard(
       lane: number,
       batch: ReadonlyArray<StoredEvent>
     ) {
-      const records = batch.map((event) => toRecord(event, store))
+      const records = batch.map((event) => toRecord(event, store.originOf(event)))
       for (let pause = publishPauseMillis; records.length > 0;) {
         const failure = yield* bus.publish(topic, lane, records).pipe(
           Effect.as(null),
@@ -64,7 +64,7 @@ export const layer = Layer.effectDiscard(
             streamId: event.streamId
           })
           yield* park(topic, event, failure.reason)
-          records[failure.index] = toMarker(event, store, failure.reason)
+          records[failure.index] = toMarker(event, store.originOf(event), failure.reason)
           continue
         }
         yield* supervisor.beat(name)

@@ -63,13 +63,13 @@ export const republish = Effect.fn("Republish.republish")(function* (range: {
   }
 
   const publish = Effect.fnUntraced(function* (topic: Topic, batch: ReadonlyArray<StoredEvent>) {
-    const records = batch.map((event) => toRecord(event, store))
+    const records = batch.map((event) => toRecord(event, store.originOf(event)))
     const attempt: Effect.Effect<void, CannotRepublish> = Effect.suspend(() => bus.publish(topic, lane, records)).pipe(
       Effect.retry({ while: ({ _tag }) => _tag !== "RecordRefused", schedule: backOff }),
       Effect.catchTags({
         RecordRefused: ({ index, reason }) =>
           Effect.suspend(() => {
-            records[index] = toMarker(batch[index]!, store, reason)
+            records[index] = toMarker(batch[index]!, store.originOf(batch[index]!), reason)
             return attempt
           }),
         BusUnavailable: ({ message }) => stopped(batch, message),

@@ -2,7 +2,8 @@
  * Events as CloudEvents 1.0 in binary mode: the envelope in headers, the event's data as the JSON value.
  *
  * A reader of the events topic dedupes and proves completeness with one integer per lane: positions
- * (`ce_position`) are dense per generation. A position that cannot be sent leaves a marker in its place.
+ * (`ce_position`) are dense from where their generation begins in the lane (`ce_generationstart`; 1 where it is absent),
+ * and what earlier generations have from there on is void. A position that cannot be sent leaves a marker in its place.
  * What a later release adds as headers is ignored here; what is missing makes a record unreadable.
  */
 import { Result, Schema } from "effect"
@@ -15,6 +16,8 @@ export interface Origin {
   readonly storeId: string
   /** Raised when a restore lost events: positions are issued again, and mean other events. */
   readonly generation: number
+  /** Of the generation in the event's lane; 1 unless given. What earlier ones have from there on is void. */
+  readonly firstPosition?: number
 }
 
 /** What a consumer of the bus knows of an event. The hash chain stays in the log. */
@@ -30,6 +33,8 @@ export interface EventRecord {
   readonly lane: number
   readonly position: number
   readonly generation: number
+  /** Where the generation begins in the lane. */
+  readonly firstPosition: number
   readonly occurredAt: EpochMillis
   readonly traceParent: string | null
   readonly data: unknown
@@ -83,6 +88,9 @@ const headersOf = (event: StoredEvent, origin: Origin, type: string): Readonly<R
     ce_generation: String(origin.generation),
     ce_dataschema: `urn:nexus:event:${event.type}:${event.schemaVersion}`
   }
+  if (origin.firstPosition !== undefined && origin.firstPosition > 1) {
+    headers["ce_generationstart"] = String(origin.firstPosition)
+  }
   if (event.traceParent !== null) headers["traceparent"] = event.traceParent
   return headers
 }
@@ -102,6 +110,7 @@ export const Headers = Schema.Struct({
   ce_lane: Count,
   ce_position: Count,
   ce_generation: Count,
+  ce_generationstart: Schema.optionalKey(Count),
   ce_dataschema: Schema.String.check(Schema.isPattern(/^urn:nexus:event:\w+:\d{1,9}$/u)),
   traceparent: Schema.optionalKey(Schema.String)
 })
@@ -128,6 +137,7 @@ export const fromRecord = (record: BusRecord): Result.Result<EventRecord | Marke
         lane: headers.ce_lane,
         position: headers.ce_position,
         generation: headers.ce_generation,
+        firstPosition: headers.ce_generationstart ?? 1,
         occurredAt: Date.parse(headers.ce_time),
         traceParent: headers.traceparent ?? null
       }

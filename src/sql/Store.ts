@@ -34,6 +34,19 @@ const Row = Schema.Struct({
 })
 const decodeRow = Schema.decodeUnknownSync(Schema.Tuple([Row]))
 
+const decodeThere = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ there: Schema.Boolean })]))
+const Boundary = Schema.Struct({ generation: Schema.Int, lane: Schema.Int, firstPosition: Schema.Finite })
+const decodeBoundaries = Schema.decodeUnknownSync(Schema.Array(Boundary))
+const decodeIds = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ id: Schema.String })))
+
+/** Where a position of the log comes from, as its readers tell positions apart. */
+export interface EventOrigin {
+  readonly storeId: StoreId
+  readonly generation: number
+  /** Where that generation begins in the event's lane; 1 for the first. */
+  readonly firstPosition: number
+}
+
 const Identity = Schema.Struct({ exchange: Schema.NullOr(Exchange), accountUid: Schema.NullOr(Schema.String) })
 const decodeIdentity = Schema.decodeUnknownSync(Schema.Tuple([Identity]))
 
@@ -57,6 +70,10 @@ export class Store extends Context.Service<
     readonly generation: number
     readonly exchange: Exchange
     readonly lanes: number
+    /** An event keeps its generation for ever, so that one that is sent again is the same record. */
+    readonly originOf: (event: { readonly lane: number; readonly position: number }) => EventOrigin
+    /** Orders that a recovery found at the exchange alone: their id is the exchange's. Of the opening, too. */
+    readonly imported: ReadonlySet<string>
     /** The account as it is bound now; null before the first bind. */
     readonly accountUid: Effect.Effect<string | null, StoreUnavailable>
     /** Binds the store to the account behind our keys, once; afterwards only compares. */
@@ -88,6 +105,29 @@ export class Store extends Context.Service<
           return yield* new StoreBelongsElsewhere({ belongsTo: `the ${exchange}`, asked: `the ${options.exchange}` })
         }
 
+        // Before the schema has their table there is one generation. The newest first.
+        const [table] = decodeThere(yield* answerOf(sql`select to_regclass('public.generations') is not null as there`))
+        const boundaries = !table.there
+          ? []
+          : decodeBoundaries(
+              yield* answerOf(sql`
+                select generation, lane::int4, first_position::float8 as "firstPosition" from generations
+                  order by generation desc`)
+            )
+        const byLane = Map.groupBy(boundaries, ({ lane }) => lane)
+        const first = { storeId, generation: 1, firstPosition: 1 }
+        const originOf: Store["Service"]["originOf"] = ({ lane, position }) => {
+          const found = byLane.get(lane)?.find(({ firstPosition }) => firstPosition <= position)
+          return found === undefined
+            ? first
+            : { storeId, generation: found.generation, firstPosition: found.firstPosition }
+        }
+        const imported = new Set(
+          decodeIds(yield* answerOf(sql`select order_id as id from orders where order_id = client_order_id`)).map(
+            ({ id }) => id
+          )
+        )
+
         const bindAccount = Effect.fn("Store.bindAccount")(function* (uid: string) {
           yield* answerOf(sql`update store set account_uid = ${uid} where account_uid is null`)
           const { accountUid } = yield* read
@@ -103,6 +143,8 @@ export class Store extends Context.Service<
           generation,
           exchange,
           lanes,
+          originOf,
+          imported,
           accountUid: Effect.map(read, ({ accountUid }) => accountUid),
           bindAccount
         })

@@ -3,7 +3,8 @@
  * with no code of Nexus.
  *
  * Its keep is one set of positions per generation and lane. Positions are dense, so it can prove that it has missed
- * nothing up to the highest it has seen; a marker stands where an event could not be sent, and says so.
+ * nothing up to the highest it has seen; a marker stands where an event could not be sent, and says so. A generation
+ * begins where its records say it does, and what earlier ones have of the lane from there on is void.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -27,6 +28,8 @@ export interface Proof {
   readonly repeats: number
   /** Positions whose event Kafka would not take. */
   readonly skipped: ReadonlyArray<string>
+  /** Seen, and void since a later generation. */
+  readonly voided: ReadonlyArray<string>
 }
 
 const validators = (schemaFolder: string): ReadonlyMap<string, ValidateFunction> => {
@@ -40,6 +43,7 @@ const validators = (schemaFolder: string): ReadonlyMap<string, ValidateFunction>
 export const prove = (schemaFolder: string, messages: ReadonlyArray<Message>): Proof => {
   const schemas = validators(schemaFolder)
   const lanes = new Map<string, Map<number, string>>()
+  const begins = new Map<string, { readonly generation: number; readonly lane: string; readonly start: number }>()
   const wrong: Array<string> = []
   const skipped: Array<string> = []
   let repeats = 0
@@ -57,6 +61,10 @@ export const prove = (schemaFolder: string, messages: ReadonlyArray<Message>): P
     if (headers["ce_lane"] !== String(partition)) wrong.push(`${name}: lies in partition ${partition}`)
     const positions = lanes.get(lane) ?? new Map<number, string>()
     lanes.set(lane, positions)
+    const start = Number(headers["ce_generationstart"] ?? 1)
+    const known = begins.get(lane)
+    if (known !== undefined && known.start !== start) wrong.push(`${name}: its generation begins in two places`)
+    begins.set(lane, { generation: Number(headers["ce_generation"]), lane: headers["ce_lane"]!, start })
     const position = Number(headers["ce_position"])
     const before = positions.get(position)
     if (before !== undefined) {
@@ -71,15 +79,21 @@ export const prove = (schemaFolder: string, messages: ReadonlyArray<Message>): P
   }
 
   const missing: Array<string> = []
+  const voided: Array<string> = []
   let events = 0
-  for (const [lane, positions] of lanes) {
+  for (const [name, positions] of lanes) {
     events += positions.size
-    const highest = Math.max(...positions.keys())
-    for (let position = 1; position <= highest; position++) {
-      if (!positions.has(position)) missing.push(`${lane} position ${position}`)
+    const { generation, lane, start } = begins.get(name)!
+    const later = [...begins.values()].filter((one) => one.lane === lane && one.generation > generation)
+    const end = Math.min(...later.map((one) => one.start))
+    voided.push(...[...positions.keys()].filter((position) => position >= end).map((at) => `${name} position ${at}`))
+    // Complete up to where the next generation begins, or up to the highest that was seen.
+    const highest = later.length > 0 ? end - 1 : Math.max(...positions.keys())
+    for (let position = start; position <= highest; position++) {
+      if (!positions.has(position)) missing.push(`${name} position ${position}`)
     }
   }
-  return { complete: missing.length === 0 && wrong.length === 0, missing, wrong, events, repeats, skipped }
+  return { complete: missing.length === 0 && wrong.length === 0, missing, wrong, events, repeats, skipped, voided }
 }
 
 /** Everything that the topic has now, from its beginning. */

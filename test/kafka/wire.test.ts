@@ -3,7 +3,7 @@ import { Result } from "effect"
 import type { StoredEvent } from "../../src/domain/Envelope.ts"
 import { fromRecord, toMarker, toRecord } from "../../src/kafka/wire.ts"
 
-const origin = { storeId: "7a3f3c1e-9a2b-4c1d-8e5f-0123456789ab", generation: 2 }
+const origin = { storeId: "7a3f3c1e-9a2b-4c1d-8e5f-0123456789ab", generation: 2, firstPosition: 40 }
 
 const event: StoredEvent = {
   eventId: "0198f0c4-0000-7000-8000-000000000001",
@@ -43,6 +43,7 @@ describe("an event on the wire", () => {
       ce_lane: "1",
       ce_position: "42",
       ce_generation: "2",
+      ce_generationstart: "40",
       ce_dataschema: "urn:nexus:event:OrderFilled:1",
       traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     })
@@ -60,6 +61,7 @@ describe("an event on the wire", () => {
       lane: 1,
       position: 42,
       generation: 2,
+      firstPosition: 40,
       occurredAt: 1_790_000_000_123,
       traceParent: event.traceParent,
       data: event.data

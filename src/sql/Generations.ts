@@ -1,0 +1,217 @@
+/**
+ * How far the log goes, where its generations begin, and whether a recovery is under way: what a start compares with
+ * Kafka and the anchor, and what `nexus recover` changes.
+ *
+ * `Generations` reads on a serving connection. `Recoveries` writes as the owner, and holds one advisory lock for as
+ * long as it lives: of two recoveries at once the second is refused.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Context, Effect, Layer, Schema } from "effect"
+import { Reactivity } from "effect/reactivity"
+import type { EpochMillis } from "../domain/Ids.ts"
+import { connectTo, type DatabaseAddress } from "./Database.ts"
+import { Int8 } from "./LogRows.ts"
+import { answerOf, StoreUnavailable } from "./StoreUnavailable.ts"
+
+export interface LaneHead {
+  readonly lane: number
+  /** 0 for an empty lane. */
+  readonly position: number
+  /** Chained hash of the lane's last batch, hex; empty for none. */
+  readonly hash: string
+}
+
+const decodeHeads = Schema.decodeUnknownSync(
+  Schema.Array(Schema.Struct({ lane: Schema.Int, position: Int8, hash: Schema.String }))
+)
+const decodeBatches = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ hash: Schema.String })))
+const decodeMoment = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ at: Int8 })]))
+const decodeIds = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ id: Schema.String })))
+const decodeSymbols = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ symbol: Schema.String })))
+const decodeThere = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ there: Schema.Boolean })]))
+
+export class Generations extends Context.Service<
+  Generations,
+  {
+    /** Of every lane, in order. */
+    readonly heads: Effect.Effect<ReadonlyArray<LaneHead>, StoreUnavailable>
+    /** Hash of the batch that ends at a position of a lane; null: none ends there. */
+    readonly batchAt: (lane: number, position: number) => Effect.Effect<string | null, StoreUnavailable>
+    /** Id of the event at a position of a lane; null: there is none. */
+    readonly eventAt: (lane: number, position: number) => Effect.Effect<string | null, StoreUnavailable>
+    /** When the log was last written, by PostgreSQL's clock; before the first event, when the store was opened. */
+    readonly lastWritten: Effect.Effect<EpochMillis, StoreUnavailable>
+    /** A recovery was begun and is not finished. */
+    readonly isUnderRecovery: Effect.Effect<boolean, StoreUnavailable>
+    /** Of all orders, in order. */
+    readonly symbols: Effect.Effect<ReadonlyArray<string>, StoreUnavailable>
+  }
+>()("nexus/sql/Generations") {
+  static readonly layer = Layer.effect(
+    Generations,
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+
+      const heads = Effect.map(
+        answerOf(sql`
+          select lane::int4, coalesce(b.last_position, 0) as position, coalesce(encode(b.hash, 'hex'), '') as hash
+            from generate_series(0, (select lanes - 1 from store)) as l(lane)
+            left join lateral (select last_position, hash from batches where batches.lane = l.lane
+              order by last_position desc limit 1) b on true
+            order by lane`),
+        decodeHeads
+      )
+
+      const batchAt = Effect.fnUntraced(function* (lane: number, position: number) {
+        const rows = yield* answerOf(sql`
+          select encode(hash, 'hex') as hash from batches
+            where lane = ${lane} and last_position = ${position}::bigint`)
+        return decodeBatches(rows)[0]?.hash ?? null
+      })
+
+      const eventAt = Effect.fnUntraced(function* (lane: number, position: number) {
+        const rows = yield* answerOf(sql`
+          select event_id as id from events where lane = ${lane} and position = ${position}::bigint`)
+        return decodeIds(rows)[0]?.id ?? null
+      })
+
+      const lastWritten = Effect.map(
+        answerOf(sql`
+          select coalesce(max(b.recorded_at),
+              (select (extract(epoch from coalesce(opened_at, clock_timestamp())) * 1000)::bigint from store)) as at
+            from generate_series(0, (select lanes - 1 from store)) as l(lane)
+            cross join lateral (select recorded_at from batches where batches.lane = l.lane
+              order by last_position desc limit 1) b`),
+        (rows) => decodeMoment(rows)[0].at
+      )
+
+      // Before the schema has the table nothing can have been recovered.
+      const isUnderRecovery = Effect.gen(function* () {
+        const [table] = decodeThere(yield* answerOf(sql`select to_regclass('public.recoveries') is not null as there`))
+        if (!table.there) return false
+        const rows = yield* answerOf(sql`select exists (select from recoveries where finished_at is null) as there`)
+        return decodeThere(rows)[0].there
+      })
+
+      return Generations.of({
+        heads,
+        batchAt,
+        eventAt,
+        lastWritten,
+        isUnderRecovery,
+        symbols: Effect.map(answerOf(sql`select distinct symbol from orders order by symbol`), (rows) =>
+          decodeSymbols(rows).map(({ symbol }) => symbol)
+        )
+      })
+    })
+  )
+}
+
+/** Another recovery of this store is under way. */
+export class RecoveryUnderWay extends Schema.TaggedError<RecoveryUnderWay>()("RecoveryUnderWay", {}) {
+  override get message() {
+    return "another `nexus recover` is at work on this database: let it finish"
+  }
+}
+
+const RecoveryRow = Schema.Struct({
+  number: Schema.Int,
+  by: Schema.String,
+  reason: Schema.String,
+  heads: Schema.Array(Schema.Finite),
+  known: Schema.Array(Schema.Finite),
+  generation: Schema.NullOr(Schema.Int)
+})
+export type Recovery = typeof RecoveryRow.Type
+const decodeRecoveries = Schema.decodeUnknownSync(Schema.Array(RecoveryRow))
+
+const columns = `number, begun_by as by, reason, heads::float8[] as heads, known::float8[] as known, generation`
+
+// Number of the advisory lock of recoveries; that of migrations is 7300, the lanes' locks have two keys.
+const recoveryLock = 7_302
+
+export class Recoveries extends Context.Service<
+  Recoveries,
+  {
+    /** From here on nothing serves the store. One that was interrupted goes on, under its first name and reason. */
+    readonly begin: (fact: {
+      readonly by: string
+      readonly reason: string
+      readonly heads: ReadonlyArray<number>
+      readonly known: ReadonlyArray<number>
+    }) => Effect.Effect<Recovery, StoreUnavailable>
+    /** Everything after the heads of now belongs to this generation, in every lane. Where each begins, by lane. */
+    readonly raise: (number: number, generation: number) => Effect.Effect<void, StoreUnavailable>
+    /** By lane, where a generation begins. */
+    readonly firstPositions: (generation: number) => Effect.Effect<ReadonlyArray<number>, StoreUnavailable>
+    /** The store may be served again. */
+    readonly finish: (number: number, imported: object) => Effect.Effect<void, StoreUnavailable>
+  }
+>()("nexus/sql/Generations/Recoveries") {
+  static readonly layer = (options: {
+    /** The owner's, as for migrations. */
+    readonly address: DatabaseAddress
+  }): Layer.Layer<Recoveries, StoreUnavailable | RecoveryUnderWay> =>
+    Layer.effect(
+      Recoveries,
+      Effect.gen(function* () {
+        // One connection, which is never closed before the end: the lock lives with it.
+        const sql = yield* PgClient.make({
+          ...connectTo(options.address),
+          maxConnections: 1,
+          minConnections: 1,
+          applicationName: "nexus recover"
+        }).pipe(
+          Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make),
+          Effect.mapError(StoreUnavailable.of)
+        )
+        const locked = yield* answerOf(sql`select pg_try_advisory_lock(${recoveryLock}::bigint) as there`)
+        if (!decodeThere(locked)[0].there) return yield* new RecoveryUnderWay({})
+
+        const begin: Recoveries["Service"]["begin"] = Effect.fnUntraced(function* ({ by, heads, known, reason }) {
+          yield* answerOf(sql`
+            insert into recoveries (number, begun_by, reason, heads, known)
+              select coalesce(max(number), 0) + 1, ${by}, ${reason}, ${[...heads]}::bigint[], ${[...known]}::bigint[]
+                from recoveries having count(*) filter (where finished_at is null) = 0`)
+          const [recovery] = decodeRecoveries(
+            yield* answerOf(sql`select ${sql.literal(columns)} from recoveries where finished_at is null`)
+          )
+          return recovery ?? (yield* Effect.die(new Error("a recovery that was begun is not there")))
+        })
+
+        const raise: Recoveries["Service"]["raise"] = (number, generation) =>
+          Effect.asVoid(
+            answerOf(
+              sql.withTransaction(
+                Effect.andThen(
+                  sql`insert into generations (generation, lane, first_position)
+                    select ${generation}, lane, 1 + coalesce((select max(last_position) from batches
+                        where batches.lane = l.lane), 0)
+                      from generate_series(0, (select lanes - 1 from store)) as l(lane)`,
+                  Effect.andThen(
+                    sql`update store set generation = ${generation}`,
+                    sql`update recoveries set generation = ${generation} where number = ${number}`
+                  )
+                )
+              )
+            )
+          )
+
+        const firstPositions = Effect.fnUntraced(function* (generation: number) {
+          const rows = yield* answerOf(sql`
+            select lane::int4, first_position as position, '' as hash from generations
+              where generation = ${generation} order by lane`)
+          return decodeHeads(rows).map(({ position }) => position)
+        })
+
+        const finish: Recoveries["Service"]["finish"] = (number, imported) =>
+          Effect.asVoid(
+            answerOf(sql`
+              update recoveries set finished_at = clock_timestamp(), imported = ${JSON.stringify(imported)}::text::jsonb
+                where number = ${number}`)
+          )
+
+        return Recoveries.of({ begin, raise, firstPositions, finish })
+      })
+    )
+}
