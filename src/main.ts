@@ -57,6 +57,7 @@ import * as Relay from "./engine/Relay.ts"
 import { republish as sendAgain } from "./engine/Republish.ts"
 import { Settlement } from "./engine/Settlement.ts"
 import * as SharedBudget from "./engine/SharedBudget.ts"
+import { StreamState } from "./engine/StreamState.ts"
 import { Supervisor } from "./engine/Supervisor.ts"
 import { ListeningAddress, Server } from "./http/Server.ts"
 import * as EmbeddedBus from "./kafka/EmbeddedBus.ts"
@@ -298,7 +299,8 @@ export const engineOnSupervisor = Health.layer.pipe(
       ExchangeOutlook.layer,
       ExecutorLoad.layer,
       ForeignOrders.layer,
-      Instruments.layer
+      Instruments.layer,
+      StreamState.layer
     )
   )
 )

@@ -58,6 +58,7 @@ export const metricNames = {
   clockOffset: "nexus_exchange_clock_offset_seconds",
   clockError: "nexus_exchange_clock_error_seconds",
   circuitOpen: "nexus_exchange_circuit_open",
+  streamAway: "nexus_user_stream_away_seconds",
   exchangeWait: "nexus_exchange_wait_seconds",
   exchangeStopped: "nexus_exchange_stopped_seconds",
   exchangeLimit: "nexus_exchange_limit",

@@ -6,7 +6,7 @@
  * trades fetched and the balances asked for, and is applied on top by the same rules. Nothing is dropped: a full
  * queue makes the stream wait.
  */
-import { Effect, Latch, Layer, Queue } from "effect"
+import { Clock, Effect, Latch, Layer, Queue } from "effect"
 import type { FoundOrder } from "../binance/BinanceClient.ts"
 import type { UserEvent } from "../binance/UserStream.ts"
 import { UserStream } from "../binance/UserStream.ts"
@@ -21,6 +21,7 @@ import { ForeignOrders } from "./ForeignOrders.ts"
 import { OpenOrders, settleMillis } from "./OpenOrders.ts"
 import { Ownership } from "./Ownership.ts"
 import { Settlement } from "./Settlement.ts"
+import { StreamState } from "./StreamState.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 export const userStreamRole = "user-stream"
@@ -46,12 +47,18 @@ export const layer = Layer.effectDiscard(
     const openOrders = yield* OpenOrders
     const ownership = yield* Ownership
     const settlement = yield* Settlement
+    const state = yield* StreamState
     const stream = yield* UserStream
     const supervisor = yield* Supervisor
+
+    const away = Effect.map(Clock.currentTimeMillis, (now) => {
+      state.awaySince = now
+    })
 
     const run = Effect.scoped(
       Effect.gen(function* () {
         yield* check.passed
+        yield* Effect.acquireRelease(away, () => Effect.sync(() => (state.awaySince = null)))
         // One entry per order of the exchange, however much news it has. Owned by this run.
         const pending = new Map<string, FoundOrder>()
         const queue = yield* Queue.bounded<string>(pendingOrders)
@@ -63,10 +70,11 @@ export const layer = Layer.effectDiscard(
           Effect.suspend((): Effect.Effect<unknown> => {
             switch (event._tag) {
               case "Connected":
+                state.awaySince = null
                 flow.closeUnsafe()
                 return Effect.andThen(supervisor.beat(userStreamRole), Queue.offer(gaps, undefined))
               case "Lost":
-                return balances.unfollowed
+                return Effect.andThen(away, balances.unfollowed)
               case "Positions":
                 return Effect.andThen(supervisor.beat(userStreamRole), balances.moved(event.positions))
               case "BalancesMoved":

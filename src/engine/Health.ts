@@ -22,6 +22,7 @@ import { ExecutorLoad } from "./ExecutorLoad.ts"
 import { Instruments } from "./Instruments.ts"
 import { Ownership } from "./Ownership.ts"
 import { metricNames, version } from "../telemetry.ts"
+import { StreamState, streamAwayMillis } from "./StreamState.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 export interface Degraded {
@@ -77,10 +78,15 @@ export class Health extends Context.Service<
       const ownership = yield* Ownership
       const replicas = yield* Replicas
       const serverTime = yield* ServerTime
+      const stream = yield* StreamState
       const supervisor = yield* Supervisor
       const draining = yield* Ref.make(false)
       const needsBus = app.roles.some((role) => role === "relay" || role === "executor")
       const needsExchange = app.roles.some((role) => role === "executor" || role === "reports" || role === "reconciler")
+
+      const streamAway = Effect.map(Clock.currentTimeMillis, (now) =>
+        stream.awaySince === null ? 0 : Math.max(0, now - stream.awaySince)
+      )
 
       const away = Effect.gen(function* () {
         const degraded: Array<Degraded> = []
@@ -96,6 +102,14 @@ export class Health extends Context.Service<
         if (exchangeFault !== null) degraded.push({ part: "exchange", detail: exchangeFault })
         const limited = needsExchange ? yield* outlook.detail : null
         if (limited !== null) degraded.push({ part: "exchange limits", detail: limited })
+        const silentMillis = yield* streamAway
+        if (silentMillis > streamAwayMillis) {
+          const seconds = Math.round(silentMillis / 1_000)
+          degraded.push({
+            part: "user-stream",
+            detail: `no news from the exchange for ${seconds} s: fills and ends are found by asking`
+          })
+        }
         if ((yield* instruments.current) === null) {
           degraded.push({
             part: "instruments",
@@ -197,6 +211,11 @@ export class Health extends Context.Service<
         gauge(metricNames.clockOffset, "The exchange's clock less ours.", (yield* serverTime.offset) / 1000)
         gauge(metricNames.clockError, "Bound of the error of that offset.", (yield* serverTime.errorBound) / 1000)
         families.push(...(yield* outlook.gauges))
+        gauge(
+          metricNames.streamAway,
+          "How long no news of the exchange can come to this process, if it follows the user stream.",
+          (yield* streamAway) / 1000
+        )
         gauge(metricNames.executorReady, "Orders in this process that wait for a worker or have one.", load.ready)
         families.push({
           name: metricNames.dueScanHits,

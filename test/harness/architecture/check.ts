@@ -160,14 +160,14 @@ const emptyName = (file: SourceFile) =>
 /**
  * test/sql/EventStore.crash.test.ts and test/sql/EventStoreCrash.test.ts both belong to src/sql/EventStore.ts;
  * test/tools and test/bench belong to the folders of those names, and test/deploy to deploy/, which has no TypeScript;
- * tests of the whole program stand in test itself.
+ * tests of the whole program stand in test itself, and in test/degradation those of what it does with a part away.
  */
 const mirror = (files: ReadonlyArray<SourceFile>) => {
   const stems = files
     .filter(({ path }) => /^(src|tools|bench)\//.test(path))
     .map(({ path }) => path.replace(/^src\//, "").replace(/\.ts$/, ""))
   return files
-    .filter(({ path }) => /^test\/(?!harness\/|deploy\/).*\.test\.ts$/.test(path))
+    .filter(({ path }) => /^test\/(?!harness\/|deploy\/|degradation\/).*\.test\.ts$/.test(path))
     .filter(({ path }) => path.split("/").length > 2)
     .filter(({ path }) => !stems.some((stem) => path.replace(/^test\//, "").startsWith(stem)))
     .map((file) => at(file, "a test stands where the file it tests stands in src", 0, file.path))
