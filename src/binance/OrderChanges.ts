@@ -2,7 +2,7 @@
  * Requests that try or change an order: test, cancel-replace, and an amendment that keeps its place in the queue.
  *
  * A replacement has two effects, so both ids are sent and each half has an outcome of its own; when the whole is in
- * doubt, each is settled under its own id. An amendment always sends the order's present id as the new one, for
+ * doubt, each is settled under its own id (settleReplacement.ts). An amendment always sends the order's present id as the new one, for
  * the exchange would draw a random one otherwise and nobody would find the order again.
  */
 import { Context, Effect, Layer, Schema } from "effect"
@@ -97,7 +97,10 @@ export class OrderChanges extends Context.Service<
     /** As for a new order. Then `replace` or `giveBack`, once. */
     readonly readyToReplace: Effect.Effect<Permit, BinanceError>
     readonly giveBack: (permit: Permit) => Effect.Effect<void>
-    /** Succeeds when the exchange said what became of each half. OutcomeUnknown: settle both ids, each by itself. */
+    /**
+     * Succeeds when the exchange said what became of each half; one that failed may be settled in the same way.
+     * OutcomeUnknown, or a process that died on the way: `settleReplacement` with what was written down before.
+     */
     readonly replace: (replacement: Replacement, permit: Permit) => Effect.Effect<Replaced, BinanceError>
     /** In doubt, the order's quantity tells: the same amendment again is refused as no change. */
     readonly amend: (amendment: Amendment) => Effect.Effect<Amended, BinanceError>

@@ -48,9 +48,9 @@ export const reconcile = (order: Order, evidence: Evidence, margins: Margins, at
   }
   const { attempt } = order
   if (attempt === null || !isInDoubt(order)) return { _tag: "Settled" }
-  const notBefore = conclusiveAt(attempt, margins)
-  const corroborated = questions.every((question) => evidence.asked.includes(question))
-  if (evidence.askedAt <= notBefore || !corroborated) return { _tag: "AskAgain", notBefore }
+  if (!provesAbsence(attempt, evidence, margins)) {
+    return { _tag: "AskAgain", notBefore: conclusiveAt(attempt, margins) }
+  }
   return {
     _tag: "Record",
     command: {
@@ -63,6 +63,13 @@ export const reconcile = (order: Order, evidence: Evidence, margins: Margins, at
     }
   }
 }
+
+/** Whether what was not found was never accepted, and will not be. */
+export const provesAbsence = (
+  attempt: Pick<Attempt, "timestamp" | "recvWindowMillis">,
+  { asked, askedAt }: Omit<Extract<Evidence, { readonly _tag: "NotFound" }>, "_tag">,
+  margins: Margins
+): boolean => askedAt > conclusiveAt(attempt, margins) && questions.every((question) => asked.includes(question))
 
 /** Words of the exchange for an order that will not execute any more. */
 export const ends: ReadonlySet<string> = new Set(["FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"])
