@@ -4,7 +4,7 @@
  * The client may change what it hears with messages, of which it may send a few in a second.
  */
 import type { Service } from "./Service.ts"
-import { parseStreamRequest, type StreamRequest } from "./streamRequests.ts"
+import { faultView, parseStreamRequest, type StreamRequest } from "./streamRequests.ts"
 import type { Link } from "./WebSocketApi.ts"
 
 /** As many as the exchange allows on one connection. */
@@ -38,7 +38,7 @@ export class MarketConnection {
   receive(text: string): void {
     this.frame()
     const request = parseStreamRequest(text)
-    this.#link.send(JSON.stringify("code" in request ? request : this.#answer(request)))
+    this.#link.send(JSON.stringify("code" in request ? faultView(request) : this.#answer(request)))
   }
 
   /** A message of whatever kind came in. */
@@ -63,7 +63,7 @@ export class MarketConnection {
       case "SUBSCRIBE":
         return this.#subscribe(request.streams)
           ? { result: null, id }
-          : { code: 2, msg: "Invalid request: too many parameters", id }
+          : faultView({ code: 2, msg: "Invalid request: too many parameters", id })
       case "UNSUBSCRIBE":
         for (const stream of request.streams) {
           this.#subscriptions.get(stream)?.()

@@ -12,6 +12,9 @@ export interface StreamFault {
   readonly id?: unknown
 }
 
+/** The documentation lists code and message alone; on the wire they stand in an `error`, beside the id of the request. */
+export const faultView = ({ code, msg, ...rest }: StreamFault) => ({ error: { code, msg }, ...rest })
+
 const methods = ["SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY"]
 const expected = methods.map((method) => `\`${method}\``).join(", ")
 const textId = /^[A-Za-z0-9_-]{1,36}$/
@@ -34,6 +37,7 @@ export const parseStreamRequest = (text: string): StreamRequest | StreamFault =>
   switch (method) {
     case "SUBSCRIBE":
     case "UNSUBSCRIBE": {
+      if (!Array.isArray(params)) return invalid("streams must be an array")
       const streams = list.filter((name) => typeof name === "string")
       return streams.length < list.length ? invalid("stream names must be strings") : { id, method, streams }
     }

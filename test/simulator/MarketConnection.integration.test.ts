@@ -232,7 +232,8 @@ describe("requests on a stream connection", () => {
         [{ id: 3, method: "GET_PROPERTY" }, 2, "Invalid request: property name must be a string"],
         [{ id: {}, method: "SUBSCRIBE" }, 2, "Invalid request: request ID must be an unsigned integer"],
         [{ id: 5 }, 2, "Invalid request: missing field `method` at line 1 column 8"],
-        [{ id: 6, method: "LISTEN" }, 2, "Invalid request: unknown variant `LISTEN`, expected one of `SUBSCRIBE`"]
+        [{ id: 6, method: "LISTEN" }, 2, "Invalid request: unknown variant `LISTEN`, expected one of `SUBSCRIBE`"],
+        [{ id: 7, method: "SUBSCRIBE", params: "btcusdt@trade" }, 2, "Invalid request: streams must be an array"]
       ]
       const before = stream.messages.length
 
@@ -240,9 +241,9 @@ describe("requests on a stream connection", () => {
       yield* until("all is answered", () => stream.messages.length === before + wrong.length)
 
       for (const [at, [, code, message]] of wrong.entries()) {
-        const answer = stream.messages[before + at]
-        assert.strictEqual(answer.code, code)
-        assert.isTrue(answer.msg.startsWith(message), answer.msg)
+        const { error } = stream.messages[before + at]
+        assert.strictEqual(error.code, code)
+        assert.isTrue(error.msg.startsWith(message), error.msg)
       }
     })
   )
@@ -257,7 +258,7 @@ describe("requests on a stream connection", () => {
       const list = yield* answerTo(stream, { id: 2, method: "LIST_SUBSCRIPTIONS" })
       const taken = yield* answerTo(stream, { id: 3, method: "SUBSCRIBE", params: names(1_024) })
 
-      assert.strictEqual(refused.code, 2)
+      assert.strictEqual(refused.error.code, 2)
       assert.deepStrictEqual([list.result, taken.result], [[], null])
     })
   )
