@@ -8,7 +8,8 @@ import { createHmac, randomBytes } from "node:crypto"
 import { createWriteStream } from "node:fs"
 import { join } from "node:path"
 
-const root = join(import.meta.dirname, "../..")
+/** Where this release's program stands. */
+export const ownRoot = join(import.meta.dirname, "../..")
 const readyMillis = 60_000
 
 export const keys = { apiKey: randomBytes(24).toString("hex"), apiSecret: randomBytes(24).toString("hex") }
@@ -21,14 +22,18 @@ export class Program {
   readonly log: string
   readonly probe: string
   readonly nodeFlags: ReadonlyArray<string>
+  readonly root: string
 
   constructor(
     args: ReadonlyArray<string>,
     env: Readonly<Record<string, string>>,
     log: string,
     probe: string,
-    nodeFlags: ReadonlyArray<string> = []
+    nodeFlags: ReadonlyArray<string> = [],
+    /** Of another release than this one. */
+    root = ownRoot
   ) {
+    this.root = root
     this.nodeFlags = nodeFlags
     this.args = args
     this.env = env
@@ -41,8 +46,8 @@ export class Program {
     const inherited = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !/^(NEXUS_|BINANCE_|DATABASE_URL|KAFKA_BROKERS)/.test(name))
     )
-    const child = spawn(process.execPath, [...this.nodeFlags, join(root, "src/cli.ts"), ...this.args], {
-      cwd: root,
+    const child = spawn(process.execPath, [...this.nodeFlags, join(this.root, "src/cli.ts"), ...this.args], {
+      cwd: this.root,
       env: { ...inherited, ...this.env },
       stdio: ["ignore", "pipe", "pipe"]
     })
@@ -70,7 +75,8 @@ export class Program {
 /** Runs a command of the command line to its end. */
 export const run = (
   args: ReadonlyArray<string>,
-  env: Readonly<Record<string, string>>
+  env: Readonly<Record<string, string>>,
+  root = ownRoot
 ): Promise<{ code: number | null; out: string }> =>
   new Promise((resolve) => {
     const inherited = Object.fromEntries(

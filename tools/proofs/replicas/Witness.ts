@@ -61,12 +61,13 @@ export class Witness {
     return Effect.runPromise(Scope.close(this.#scope, Exit.void))
   }
 
-  #ask(statement: string): Promise<ReadonlyArray<Row>> {
+  /** For what a proof wants to know besides. One connection: a transaction that is begun stays open until it is ended. */
+  ask(statement: string): Promise<ReadonlyArray<Row>> {
     return Effect.runPromise(this.#sql.unsafe<Record<string, unknown>>(statement))
   }
 
   async leases(): Promise<ReadonlyArray<LeaseRow>> {
-    const rows = await this.#ask(
+    const rows = await this.ask(
       `select role, owner, epoch::float8 as epoch, expires_at > clock_timestamp() as live from leases order by role`
     )
     return rows.map(({ epoch, live, owner, role }) => ({
@@ -78,7 +79,7 @@ export class Witness {
   }
 
   async moves(since: number): Promise<ReadonlyArray<Move>> {
-    const rows = await this.#ask(
+    const rows = await this.ask(
       `select role, owner, epoch::float8 as epoch, extract(epoch from at)::float8 * 1000 as at from proof.lease_moves
          where at >= to_timestamp(${since / 1_000}) order by at`
     )
@@ -92,7 +93,7 @@ export class Witness {
 
   /** First write of a lane's cursor under an epoch above the one given; null: none. */
   async firstWrite(lane: number, aboveEpoch: number): Promise<number | null> {
-    const [row] = await this.#ask(
+    const [row] = await this.ask(
       `select extract(epoch from min(at))::float8 * 1000 as at from proof.cursor_moves
          where lane = ${lane} and epoch > ${aboveEpoch}`
     )
@@ -101,7 +102,7 @@ export class Witness {
 
   /** Cursor writes, those under an epoch that was over, and those that went back or left a hole. */
   async cursorWrites(): Promise<{ readonly all: number; readonly stale: number; readonly astray: number }> {
-    const [row] = await this.#ask(
+    const [row] = await this.ask(
       `select count(*)::float8 as "all", count(*) filter (where epoch <> lease_epoch)::float8 as stale,
          count(*) filter (where position <= was or was <> before)::float8 as astray
        from (select *, lag(position, 1, was) over (partition by lane order by at, position) as before from proof.cursor_moves) moves`
@@ -113,7 +114,7 @@ export class Witness {
   async lives(
     prefix: string
   ): Promise<ReadonlyArray<{ readonly id: string; readonly placedAt: number; readonly completedAt: number | null }>> {
-    const rows = await this.#ask(
+    const rows = await this.ask(
       `select stream_id as id, min(recorded_at) filter (where type = 'OrderPlaced')::float8 as placed,
          min(recorded_at) filter (where type = 'OrderCompleted')::float8 as completed
        from events where starts_with(stream_id, '${prefix}') group by stream_id`
@@ -127,13 +128,13 @@ export class Witness {
 
   /** By which the client order ids are known beforehand. */
   async storeId(): Promise<string> {
-    const [row] = await this.#ask(`select store_id as id from store`)
+    const [row] = await this.ask(`select store_id as id from store`)
     return String(row?.["id"])
   }
 
   /** Of each lane, the last position in the log. */
   async heads(): Promise<ReadonlyArray<{ readonly lane: number; readonly head: number }>> {
-    const rows = await this.#ask(
+    const rows = await this.ask(
       `select lane::int, max(position)::float8 as head from events group by lane order by lane`
     )
     return rows.map(({ head, lane }) => ({ lane: Number(lane), head: Number(head) }))
