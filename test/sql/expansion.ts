@@ -58,10 +58,11 @@ const onOneLine = (statement: string): string =>
     .toLowerCase()
 
 const faultOf = (statement: string, own: ReadonlySet<string>): string | null => {
-  if (/^create or replace /.test(statement)) return "replaces what the release before it uses: give it another name"
+  if (statement.startsWith("create or replace "))
+    return "replaces what the release before it uses: give it another name"
   if (always.test(statement) || grows.test(statement)) return null
   // Of the first file, which refuses a server that it cannot be applied to.
-  if (/^do ''/.test(statement)) return null
+  if (statement.startsWith("do ''")) return null
   const onIndex = index.exec(statement)
   if (onIndex !== null) {
     const [, unique, , table = ""] = onIndex
@@ -97,6 +98,6 @@ const actionsOf = (text: string): ReadonlyArray<string> => {
 
 /** A column that may be left out, and that takes anything. */
 const isAddition = (action: string): boolean =>
-  /^add column /.test(action) &&
+  action.startsWith("add column ") &&
   (!/ not null/.test(action) || / default /.test(action)) &&
   !/ (unique|primary key|check|references|generated|exclude)\b/.test(action)
