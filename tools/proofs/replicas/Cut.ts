@@ -1,7 +1,7 @@
 /**
  * A TCP proxy that stands for a network: it passes bytes, or is cut. A silent cut swallows nothing and answers nothing:
  * what was sent waits, as packets of a lost route do, and arrives late when the route is back. A refusing cut ends every
- * connection, and each new one at once.
+ * connection, and each new one at once. A deaf one lets requests through and keeps the answers until it is healed.
  *
  * A Kafka client follows the addresses that its broker tells it, so answers may be rewritten to name other ports of the
  * same host, which keeps every length.
@@ -10,7 +10,7 @@ import { createServer, connect, type Server, type Socket } from "node:net"
 import { Transform } from "node:stream"
 import { freePort } from "../../freePort.ts"
 
-export type CutKind = "silent" | "refusing"
+export type CutKind = "silent" | "refusing" | "deaf"
 
 /** Of an answer, which stand before it. */
 const lengthBytes = 4
@@ -77,6 +77,7 @@ export class Cut {
     this.#cut = kind
     for (const pair of this.#pairs) {
       if (kind === "refusing") end(pair)
+      else if (kind === "deaf") pair.far.pause()
       else for (const socket of [pair.near, pair.far]) socket.pause()
     }
   }
@@ -125,6 +126,7 @@ export class Cut {
       back.on("data", (bytes: Buffer) => void near.write(bytes))
       far.on("data", (bytes) => void back.write(bytes))
     }
+    if (this.#cut === "deaf") far.pause()
     near.on("end", () => far.end())
     far.on("end", () => near.end())
     near.resume()
