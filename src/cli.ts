@@ -42,6 +42,7 @@ const {
   leases,
   listParked,
   migrate,
+  recover,
   republish,
   resolve,
   serve,
@@ -168,6 +169,39 @@ const repetition = Command.make(
   )
 )
 
+const recovery = Command.make(
+  "recover",
+  {
+    by: line("by", 100, "who decides"),
+    reason: line("reason", 1_000, "what happened, such as: restored to the backup of noon"),
+    since: Flag.Date("since").pipe(
+      Flag.optional,
+      Flag.withDescription("from when on the exchange's orders are looked at; else from the log's last entry on")
+    ),
+    symbols: Flag.String("symbols").pipe(
+      Flag.optional,
+      Flag.withDescription(
+        "with commas: ask only for these and those of the log; else for all that the exchange trades"
+      )
+    ),
+    json: Flag.Boolean("json").pipe(Flag.withDefault(false), Flag.withDescription("everything, for programs"))
+  },
+  ({ since, symbols, ...rest }) =>
+    recover({
+      ...rest,
+      since: Option.match(since, { onNone: () => null, onSome: (date) => date.getTime() }),
+      symbols: Option.match(symbols, {
+        onNone: () => null,
+        onSome: (text) => text.split(",").map((each) => each.trim().toUpperCase())
+      })
+    })
+).pipe(
+  Command.withDescription(
+    "Make a store that lost commits fit to be served: bring back what Kafka has of them, begin a new generation, " +
+      "and import what the exchange knows of our orders. With every other process stopped; may be repeated."
+  )
+)
+
 const parkedOrder = Argument.String("order").pipe(
   Argument.withSchema(OrderId),
   Argument.withDescription("id of the order")
@@ -224,6 +258,7 @@ const nexus = Command.make("nexus").pipe(
       Command.withDescription("Who owns which lane and which single work, and which replicas live")
     ),
     repetition,
+    recovery,
     parked,
     examination,
     resolution,

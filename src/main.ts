@@ -31,6 +31,7 @@ import * as Decimal from "./domain/Decimal.ts"
 import type { UnparkAct } from "./domain/Event.ts"
 import { type OrderId, StoreId } from "./domain/Ids.ts"
 import { Backlog } from "./engine/Backlog.ts"
+import * as AnchorKeeper from "./engine/AnchorKeeper.ts"
 import { Attempt } from "./engine/Attempt.ts"
 import { Balances } from "./engine/Balances.ts"
 import * as CancelDelivery from "./engine/CancelDelivery.ts"
@@ -46,6 +47,7 @@ import * as Executor from "./engine/Executor.ts"
 import { ExecutorLoad } from "./engine/ExecutorLoad.ts"
 import { ForeignOrders } from "./engine/ForeignOrders.ts"
 import { Health } from "./engine/Health.ts"
+import { LostCommits } from "./engine/LostCommits.ts"
 import { Instruments } from "./engine/Instruments.ts"
 import { OpenOrders } from "./engine/OpenOrders.ts"
 import { Resets } from "./engine/Resets.ts"
@@ -53,11 +55,13 @@ import { VanishedOrders } from "./engine/VanishedOrders.ts"
 import { Ownership } from "./engine/Ownership.ts"
 import { Reconciliation } from "./engine/Reconciliation.ts"
 import * as Reconciler from "./engine/Reconciler.ts"
+import { recover as recoverStore, type RecoveryOptions, type RecoveryReport } from "./engine/Recovery.ts"
 import * as Relay from "./engine/Relay.ts"
 import { republish as sendAgain } from "./engine/Republish.ts"
 import { Settlement } from "./engine/Settlement.ts"
 import * as SharedBudget from "./engine/SharedBudget.ts"
 import { StreamState } from "./engine/StreamState.ts"
+import { StartCheck } from "./engine/StartCheck.ts"
 import { Supervisor } from "./engine/Supervisor.ts"
 import { ListeningAddress, Server } from "./http/Server.ts"
 import * as EmbeddedBus from "./kafka/EmbeddedBus.ts"
@@ -65,6 +69,7 @@ import * as KafkaBus from "./kafka/KafkaBus.ts"
 import { checkTopics, ensureTopics, TopicsWrong } from "./kafka/Topics.ts"
 import { makeSimulator } from "./simulator/Server.ts"
 import { Blotter } from "./sql/Blotter.ts"
+import { TopicHistory } from "./kafka/TopicHistory.ts"
 import { Cursors } from "./sql/Cursors.ts"
 import type { DatabaseAddress } from "./sql/Database.ts"
 import { Database } from "./sql/Database.ts"
@@ -73,6 +78,7 @@ import { EventStore } from "./sql/EventStore.ts"
 import { Findings } from "./sql/Findings.ts"
 import { ForeignOrders as KeptForeignOrders } from "./sql/ForeignOrders.ts"
 import { Instruments as Snapshots } from "./sql/Instruments.ts"
+import { Generations, Recoveries } from "./sql/Generations.ts"
 import { LogScan } from "./sql/LogScan.ts"
 import { Leases } from "./sql/Leases.ts"
 import { Limits } from "./sql/Limits.ts"
@@ -180,6 +186,7 @@ const kept = Layer.mergeAll(
   Findings.layer,
   KeptForeignOrders.layer,
   Leases.layer,
+  Generations.layer,
   Limits.layer,
   Parked.layer,
   Replicas.layer,
@@ -289,6 +296,15 @@ export const engineOnSupervisor = Health.layer.pipe(
   Layer.provideMerge(VanishedOrders.layer),
   Layer.provideMerge(Resets.layer),
   Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
+/** What the topic of events has already. */
+const history = Layer.unwrap(
+  Effect.gen(function* () {
+    const { kafka, parts } = yield* AppConfig
+    if (parts.kafka === "embedded") return TopicHistory.layer(null)
+    return TopicHistory.layer({ ...(yield* kafkaOptions), consumerGroup: kafka.consumer_group })
+  })
+)
+
   Layer.provideMerge(Cancels.layer),
   Layer.provideMerge(Engine.layer),
   Layer.provideMerge(
@@ -387,20 +403,25 @@ export const serve = (lastSignal: () => string | null) =>
     const supervisor = yield* Supervisor
     const check = yield* ExchangeCheck
     yield* Console.log(yield* banner)
-    return yield* Effect.raceFirst(supervisor.giveUp, check.refused)
+    return yield* Effect.raceAllFirst([supervisor.giveUp, check.refused, start.refused])
   }).pipe(
     Effect.provide(
       draining(lastSignal).pipe(
         Layer.provideMerge(served),
+    const start = yield* StartCheck
         Layer.provideMerge(roles),
         Layer.provideMerge(engine),
         Layer.provideMerge(alone),
         Layer.provideMerge(Supervisor.layer),
-        Layer.provideMerge(Layer.mergeAll(bus, exchange)),
+        Layer.provideMerge(Layer.mergeAll(bus, exchange, history)),
         Layer.provideMerge(ExchangeAddress.layer),
         Layer.provideMerge(storage),
+        Layer.provideMerge(AnchorKeeper.layer),
         Layer.provideMerge(foundation)
       )
+        Layer.provideMerge(StartCheck.gatedBus),
+        Layer.provideMerge(StartCheck.layer),
+        Layer.provideMerge(LostCommits.layer),
     )
   )
 
@@ -610,6 +631,84 @@ export const republish = (range: { readonly lane: number; readonly from: number;
 
 // As many as a person reads at a time.
 const parkedRows = 100
+
+const recoveries = Layer.unwrap(Effect.map(Postgres, ({ migrating }) => Recoveries.layer({ address: migrating })))
+
+// As many as a person reads; with --json all are told.
+const recoveredRows = 200
+
+/** `nexus recover`: alone on the store, which it makes fit to be served again after it has lost commits. */
+export const recover = ({ json, ...options }: Omit<RecoveryOptions, "say"> & { readonly json: boolean }) =>
+  Effect.gen(function* () {
+    const report = yield* recoverStore({ ...options, say: (text) => Console.error(text) })
+    yield* Console.log(json ? JSON.stringify(report) : recoveryText(report))
+  }).pipe(
+    Effect.provide(
+      Layer.mergeAll(Settlement.layer, LostCommits.layer).pipe(
+        Layer.provideMerge(Cancels.layer),
+        Layer.provideMerge(Engine.layer),
+        Layer.provide(Layer.mergeAll(Backlog.layer, noSymbols)),
+        Layer.provideMerge(Supervisor.layer),
+        Layer.provideMerge(Layer.mergeAll(history, recoveries, exchangeOn(RateLimits.layer))),
+        Layer.provide(ExchangeAddress.layer),
+        Layer.provideMerge(storage),
+        Layer.provideMerge(foundation)
+      )
+    )
+  )
+
+const recoveryText = (report: RecoveryReport): string => {
+  const { events, generation, lanes, orders, since, unreadable, wasRaised } = report
+  const created = orders.filter(({ isNew }) => isNew).length
+  const lines = [
+    wasRaised
+      ? `the store is of generation ${generation} now`
+      : `nothing is ahead of the log: generation ${generation} goes on`,
+    "",
+    table([
+      ["lane", "log ended at", "known to", "brought back to", "lost"],
+      ...lanes.map(({ broughtBackTo, head, known, lane, stop }) => [
+        `${lane}`,
+        `${head}`,
+        `${known}`,
+        `${broughtBackTo}`,
+        stop === null ? "nothing that was known" : `${known - broughtBackTo} events: ${stop}`
+      ])
+    ]),
+    "",
+    `${events} events came back from Kafka; of the exchange's orders since ${DateTime.formatIso(DateTime.makeUnsafe(since))} ` +
+      `${created} are imported, and ${orders.length - created} that the log had are brought up to date`
+  ]
+  if (orders.length > 0) {
+    lines.push(
+      table([
+        ["order", "was", "symbol", "side", "type", "quantity", "filled", "trades", "status", "exchange id"],
+        ...orders
+          .slice(0, recoveredRows)
+          .map((one) => [
+            one.orderId,
+            one.isNew ? "lost" : "older",
+            one.symbol,
+            one.side,
+            one.type,
+            one.quantity,
+            one.filled,
+            `${one.trades}`,
+            one.status,
+            one.exchangeOrderId
+          ])
+      ])
+    )
+  }
+  if (orders.length > recoveredRows) lines.push(`… and ${orders.length - recoveredRows} more: --json has them all`)
+  for (const { exchangeOrderId, symbol } of unreadable) {
+    lines.push(
+      `order ${exchangeOrderId} of ${symbol} is of a kind that Nexus does not place: look at it at the exchange`
+    )
+  }
+  lines.push("", 'next: "nexus verify", then start the replicas')
+  return lines.join("\n")
+}
 
 /** `nexus parked list`: the orders that wait for an operator. */
 export const listParked = ({ after }: { readonly after: string | null }) =>

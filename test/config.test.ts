@@ -133,6 +133,8 @@ describe("keys", () => {
   it("the table below, config.yaml and the program know exactly the same keys", () => {
     const inFile = leaves(parse(shipped))
 
+  "audit.anchor_file": ["heads.json", "/work/heads.json"],
+  "audit.anchor_interval_ms": ["250", 250],
     assert.deepStrictEqual(inFile.toSorted(), Object.keys(table).toSorted())
     assert.deepStrictEqual(faultsOf(), [])
   })

@@ -35,6 +35,13 @@ export interface FoundOrder {
   readonly quantity: Decimal
   /** When the exchange made it, where it says so. */
   readonly createdAt?: EpochMillis
+  /** The rest of what was asked for, where the exchange says it; zero and empty for none. */
+  readonly terms?: {
+    readonly timeInForce: string
+    readonly stopPrice: Decimal
+    readonly icebergQuantity: Decimal
+    readonly quoteQuantity: Decimal
+  }
   readonly report: ExchangeReport
 }
 
@@ -103,6 +110,12 @@ export const foundOrder = (order: typeof QueriedOrder.Type): FoundOrder => ({
   price: order.price,
   quantity: order.origQty,
   ...(order.time === undefined ? {} : { createdAt: order.time }),
+  terms: {
+    timeInForce: word(order.timeInForce ?? ""),
+    stopPrice: order.stopPrice ?? zero,
+    icebergQuantity: order.icebergQty ?? zero,
+    quoteQuantity: order.origQuoteOrderQty ?? zero
+  },
   report: {
     exchangeOrderId: order.orderId,
     exchangeStatus: word(order.status),

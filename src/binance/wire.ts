@@ -109,6 +109,10 @@ export const QueriedOrder = Schema.Struct({
   /** When it was made. */
   time: Schema.optionalKey(Time),
   updateTime: Time,
+  timeInForce: Schema.optionalKey(Schema.String),
+  stopPrice: Schema.optionalKey(Amount),
+  icebergQty: Schema.optionalKey(Amount),
+  origQuoteOrderQty: Schema.optionalKey(Amount),
   expiryReason: Schema.optionalKey(Schema.String)
 })
 

@@ -32,14 +32,15 @@ import type { Command } from "../domain/Command.ts"
 import { decide } from "../domain/decide.ts"
 import type { Provenance, StoredEvent } from "../domain/Envelope.ts"
 import { requestHashOf, seal } from "../domain/Envelope.ts"
-import type { AccountEvent, OrderRequest, UnparkAct } from "../domain/Event.ts"
+import type { AccountEvent, DomainEvent, OrderRequest, UnparkAct } from "../domain/Event.ts"
 import { decode, isOrderEvent, OrderEvent } from "../domain/Event.ts"
-import type { EpochMillis, OrderId } from "../domain/Ids.ts"
-import { accountStream, clientOrderIdOf } from "../domain/Ids.ts"
+import type { EpochMillis } from "../domain/Ids.ts"
+import { accountStream, clientOrderIdOf, OrderId } from "../domain/Ids.ts"
 import { checkStatic, FilterViolation } from "../domain/Instrument.ts"
 import type { OrderStream } from "../domain/Order.ts"
 import { emptyStream, evolve, isEnded } from "../domain/Order.ts"
 import { Rejection } from "../domain/Rejection.ts"
+import { isSameOnceSent } from "../domain/sameOnceSent.ts"
 import { Blotter } from "../sql/Blotter.ts"
 import { EventStore } from "../sql/EventStore.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
@@ -63,6 +64,27 @@ export class InstrumentsUnknown extends Schema.TaggedError<InstrumentsUnknown>()
 export class FilterDenied extends Schema.TaggedError<FilterDenied>()("FilterDenied", {
   violations: Schema.Array(FilterViolation)
 }) {}
+
+/** What one command had appended to a stream, as it was read back. */
+export interface Lost {
+  readonly streamId: string
+  /** Of the first event. */
+  readonly version: number
+  readonly commandId: string
+  readonly occurredAt: EpochMillis
+  readonly traceParent: string | null
+  readonly events: ReadonlyArray<{ readonly eventId: string; readonly event: DomainEvent }>
+}
+
+/** The events do not follow what the log has. Nothing was appended. */
+export class CannotBringBack extends Schema.TaggedError<CannotBringBack>()("CannotBringBack", {
+  streamId: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `the events of ${this.streamId} cannot be brought back: ${this.detail}`
+  }
+}
 
 /** What came of a command. */
 export interface Told {
@@ -132,6 +154,13 @@ export class Engine extends Context.Service<
       readonly by: string
       readonly reason: string
     }) => Effect.Effect<{ readonly stream: OrderStream; readonly wasParked: boolean }, Busy | NotConfirmed | Rejection>
+    /**
+     * Appends events as they were before the log lost them, at the place where they stood: the very next versions of
+     * their stream. Only for a recovery, which is alone on the store.
+     */
+    readonly bringBack: (lost: Lost) => Effect.Effect<void, CannotBringBack | StoreUnavailable>
+    /** The stream of an order: its own id's, but for one that a recovery found at the exchange alone. */
+    readonly streamOf: (orderId: OrderId) => OrderId
     /** For the engine's own parts: waits in the mailbox and for the store, however long that takes. */
     readonly tell: (orderId: OrderId, command: Command) => Effect.Effect<Told, Rejection>
     /** The order as the log has it now; null if there is none. */
@@ -157,7 +186,7 @@ export class Engine extends Context.Service<
       const backlog = yield* Backlog
       const blotter = yield* Blotter
       const store = yield* EventStore
-      const { storeId } = yield* Store
+      const { imported, storeId } = yield* Store
       const instruments = yield* Instruments
       const random = yield* SecureRandom
       // Owned here. Insertion order is the order of last use, oldest first.
@@ -415,12 +444,78 @@ export class Engine extends Context.Service<
         return told
       })
 
+      // Of an order that was found at the exchange alone nobody knows the id it was placed under, but whoever names that
+      // id makes the same client order id from it. Nearly no store has any.
+      const streamOf = (orderId: OrderId): OrderId => {
+        if (imported.size === 0) return orderId
+        const clientOrderId = clientOrderIdOf(storeId, orderId)
+        return imported.has(clientOrderId) ? OrderId.make(clientOrderId) : orderId
+      }
+
+      const placedBefore = Effect.fnUntraced(function* (streamId: OrderId, request: OrderRequest) {
+        const stream = yield* loadPatiently(streamId, (yield* Clock.currentTimeMillis) + limits.command_deadline_ms)
+        if (stream.order.request !== null && isSameOnceSent(stream.order.request, request)) {
+          return { order: stream, replayed: true }
+        }
+        return yield* new Rejection({
+          code: "ORDER_ID_TAKEN",
+          message: "this id belongs to an order with another body, which the exchange has; use a new id"
+        })
+      })
+
+      const bringBack = Effect.fnUntraced(function* ({
+        commandId,
+        events,
+        occurredAt,
+        streamId,
+        traceParent,
+        version
+      }: Lost) {
+        const folded = fold(yield* store.load(streamId))
+        if (Result.isFailure(folded)) {
+          return yield* new CannotBringBack({ streamId, detail: "this release cannot read what the log has of them" })
+        }
+        const stream = folded.success
+        if (stream.version + 1 !== version) {
+          const detail = `version ${version} does not follow version ${stream.version}`
+          return yield* new CannotBringBack({ streamId, detail })
+        }
+        const after = events.reduce(
+          (order, { event }) => (isOrderEvent(event) ? evolve(order, event, occurredAt) : order),
+          stream.order
+        )
+        const sealed = seal(
+          { streamId, version: stream.version, hash: stream.headHash },
+          events.map(({ event }) => event),
+          provenanceOf("recovery", traceParent, commandId),
+          occurredAt,
+          (index) => events[index]!.eventId
+        )
+        const isAccount = streamId === accountStream
+        yield* store
+          .append({
+            streamId,
+            expected: stream.version,
+            commandId,
+            events: sealed,
+            previousHash: stream.headHash,
+            requestHash: stream.version === 0 && after.request !== null ? requestHashOf(after.request) : null,
+            order: isAccount ? null : { before: stream.order, after },
+            priority: "engine"
+          })
+          .pipe(
+            Effect.mapError(({ _tag }) => new CannotBringBack({ streamId, detail: `the append was refused: ${_tag}` }))
+          )
+      })
+
       const place = Effect.fnUntraced(function* (input: {
         readonly orderId: OrderId
         readonly request: OrderRequest
         readonly traceParent: string | null
       }) {
-        const { orderId, request, traceParent } = input
+        const { request, traceParent } = input
+        const orderId = streamOf(input.orderId)
+        if (orderId !== input.orderId) return yield* placedBefore(orderId, request)
         const now = yield* Clock.currentTimeMillis
         const snapshot = yield* instruments.current
         const instrument = snapshot?.bySymbol.get(request.symbol)
@@ -455,7 +550,7 @@ export class Engine extends Context.Service<
       }) {
         const at = yield* Clock.currentTimeMillis
         const told = yield* ask(
-          input.orderId,
+          streamOf(input.orderId),
           { _tag: "CancelOrder", at, reason: "cancelled by the client" },
           input.traceParent
         )
@@ -541,6 +636,8 @@ export class Engine extends Context.Service<
         cancel,
         resolve,
         unpark,
+        bringBack,
+        streamOf,
         tell,
         read,
         lastSeen,

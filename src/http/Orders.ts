@@ -89,10 +89,14 @@ export const makeOrders = Effect.gen(function* () {
   const find = Effect.fnUntraced(function* (text: string, headers: OrderHeaders) {
     const orderId = orderIdOf(text)
     if (orderId === null) return invalid([badOrderId(text)])
-    const row = yield* blotter.find(orderId)
-    if (row === null) return noOrder(orderId)
+    const stored = yield* blotter.find(engine.streamOf(orderId))
+    if (stored === null) return noOrder(orderId)
+    // Whoever placed it knows it by this id, whatever it is called in the log.
+    const row = { ...stored, orderId }
     // The story goes on without the order changing, so it has no tag.
-    const story = isInDoubt(row, (yield* Clock.currentTimeMillis) - answerMillis) ? yield* stories.of(orderId) : null
+    const story = isInDoubt(row, (yield* Clock.currentTimeMillis) - answerMillis)
+      ? yield* stories.of(stored.orderId)
+      : null
     const tag = etag(row.version)
     if (story === null && headers.ifNoneMatch === tag) return { status: 304, headers: ["ETag", tag], body: "" }
     // It may have been taken up again since its row was read; the next look says so.
@@ -122,7 +126,7 @@ export const makeOrders = Effect.gen(function* () {
   const events = Effect.fnUntraced(function* (text: string) {
     const orderId = orderIdOf(text)
     if (orderId === null) return invalid([badOrderId(text)])
-    const { events } = yield* store.load(orderId)
+    const { events } = yield* store.load(engine.streamOf(orderId))
     const last = events.at(-1)
     if (last === undefined) return noOrder(orderId)
     return json(200, `[${events.map(eventView).join(",")}]`, ["ETag", etag(last.version)])

@@ -231,6 +231,26 @@ export const programRows: Rows = {
     const { program } = await embedded()
     assert.match(program.err, /^\d\d:\d\d:\d\d\.\d{3} WARN {1,2}the embedded PostgreSQL has ended/m)
   }),
+  "audit.anchor_file": row("where the heads of the log are written down", async () => {
+    const { anchor } = await narrow()
+
+    await until("the anchor is there", () => existsSync(anchor))
+
+    const { heads } = JSON.parse(readFileSync(anchor, "utf8")) as { readonly heads: ReadonlyArray<unknown> }
+    assert.lengthOf(heads, 4)
+  }),
+  "audit.anchor_interval_ms": row("how soon they are written down again", async () => {
+    const { anchor } = await narrow()
+    await until("the anchor is there", () => existsSync(anchor))
+    const momentOf = () => (JSON.parse(readFileSync(anchor, "utf8")) as { readonly at: number }).at
+    const moments = new Set<number>()
+    const begun = Date.now()
+
+    await until("it was written a few times", () => moments.add(momentOf()).size > 4)
+
+    // Every five seconds by default.
+    assert.isBelow(Date.now() - begun, 15_000)
+  }),
   // Last of the program's rows: it ends the program.
   "http.drain_ms": row("how long it answers after SIGTERM", async () => {
     const { program } = await narrow()

@@ -62,8 +62,11 @@ export const embedded = once(async () => {
 /** On a database of its own, with narrow limits. */
 export const narrow = once(async () => {
   const database = await newDatabase()
-  const program = await serve(newFolder(), {
+  const folder = newFolder()
+  const program = await serve(folder, {
     DATABASE_URL: database,
+    NEXUS_AUDIT_ANCHOR_FILE: "heads.json",
+    NEXUS_AUDIT_ANCHOR_INTERVAL_MS: "100",
     NEXUS_APP_NAME: "another-name",
     NEXUS_DATABASE_MAX_OPEN_CONNS: "11",
     NEXUS_DATABASE_MAX_IDLE_CONNS: "9",
@@ -76,7 +79,7 @@ export const narrow = once(async () => {
     NEXUS_HTTP_KEEP_ALIVE_TIMEOUT_MS: "300",
     NEXUS_HTTP_DRAIN_MS: "1200"
   })
-  return { program, database }
+  return { program, database, anchor: `${folder}/heads.json` }
 })
 
 /** On an exchange at an address, with fronts before its REST and its WebSocket API. */

@@ -79,7 +79,7 @@ const layerOf = (script: Script, env: Readonly<Record<string, string>>) => {
   const config = loadConfig({ yamlText: "", env: { NEXUS_APP_PORT: "0", ...env }, cwd: "/" })
   return Server.layer.pipe(
     Layer.provide([
-      Layer.mock(Engine)({ place }),
+      Layer.mock(Engine)({ place, streamOf: (id) => id }),
       Layer.mock(Health)({
         draining: Effect.sync(() => script.draining),
         readiness: Effect.sync(() => ({

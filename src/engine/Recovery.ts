@@ -1,0 +1,237 @@
+/**
+ * Makes a store that has lost commits fit to be served again: `nexus recover`.
+ *
+ * 1. Nothing may live on the store, and from the beginning nothing starts on it before the end (sql/Generations).
+ * 2. What Kafka still has of the lost events comes back at the positions where it stood: readers have seen it there.
+ * 3. From there on a new generation begins, so that positions given out again mean nothing old.
+ * 4. Once no request of the lost time can reach the exchange any more, its word on our orders is imported: an order
+ *    that was sent and of which the log knows nothing would else be sent a second time.
+ *
+ * Killed anywhere, the same command goes on; run twice, it finds nothing to do.
+ */
+import { Effect, Schedule, Schema } from "effect"
+import { BinanceClient } from "../binance/BinanceClient.ts"
+import { ServerTime } from "../binance/ServerTime.ts"
+import { AppConfig } from "../config.ts"
+import type { EpochMillis } from "../domain/Ids.ts"
+import { accountStream } from "../domain/Ids.ts"
+import { TopicHistory } from "../kafka/TopicHistory.ts"
+import { EventStore } from "../sql/EventStore.ts"
+import { Generations, Recoveries } from "../sql/Generations.ts"
+import { Replicas } from "../sql/Replicas.ts"
+import { Store, StoreBelongsElsewhere } from "../sql/Store.ts"
+import { Engine } from "./Engine.ts"
+import { importOrders, type ImportReport } from "./ImportOrders.ts"
+import { beyond, LostCommits } from "./LostCommits.ts"
+import { lostEvents } from "./lostEvents.ts"
+
+/** Something still runs on the store. */
+export class StillServed extends Schema.TaggedError<StillServed>()("StillServed", { replicas: Schema.String }) {
+  override get message() {
+    return `replica ${this.replicas} lives on this database: stop every process first ("nexus leases" lists them)`
+  }
+}
+
+/** What was read back does not fit. The store stays out of service. */
+export class TailMisfits extends Schema.TaggedError<TailMisfits>()("TailMisfits", { detail: Schema.String }) {
+  override get message() {
+    return `what Kafka has does not continue this log (${this.detail}): is this the right database, and the right topic?`
+  }
+}
+
+export interface RecoveryOptions {
+  readonly by: string
+  readonly reason: string
+  /** Orders made at the exchange since then are looked at; null: since the log was last written. */
+  readonly since: EpochMillis | null
+  /** Null: all that the exchange trades. */
+  readonly symbols: ReadonlyArray<string> | null
+  /** Told what is going on. */
+  readonly say: (text: string) => Effect.Effect<void>
+}
+
+export interface RecoveryReport extends ImportReport {
+  readonly generation: number
+  readonly wasRaised: boolean
+  readonly lanes: ReadonlyArray<{
+    readonly lane: number
+    /** Where the log ended when the recovery began. */
+    readonly head: number
+    /** How far Kafka or an anchor knew it. */
+    readonly known: number
+    /** How far Kafka's records were brought back. */
+    readonly broughtBackTo: number
+    /** Why not all that was known came back; null: it did. */
+    readonly stop: string | null
+  }>
+  readonly events: number
+  readonly since: EpochMillis
+}
+
+// Whoever was killed is told of until its leases have run out.
+const aliveMarginMillis = 1_000
+const alivePollMillis = 200
+// The clocks of PostgreSQL, the exchange and Kafka's producers need not agree better.
+const clockMarginMillis = 60_000
+// Beyond the moment at which the exchange's word is final, for the rounding of clocks.
+const conclusiveMarginMillis = 1_000
+const waitPollMillis = 250
+
+export const recover = Effect.fn("Recovery.recover")(function* (options: RecoveryOptions) {
+  const { binance, margins } = yield* AppConfig
+  const client = yield* BinanceClient
+  const generations = yield* Generations
+  const history = yield* TopicHistory
+  const lost = yield* LostCommits
+  const recoveries = yield* Recoveries
+  const serverTime = yield* ServerTime
+  const store = yield* Store
+
+  yield* nothingLives
+  // The right account, before anything is written.
+  yield* serverTime.sync
+  const begun = yield* serverTime.now
+  const { uid } = yield* client.account
+  const bound = yield* store.accountUid
+  if (bound !== null && bound !== uid) {
+    return yield* new StoreBelongsElsewhere({
+      belongsTo: `account ${bound} of the ${store.exchange}`,
+      asked: `account ${uid} of the ${store.exchange}`
+    })
+  }
+
+  const before = yield* generations.heads
+  const written = yield* generations.lastWritten
+  const tail = yield* history.since(written - clockMarginMillis)
+  const anchored = yield* lost.byAnchor
+  const ahead = [...beyond(tail, store, before), ...anchored]
+  const known = before.map(({ lane, position }) =>
+    Math.max(position, ...ahead.filter((one) => one.lane === lane).map((one) => one.position))
+  )
+  const recovery = yield* recoveries.begin({
+    by: options.by,
+    reason: options.reason,
+    heads: before.map(({ position }) => position),
+    known
+  })
+  // Whoever started in between has seen nothing of the recovery.
+  yield* nothingLives
+
+  const losses = recovery.generation === null ? yield* bringBack(tail) : []
+  let generation = recovery.generation ?? store.generation
+  const wasKnownAhead = recovery.known.some((position, lane) => position > (recovery.heads[lane] ?? 0))
+  const higher = Math.max(...ahead.map((one) => one.generation), store.generation)
+  if (recovery.generation === null && (ahead.length > 0 || wasKnownAhead)) {
+    generation = higher + 1
+    yield* recoveries.raise(recovery.number, generation)
+  }
+  const wasRaised = recovery.generation !== null || generation !== store.generation
+  const firstPositions = wasRaised ? yield* recoveries.firstPositions(generation) : []
+  if (wasRaised) {
+    yield* record({
+      generation,
+      by: recovery.by,
+      reason: recovery.reason,
+      firstPositions,
+      knownPositions: recovery.known
+    })
+  }
+
+  const conclusive =
+    begun + binance.testnet.recv_window_ms + margins.delta_ms + margins.staleness_ms + conclusiveMarginMillis
+  const wait = conclusive - (yield* serverTime.pessimisticNow)
+  if (wait > 0) {
+    yield* options.say(
+      `waiting ${Math.ceil(wait / 1_000)} s, until nothing that was sent before can still arrive at the exchange`
+    )
+  }
+  yield* serverTime.pessimisticNow.pipe(
+    Effect.repeat({ until: (now) => now > conclusive, schedule: Schedule.spaced(waitPollMillis) })
+  )
+
+  const since = options.since ?? written - clockMarginMillis
+  const symbols = options.symbols ?? (yield* client.exchangeInfo).map(({ symbol }) => symbol)
+  const imports = yield* importOrders({ symbols: [...new Set([...symbols, ...(yield* generations.symbols)])], since })
+  const report: RecoveryReport = {
+    ...imports,
+    generation,
+    wasRaised,
+    since,
+    events: losses.reduce((sum, { count }) => sum + count, 0),
+    lanes: recovery.heads.map((head, lane) => {
+      const first = firstPositions[lane]
+      const broughtBackTo = first === undefined ? (before[lane]?.position ?? head) : first - 1
+      const furthest = recovery.known[lane] ?? head
+      const why = losses.find((loss) => loss.lane === lane)?.stop
+      const stop = furthest > broughtBackTo ? (why ?? "no record of it is left") : null
+      return { lane, head, known: furthest, broughtBackTo, stop }
+    })
+  }
+  yield* recoveries.finish(recovery.number, report)
+  return report
+})
+
+const nothingLives = Effect.gen(function* () {
+  const { leases } = yield* AppConfig
+  const replicas = yield* Replicas
+  let alive: ReadonlyArray<string> = []
+  yield* replicas.list.pipe(
+    Effect.map((all) => all.filter(({ silentMillis }) => silentMillis < leases.ttl_ms).map(({ id }) => id)),
+    Effect.tap((live) => Effect.sync(() => (alive = live))),
+    Effect.repeat({ until: (live) => live.length === 0, schedule: Schedule.spaced(alivePollMillis) }),
+    Effect.timeoutOrElse({
+      duration: leases.ttl_ms + aliveMarginMillis,
+      orElse: () => new StillServed({ replicas: alive.join(", ") })
+    })
+  )
+})
+
+/** Lane by lane, in the order in which the events stood. One that was interrupted goes on where the log now ends. */
+const bringBack = Effect.fnUntraced(function* (tail: Parameters<typeof lostEvents>[0]) {
+  const engine = yield* Engine
+  const generations = yield* Generations
+  const store = yield* Store
+  const heads = yield* generations.heads
+  // The record at the head must be the event that the log has there: else the two are not one history.
+  for (const { lane, position } of heads) {
+    const there = tail.find(
+      (record) =>
+        record.lane === lane &&
+        record.position === position &&
+        record.generation === store.generation &&
+        record.source === `urn:nexus:store:${store.storeId}`
+    )
+    const id = there === undefined ? null : yield* generations.eventAt(lane, position)
+    if (there !== undefined && id !== there.eventId) {
+      const detail = `lane ${lane} has ${id ?? "nothing"} at position ${position} in the log and ${there.eventId} on the topic`
+      return yield* new TailMisfits({ detail })
+    }
+  }
+  const losses = lostEvents(tail, store, heads)
+  yield* Effect.forEach(losses, ({ lost }) => Effect.forEach(lost, (one) => engine.bringBack(one), { discard: true }), {
+    concurrency: "unbounded",
+    discard: true
+  }).pipe(Effect.catchTag("CannotBringBack", ({ message }) => new TailMisfits({ detail: message })))
+  const after = yield* generations.heads
+  for (const { count, lane } of losses) {
+    const expected = (heads[lane]?.position ?? 0) + count
+    if (after[lane]?.position !== expected) {
+      return yield* Effect.die(new Error(`lane ${lane} ends at ${after[lane]?.position}, not at ${expected}`))
+    }
+  }
+  return losses
+})
+
+/** The fact, in the account's stream, for every reader of the log. Once per generation. */
+const record = Effect.fnUntraced(function* (fact: {
+  readonly generation: number
+  readonly by: string
+  readonly reason: string
+  readonly firstPositions: ReadonlyArray<number>
+  readonly knownPositions: ReadonlyArray<number>
+}) {
+  const engine = yield* Engine
+  const { events } = yield* (yield* EventStore).load(accountStream)
+  const isThere = events.some(({ data, type }) => type === "GenerationRaised" && data["generation"] === fact.generation)
+  if (!isThere) yield* engine.recordAccount(() => ({ _tag: "GenerationRaised", ...fact }))
+})
