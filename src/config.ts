@@ -252,6 +252,7 @@ const keys = {
     limits: oneOf(["off", "real"], "off"),
     tick_ms: whole(0, 60_000, 250)
   },
+  audit: { anchor_file: textOrEmpty("auto"), anchor_interval_ms: whole(100, dayMs, 5_000) },
   logging: { level: oneOf(["debug", "info", "warn", "error"], "info"), format: oneOf(["json", "text"], "json") }
 }
 
@@ -263,7 +264,6 @@ type Decoded<T> = { readonly [K in keyof T]: T[K] extends Key<infer A> ? A : Dec
 type Sections = Decoded<typeof keys>
 
 /** Which parts this process brings itself ("embedded") and which it finds at an address ("server"). */
-  audit: { anchor_file: textOrEmpty("auto"), anchor_interval_ms: whole(100, dayMs, 5_000) },
 export interface Parts {
   readonly database: "embedded" | "server"
   readonly kafka: "embedded" | "server"
@@ -562,6 +562,7 @@ const derive = (
       create_topics:
         kafka.create_topics === "auto" ? c.app.environment !== "production" : kafka.create_topics === "true"
     },
+    audit: { ...c.audit, anchor_file: anchorFile(c, parts, cwd) },
     parts,
     margins: {
       delta_ms: binance.delta_ms ?? usual.delta_ms,
@@ -579,7 +580,14 @@ const derive = (
   return config
 }
 
-    audit: { ...c.audit, anchor_file: anchorFile(c, parts, cwd) },
+const fileAt = (cwd: string, path: string) => (path === "" ? "" : resolve(cwd, path))
+
+/** Beside the data of a PostgreSQL that is our own; the folder of another one is not ours to know. */
+const anchorFile = ({ app, audit }: Sections, parts: Parts, cwd: string): string => {
+  if (audit.anchor_file !== "auto") return fileAt(cwd, audit.anchor_file)
+  return parts.database === "server" ? "" : resolve(cwd, app.data_dir, parts.exchange.toLowerCase(), "anchor.json")
+}
+
 /** `auto` is "server" exactly when an address, or what stands for one, is given. */
 const placed = (mode: "auto" | "embedded" | "server", isGiven: boolean) =>
   mode === "auto" ? (isGiven ? "server" : "embedded") : mode
@@ -598,14 +606,6 @@ const targetOf = (
   ownSslMode: SslMode | undefined,
   reject: Reject
 ): DatabaseTarget => {
-const fileAt = (cwd: string, path: string) => (path === "" ? "" : resolve(cwd, path))
-
-/** Beside the data of a PostgreSQL that is our own; the folder of another one is not ours to know. */
-const anchorFile = ({ app, audit }: Sections, parts: Parts, cwd: string): string => {
-  if (audit.anchor_file !== "auto") return fileAt(cwd, audit.anchor_file)
-  return parts.database === "server" ? "" : resolve(cwd, app.data_dir, parts.exchange.toLowerCase(), "anchor.json")
-}
-
   const path = `database.${which}`
   const given = Redacted.value(database[which])
   const fromKeys: DatabaseTarget = {

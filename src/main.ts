@@ -67,18 +67,18 @@ import { ListeningAddress, Server } from "./http/Server.ts"
 import * as EmbeddedBus from "./kafka/EmbeddedBus.ts"
 import * as KafkaBus from "./kafka/KafkaBus.ts"
 import { checkTopics, ensureTopics, TopicsWrong } from "./kafka/Topics.ts"
+import { TopicHistory } from "./kafka/TopicHistory.ts"
 import { makeSimulator } from "./simulator/Server.ts"
 import { Blotter } from "./sql/Blotter.ts"
-import { TopicHistory } from "./kafka/TopicHistory.ts"
 import { Cursors } from "./sql/Cursors.ts"
 import type { DatabaseAddress } from "./sql/Database.ts"
 import { Database } from "./sql/Database.ts"
 import { EmbeddedPostgres } from "./sql/EmbeddedPostgres.ts"
 import { EventStore } from "./sql/EventStore.ts"
 import { Findings } from "./sql/Findings.ts"
+import { Generations, Recoveries } from "./sql/Generations.ts"
 import { ForeignOrders as KeptForeignOrders } from "./sql/ForeignOrders.ts"
 import { Instruments as Snapshots } from "./sql/Instruments.ts"
-import { Generations, Recoveries } from "./sql/Generations.ts"
 import { LogScan } from "./sql/LogScan.ts"
 import { Leases } from "./sql/Leases.ts"
 import { Limits } from "./sql/Limits.ts"
@@ -184,9 +184,9 @@ const kept = Layer.mergeAll(
   Blotter.layer,
   Cursors.layer,
   Findings.layer,
+  Generations.layer,
   KeptForeignOrders.layer,
   Leases.layer,
-  Generations.layer,
   Limits.layer,
   Parked.layer,
   Replicas.layer,
@@ -290,12 +290,6 @@ export const bus = Layer.unwrap(
   })
 )
 
-/** Everything of the engine that waits to be called; what happens by itself are the roles. */
-export const engineOnSupervisor = Health.layer.pipe(
-  Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer, Reconciliation.layer)),
-  Layer.provideMerge(VanishedOrders.layer),
-  Layer.provideMerge(Resets.layer),
-  Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
 /** What the topic of events has already. */
 const history = Layer.unwrap(
   Effect.gen(function* () {
@@ -305,6 +299,12 @@ const history = Layer.unwrap(
   })
 )
 
+/** Everything of the engine that waits to be called; what happens by itself are the roles. */
+export const engineOnSupervisor = Health.layer.pipe(
+  Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer, Reconciliation.layer)),
+  Layer.provideMerge(VanishedOrders.layer),
+  Layer.provideMerge(Resets.layer),
+  Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
   Layer.provideMerge(Cancels.layer),
   Layer.provideMerge(Engine.layer),
   Layer.provideMerge(
@@ -402,26 +402,26 @@ export const serve = (lastSignal: () => string | null) =>
   Effect.gen(function* () {
     const supervisor = yield* Supervisor
     const check = yield* ExchangeCheck
+    const start = yield* StartCheck
     yield* Console.log(yield* banner)
     return yield* Effect.raceAllFirst([supervisor.giveUp, check.refused, start.refused])
   }).pipe(
     Effect.provide(
       draining(lastSignal).pipe(
         Layer.provideMerge(served),
-    const start = yield* StartCheck
         Layer.provideMerge(roles),
+        Layer.provideMerge(AnchorKeeper.layer),
         Layer.provideMerge(engine),
         Layer.provideMerge(alone),
+        Layer.provideMerge(StartCheck.gatedBus),
+        Layer.provideMerge(StartCheck.layer),
+        Layer.provideMerge(LostCommits.layer),
         Layer.provideMerge(Supervisor.layer),
         Layer.provideMerge(Layer.mergeAll(bus, exchange, history)),
         Layer.provideMerge(ExchangeAddress.layer),
         Layer.provideMerge(storage),
-        Layer.provideMerge(AnchorKeeper.layer),
         Layer.provideMerge(foundation)
       )
-        Layer.provideMerge(StartCheck.gatedBus),
-        Layer.provideMerge(StartCheck.layer),
-        Layer.provideMerge(LostCommits.layer),
     )
   )
 
@@ -615,23 +615,6 @@ export const resolve = (decision: {
     )
   )
 
-/** `nexus republish`: beside the programs that serve, on their database and their Kafka. */
-export const republish = (range: { readonly lane: number; readonly from: number; readonly to: number }) =>
-  Effect.gen(function* () {
-    const { kafka, parts } = yield* AppConfig
-    if (parts.kafka === "embedded") return yield* new NoKafka({})
-    const { events, orders } = yield* sendAgain(range)
-    yield* Console.log(
-      `sent positions ${range.from} to ${range.to} of lane ${range.lane} again: ` +
-        `${events} to ${kafka.topics.events}, ${orders} of them to ${kafka.topics.orders} too`
-    )
-  }).pipe(
-    Effect.provide(Layer.mergeAll(bus, kept).pipe(Layer.provide(Postgres.sharedLayer), Layer.provideMerge(foundation)))
-  )
-
-// As many as a person reads at a time.
-const parkedRows = 100
-
 const recoveries = Layer.unwrap(Effect.map(Postgres, ({ migrating }) => Recoveries.layer({ address: migrating })))
 
 // As many as a person reads; with --json all are told.
@@ -709,6 +692,23 @@ const recoveryText = (report: RecoveryReport): string => {
   lines.push("", 'next: "nexus verify", then start the replicas')
   return lines.join("\n")
 }
+
+/** `nexus republish`: beside the programs that serve, on their database and their Kafka. */
+export const republish = (range: { readonly lane: number; readonly from: number; readonly to: number }) =>
+  Effect.gen(function* () {
+    const { kafka, parts } = yield* AppConfig
+    if (parts.kafka === "embedded") return yield* new NoKafka({})
+    const { events, orders } = yield* sendAgain(range)
+    yield* Console.log(
+      `sent positions ${range.from} to ${range.to} of lane ${range.lane} again: ` +
+        `${events} to ${kafka.topics.events}, ${orders} of them to ${kafka.topics.orders} too`
+    )
+  }).pipe(
+    Effect.provide(Layer.mergeAll(bus, kept).pipe(Layer.provide(Postgres.sharedLayer), Layer.provideMerge(foundation)))
+  )
+
+// As many as a person reads at a time.
+const parkedRows = 100
 
 /** `nexus parked list`: the orders that wait for an operator. */
 export const listParked = ({ after }: { readonly after: string | null }) =>
