@@ -200,6 +200,17 @@ const keys = {
       orders: named(/^[A-Za-z0-9._-]{1,200}$/, "nexus.orders"),
       events: named(/^[A-Za-z0-9._-]{1,200}$/, "nexus.events")
     },
+    sasl_mechanism: oneOf(["none", "SCRAM-SHA-256", "SCRAM-SHA-512"], "none"),
+    username: textOrEmpty("${KAFKA_USERNAME:-}"),
+    password: secret("${KAFKA_PASSWORD:-}"),
+    allow_unencrypted_password: flag(false),
+    tls: {
+      enabled: flag(false),
+      ca_file: textOrEmpty(""),
+      cert_file: textOrEmpty(""),
+      key_file: textOrEmpty(""),
+      verify_server_name: flag(true)
+    },
     create_topics: oneOf(["auto", "true", "false"], "auto"),
     replication_factor: whole(1, 32, 1),
     min_insync_replicas: whole(1, 32, 1),
@@ -526,7 +537,7 @@ const derive = (
   const testnet = binance.testnet
   const hasUrl = Redacted.value(database.url) !== ""
   const hasKey = Redacted.value(testnet.api_key) !== ""
-  const private_key_file = testnet.private_key_file === "" ? "" : resolve(cwd, testnet.private_key_file)
+  const private_key_file = fileAt(cwd, testnet.private_key_file)
   const hasSecret = Redacted.value(testnet.api_secret) !== "" || private_key_file !== ""
   const hasBrokers = Boolean(variables.KAFKA_BROKERS) || overridden.has("kafka.brokers")
   const exchangeEmbedded = placed(binance.mode, hasKey && hasSecret) === "embedded"
@@ -559,6 +570,12 @@ const derive = (
     binance: { ...binance, testnet: { ...testnet, private_key_file, ws_api_url } },
     kafka: {
       ...kafka,
+      tls: {
+        ...kafka.tls,
+        ca_file: fileAt(cwd, kafka.tls.ca_file),
+        cert_file: fileAt(cwd, kafka.tls.cert_file),
+        key_file: fileAt(cwd, kafka.tls.key_file)
+      },
       create_topics:
         kafka.create_topics === "auto" ? c.app.environment !== "production" : kafka.create_topics === "true"
     },
@@ -577,6 +594,7 @@ const derive = (
   rejectRoles(config, c.app.roles, reject)
   rejectProduction(config, variables, reject)
   rejectNumbers(config, reject)
+  if (parts.kafka === "server") rejectKafkaAccess(config.kafka, reject)
   return config
 }
 
@@ -791,6 +809,49 @@ const rejectProduction = (config: Config, variables: Readonly<Record<string, str
       "disable",
       ["app.environment"]
     )
+  }
+}
+
+/** What would be said and not done, and what would be done and should not: a password where anybody can listen. */
+const rejectKafkaAccess = (kafka: Config["kafka"], reject: Reject) => {
+  const { allow_unencrypted_password, brokers, sasl_mechanism, tls, username } = kafka
+  const hasPassword = Redacted.value(kafka.password) !== ""
+  if (sasl_mechanism === "none") {
+    if (username !== "" || hasPassword) {
+      const found = username !== "" ? "a username" : "a password"
+      reject("kafka.sasl_mechanism", "must be SCRAM-SHA-256 or SCRAM-SHA-512, or no user be given", found)
+    }
+  } else {
+    if (username === "") reject("kafka.username", `must be given (KAFKA_USERNAME) for ${sasl_mechanism}`, "")
+    if (!hasPassword) reject("kafka.password", `must be given (KAFKA_PASSWORD) for ${sasl_mechanism}`, "")
+    const beyond = brokers.filter((broker) => !isLoopback(broker.replace(/:\d+$/, "")))
+    if (!tls.enabled && !allow_unencrypted_password && beyond.length > 0) {
+      reject(
+        "kafka.tls.enabled",
+        `must be true where a user is sent beyond loopback, or kafka.allow_unencrypted_password true: ` +
+          "who listens can try out passwords",
+        beyond.join(","),
+        ["kafka.allow_unencrypted_password", "kafka.sasl_mechanism", "kafka.brokers"]
+      )
+    }
+  }
+  for (const [name, path] of Object.entries({
+    ca_file: tls.ca_file,
+    cert_file: tls.cert_file,
+    key_file: tls.key_file
+  })) {
+    if (path !== "" && !tls.enabled) {
+      reject("kafka.tls.enabled", `must be true, or kafka.tls.${name} empty`, "false", [`kafka.tls.${name}`])
+    }
+  }
+  if (!tls.verify_server_name && !tls.enabled) {
+    reject("kafka.tls.enabled", "must be true, or kafka.tls.verify_server_name too", "false", [
+      "kafka.tls.verify_server_name"
+    ])
+  }
+  if ((tls.cert_file === "") !== (tls.key_file === "")) {
+    const missing = tls.cert_file === "" ? "cert_file" : "key_file"
+    reject(`kafka.tls.${missing}`, "must be given, since the other half of the pair is", "")
   }
 }
 

@@ -64,8 +64,10 @@ import { StreamState } from "./engine/StreamState.ts"
 import { StartCheck } from "./engine/StartCheck.ts"
 import { Supervisor } from "./engine/Supervisor.ts"
 import { ListeningAddress, Server } from "./http/Server.ts"
+import { AccessFault } from "./kafka/accessFaults.ts"
 import * as EmbeddedBus from "./kafka/EmbeddedBus.ts"
 import * as KafkaBus from "./kafka/KafkaBus.ts"
+import { readSecurity } from "./kafka/Security.ts"
 import { checkTopics, ensureTopics, TopicsWrong } from "./kafka/Topics.ts"
 import { TopicHistory } from "./kafka/TopicHistory.ts"
 import { makeSimulator } from "./simulator/Server.ts"
@@ -272,16 +274,20 @@ const exchangeOn = <E, R>(budget: Layer.Layer<RateLimits, E, R>) =>
 
 export const exchange = exchangeOn(RateLimits.sharedLayer).pipe(Layer.provide(SharedBudget.layer))
 
-const kafkaOptions = Effect.map(AppConfig, ({ app, database, kafka }) => ({
-  brokers: kafka.brokers,
-  clientId: app.name,
-  topics: kafka.topics,
-  lanes: database.lanes,
-  createTopics: kafka.create_topics,
-  replicationFactor: kafka.replication_factor,
-  minInsyncReplicas: kafka.min_insync_replicas,
-  retentionMs: kafka.retention_ms
-}))
+const kafkaOptions = Effect.gen(function* () {
+  const { app, database, kafka } = yield* AppConfig
+  return {
+    brokers: kafka.brokers,
+    clientId: app.name,
+    security: yield* readSecurity(kafka),
+    topics: kafka.topics,
+    lanes: database.lanes,
+    createTopics: kafka.create_topics,
+    replicationFactor: kafka.replication_factor,
+    minInsyncReplicas: kafka.min_insync_replicas,
+    retentionMs: kafka.retention_ms
+  }
+})
 
 export const bus = Layer.unwrap(
   Effect.gen(function* () {
@@ -448,6 +454,14 @@ const banner = Effect.gen(function* () {
   if (app.environment === "production" && database.ssl_mode === "disable") {
     lines.push("  warning     database.ssl_mode disable: orders cross the network in the clear")
   }
+  if (parts.kafka === "server" && kafka.allow_unencrypted_password && !kafka.tls.enabled) {
+    lines.push("  warning     kafka.allow_unencrypted_password: who listens to Kafka's network can try out passwords")
+  }
+  if (parts.kafka === "server" && !kafka.tls.verify_server_name) {
+    lines.push(
+      "  warning     kafka.tls.verify_server_name false: any server that our authorities signed passes for Kafka"
+    )
+  }
   if (url !== "") {
     lines.push(
       `  API         ${url}/api/v1/orders   ${url}/openapi.json`,
@@ -497,7 +511,10 @@ export const topics = Effect.gen(function* () {
   const { created, existing, weak } = yield* Effect.catchTag(
     ensureTopics(options),
     "BusUnavailable",
-    ({ message }) => new KafkaAway({ brokers: options.brokers.join(", "), detail: message })
+    ({ cause, message }) =>
+      Effect.fail(
+        cause instanceof AccessFault ? cause : new KafkaAway({ brokers: options.brokers.join(", "), detail: message })
+      )
   )
   yield* Console.log(
     created.length > 0
@@ -929,10 +946,13 @@ const examineKafka = Effect.gen(function* () {
             : fault("kafka", error.message, 'run "nexus topics"')
         ])
       }
-      const says = `${kafka.brokers.join(", ")} does not answer (${error.message})`
+      const access = error.cause instanceof AccessFault
+      const says = access
+        ? `${kafka.brokers.join(", ")}: ${error.message}`
+        : `${kafka.brokers.join(", ")} does not answer (${error.message})`
       return Effect.succeed([
         needed
-          ? fault("kafka", says, "start it, or check KAFKA_BROKERS; orders flow slower meanwhile")
+          ? fault("kafka", says, `${access ? "" : "start it, or check KAFKA_BROKERS; "}orders flow slower meanwhile`)
           : note("kafka", says, "this process takes orders without it")
       ])
     })

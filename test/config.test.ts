@@ -86,6 +86,15 @@ const table: Record<string, readonly [written: string, decoded: unknown, beside?
   "kafka.consumer_group": ["group", "group"],
   "kafka.topics.orders": ["o", "o"],
   "kafka.topics.events": ["e", "e"],
+  "kafka.sasl_mechanism": ["SCRAM-SHA-512", "SCRAM-SHA-512"],
+  "kafka.username": ["ann", "ann"],
+  "kafka.password": ["hush", "hush"],
+  "kafka.allow_unencrypted_password": ["true", true],
+  "kafka.tls.enabled": ["true", true],
+  "kafka.tls.ca_file": ["keys/ca.pem", "/work/keys/ca.pem"],
+  "kafka.tls.cert_file": ["keys/own.pem", "/work/keys/own.pem"],
+  "kafka.tls.key_file": ["keys/own.key", "/work/keys/own.key"],
+  "kafka.tls.verify_server_name": ["false", false],
   "kafka.create_topics": ["false", false],
   "kafka.replication_factor": ["3", 3],
   "kafka.min_insync_replicas": ["2", 2, { NEXUS_KAFKA_REPLICATION_FACTOR: "3" }],
@@ -523,6 +532,7 @@ describe("rules between keys", () => {
   const bothHosts = ["binance.testnet.base_url", "binance.testnet.ws_api_url"]
   const confirmed = { NEXUS_BINANCE_ALLOW_PRODUCTION: "true", NEXUS_BINANCE_PRODUCTION_CONFIRMED: "I trade real money" }
   const simulated = { NEXUS_BINANCE_EXCHANGE: "SIMULATOR" }
+  const login = { NEXUS_KAFKA_SASL_MECHANISM: "SCRAM-SHA-512", KAFKA_USERNAME: "ann", KAFKA_PASSWORD: "hush" }
 
   const cases: ReadonlyArray<readonly [sentence: string, env: Record<string, string>, paths: ReadonlyArray<string>]> = [
     ["half a pair of keys is refused", { BINANCE_TESTNET_API_KEY: "k" }, ["binance.testnet.api_secret"]],
@@ -658,6 +668,29 @@ describe("rules between keys", () => {
       ["supervision.restart_min_ms"]
     ],
     ["no more copies in sync than copies", { NEXUS_KAFKA_MIN_INSYNC_REPLICAS: "2" }, ["kafka.min_insync_replicas"]],
+    ["a password for Kafka does not cross a network in the clear", { ...kafka, ...login }, ["kafka.tls.enabled"]],
+    ["… unless that is said aloud", { ...kafka, ...login, NEXUS_KAFKA_ALLOW_UNENCRYPTED_PASSWORD: "true" }, []],
+    ["… or it stays on this machine", { ...login, KAFKA_BROKERS: "localhost:9092,[::1]:9093" }, []],
+    ["… or is encrypted", { ...kafka, ...login, NEXUS_KAFKA_TLS_ENABLED: "true" }, []],
+    ["a user that would never be sent is refused", { ...kafka, KAFKA_USERNAME: "ann" }, ["kafka.sasl_mechanism"]],
+    ["a password that would never be sent is too", { ...kafka, KAFKA_PASSWORD: "hush" }, ["kafka.sasl_mechanism"]],
+    [
+      "a login needs both of its halves",
+      { ...kafka, NEXUS_KAFKA_SASL_MECHANISM: "SCRAM-SHA-256", NEXUS_KAFKA_TLS_ENABLED: "true" },
+      ["kafka.username", "kafka.password"]
+    ],
+    ["files of TLS without TLS are refused", { ...kafka, NEXUS_KAFKA_TLS_CA_FILE: "ca.pem" }, ["kafka.tls.enabled"]],
+    [
+      "a certificate without its key is refused",
+      { ...kafka, NEXUS_KAFKA_TLS_ENABLED: "true", NEXUS_KAFKA_TLS_CERT_FILE: "own.pem" },
+      ["kafka.tls.key_file"]
+    ],
+    [
+      "a name that is not checked where nothing is encrypted is refused",
+      { ...kafka, NEXUS_KAFKA_TLS_VERIFY_SERVER_NAME: "false" },
+      ["kafka.tls.enabled"]
+    ],
+    ["none of this disturbs an embedded bus", { KAFKA_USERNAME: "ann" }, []],
     ["orders and events are two topics", { NEXUS_KAFKA_TOPICS_EVENTS: "nexus.orders" }, ["kafka.topics.events"]]
   ]
 

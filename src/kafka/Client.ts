@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import type { LogEntry } from "kafkajs"
 import { Kafka, logLevel } from "kafkajs"
 import { installIdleTimerGuard } from "./idleTimerGuard.ts"
+import type { Security } from "./Security.ts"
 
 /** With these, one send settles within 27 s at worst (measured: a leader that swallows everything). */
 export const requestTimeoutMillis = 5_000
@@ -18,6 +19,8 @@ export const retry = { retries: 4, initialRetryTime: 100, maxRetryTime: 2_000, f
 export interface ClientOptions {
   readonly brokers: ReadonlyArray<string>
   readonly clientId: string
+  /** Absent: in the clear, and nobody in particular. */
+  readonly security?: Security
 }
 
 export const makeClient = Effect.fnUntraced(function* (options: ClientOptions) {
@@ -27,6 +30,7 @@ export const makeClient = Effect.fnUntraced(function* (options: ClientOptions) {
   return new Kafka({
     brokers: [...options.brokers],
     clientId: options.clientId,
+    ...options.security?.(),
     connectionTimeout: connectionTimeoutMillis,
     requestTimeout: requestTimeoutMillis,
     retry,

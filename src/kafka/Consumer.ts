@@ -9,6 +9,7 @@
  */
 import { Cause, Data, Deferred, Duration, Effect, Exit, FiberSet, Random } from "effect"
 import type { Consumer, Kafka } from "kafkajs"
+import { explained } from "./accessFaults.ts"
 import { retry } from "./Client.ts"
 import type { Delivered } from "./EventBus.ts"
 import type { Payload } from "./batches.ts"
@@ -59,8 +60,10 @@ export const consume = (kafka: Kafka, subscription: Subscription): Effect.Effect
 
 class ConsumerEnded extends Data.TaggedError("ConsumerEnded")<{ readonly reason: string }> {}
 
-const endedBy = (error: unknown): ConsumerEnded =>
-  new ConsumerEnded({ reason: error instanceof Error ? error.message : String(error) })
+const endedBy = (error: unknown): ConsumerEnded => {
+  const said = explained(error, "later")
+  return new ConsumerEnded({ reason: said instanceof Error ? said.message : String(said) })
+}
 
 /** Fails when the consumer has ended, for whatever reason. */
 const runOnce = Effect.fnUntraced(function* (kafka: Kafka, subscription: Subscription) {

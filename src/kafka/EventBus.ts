@@ -7,6 +7,7 @@
  */
 import type { Cause, Effect } from "effect"
 import { Context, Predicate, Schema } from "effect"
+import { AccessFault } from "./accessFaults.ts"
 
 export const Topic = Schema.Literals(["orders", "events"])
 /** Logical names; the real ones are configured. */
@@ -32,6 +33,8 @@ export class BusUnavailable extends Schema.TaggedError<BusUnavailable>()("BusUna
   cause: Schema.Defect()
 }) {
   override get message(): string {
+    // Said in full, and the same wherever it is met.
+    if (this.cause instanceof AccessFault) return this.cause.message
     const where = this.topic === null ? "" : ` for ${this.topic}${this.lane === null ? "" : ` lane ${this.lane}`}`
     return `the bus is not available${where}: ${said(this.cause)}`
   }

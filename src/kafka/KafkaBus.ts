@@ -36,6 +36,9 @@ const slowSendMillis = 2_000
 /** How long the question whether Kafka is back may take. */
 const askMillis = 3_000
 
+/** A fault that lasts is told again, for whoever looks at the log only now. */
+const tellAgainMillis = 60_000
+
 const firstTopicsPause = Duration.millis(200)
 const longestTopicsPause = Duration.seconds(5)
 
@@ -50,6 +53,7 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
 
   const askForTopics = Effect.gen(function* () {
     let pause = firstTopicsPause
+    let toldAt = -Infinity
     for (;;) {
       const problem = yield* (options.createTopics ? ensureTopicsOn : checkTopicsOn)(kafka, options).pipe(
         Effect.tap(({ weak }) => Effect.forEach(weak, (each) => Effect.logWarning(each))),
@@ -61,7 +65,10 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
           onFailure: (error) => error.message
         })
       )
-      if (problem !== null && problem !== topicsProblem) yield* Effect.logWarning(problem)
+      if (problem !== null && (problem !== topicsProblem || Date.now() - toldAt > tellAgainMillis)) {
+        toldAt = Date.now()
+        yield* Effect.logWarning(problem)
+      }
       topicsProblem = problem
       if (problem === null) return yield* Deferred.succeed(topicsReady, undefined)
       yield* Effect.sleep(pause)

@@ -12,6 +12,7 @@
 import { Data, Effect, Semaphore } from "effect"
 import type { Kafka, Message, Producer, RecordMetadata } from "kafkajs"
 import { Partitioners } from "kafkajs"
+import { explained } from "./accessFaults.ts"
 import { retry } from "./Client.ts"
 import type { BusRecord, Topic } from "./EventBus.ts"
 import { BusUnavailable, RecordRefused } from "./EventBus.ts"
@@ -38,7 +39,7 @@ export const makeLaneProducer = (kafka: Kafka, name: string, topic: Topic, lane:
   let producer: Producer | undefined
   let closed = false
 
-  const unavailable = (cause: unknown) => new BusUnavailable({ topic, lane, cause })
+  const unavailable = (cause: unknown) => new BusUnavailable({ topic, lane, cause: explained(cause, "later") })
 
   const connected = Effect.fnUntraced(function* () {
     if (closed) return yield* unavailable(new Error("the bus is closed"))

@@ -8,6 +8,7 @@
 import { Effect, Schedule, Schema } from "effect"
 import type { Admin, ITopicMetadata, Kafka } from "kafkajs"
 import kafkajs from "kafkajs"
+import { explained } from "./accessFaults.ts"
 import type { ClientOptions } from "./Client.ts"
 import { makeClient, retry } from "./Client.ts"
 import { BusUnavailable } from "./EventBus.ts"
@@ -88,7 +89,7 @@ const withAdmin = <A, E>(
     Effect.sync(() => kafka.admin({ retry })),
     (admin) =>
       Effect.andThen(
-        asked(() => admin.connect()),
+        asked(() => admin.connect(), "atFirst"),
         use(admin)
       ),
     (admin) =>
@@ -98,12 +99,16 @@ const withAdmin = <A, E>(
       )
   )
 
-const asked = <A>(ask: () => Promise<A>): Effect.Effect<A, BusUnavailable> =>
-  Effect.tryPromise({ try: ask, catch: (cause) => new BusUnavailable({ topic: null, lane: null, cause }) })
+const asked = <A>(ask: () => Promise<A>, when: "atFirst" | "later" = "later"): Effect.Effect<A, BusUnavailable> =>
+  Effect.tryPromise({
+    try: ask,
+    catch: (cause) => new BusUnavailable({ topic: null, lane: null, cause: explained(cause, when) })
+  })
 
 const existingOf = (admin: Admin, options: TopicsOptions) =>
   Effect.map(
-    asked(() => admin.listTopics()),
+    // A broker that wants a user answers this, the first real question, by closing.
+    asked(() => admin.listTopics(), "atFirst"),
     (all) => namesOf(options).filter((name) => all.includes(name))
   )
 

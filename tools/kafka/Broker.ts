@@ -93,7 +93,8 @@ export const startBroker = async (options: BrokerOptions): Promise<Broker> => {
   }
 }
 
-const untilReady = async (brokers: string, running: RunningBroker): Promise<void> => {
+/** Waits until a topic that is made here has a leader. */
+export const untilReady = async (brokers: string, running: RunningBroker): Promise<void> => {
   const deadline = performance.now() + readyTimeoutMs
   for (;;) {
     const failure = running.failure()

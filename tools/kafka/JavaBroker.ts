@@ -29,7 +29,20 @@ export interface JavaBrokerOptions {
   readonly removeAtEnd: boolean
   /** Its place among several; alone when absent. */
   readonly member?: ClusterMember
+  /** What it has beside its plain listener. */
+  readonly beside?: BesidePlain
 }
+
+export interface BesidePlain {
+  /** `PROTOCOL://host:port`. */
+  readonly listeners: ReadonlyArray<string>
+  /** Lines for server.properties. */
+  readonly properties: string
+  /** For the first formatting of its storage. */
+  readonly formatArgs: ReadonlyArray<string>
+}
+
+const nothingBeside: BesidePlain = { listeners: [], properties: "", formatArgs: [] }
 
 export interface ClusterMember {
   /** 1, 2, … */
@@ -53,9 +66,10 @@ export const javaBroker = async (options: JavaBrokerOptions): Promise<RunningBro
   mkdirSync(dataDir, { recursive: true })
   writeFileSync(logging, loggingProperties)
   const member = options.member ?? { id: 1, clusterId: newClusterId(), controllerPorts: [await freePort()] }
-  writeFileSync(properties, serverProperties(port, member, data))
+  const beside = options.beside ?? nothingBeside
+  writeFileSync(properties, serverProperties(port, member, data, beside))
   if (!existsSync(join(data, "meta.properties"))) {
-    const format = ["kafka.tools.StorageTool", "format", "-t", member.clusterId, "-c", properties]
+    const format = ["kafka.tools.StorageTool", "format", "-t", member.clusterId, "-c", properties, ...beside.formatArgs]
     await run("java", ["-Xmx128m", ...java, ...format], { timeout: formatTimeoutMs })
   }
   const broker = await spawnGuarded({
@@ -72,18 +86,19 @@ export const javaBroker = async (options: JavaBrokerOptions): Promise<RunningBro
   }
 }
 
-const serverProperties = (port: number, member: ClusterMember, logDirs: string) => {
+const serverProperties = (port: number, member: ClusterMember, logDirs: string, beside: BesidePlain) => {
   const { controllerPorts, id } = member
   const copies = controllerPorts.length
   const enough = Math.max(1, copies - 1)
+  const forClients = [`PLAINTEXT://127.0.0.1:${port}`, ...beside.listeners].join()
   return `process.roles=broker,controller
 node.id=${id}
-listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPorts[id - 1]}
-advertised.listeners=PLAINTEXT://127.0.0.1:${port}
+listeners=${forClients},CONTROLLER://127.0.0.1:${controllerPorts[id - 1]}
+advertised.listeners=${forClients}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=${controllerPorts.map((each, index) => `${index + 1}@127.0.0.1:${each}`).join(",")}
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=${["CONTROLLER:PLAINTEXT", ...["PLAINTEXT", "SASL_SSL", "SASL_PLAINTEXT", "SSL"].map((each) => `${each}:${each}`)].join()}
 log.dirs=${logDirs}
 auto.create.topics.enable=false
 auto.leader.rebalance.enable=false
@@ -98,7 +113,7 @@ share.coordinator.state.topic.replication.factor=${copies}
 share.coordinator.state.topic.min.isr=${enough}
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=6000
-`
+${beside.properties}`
 }
 
 const loggingProperties = `appender.out.type=Console

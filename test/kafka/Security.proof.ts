@@ -1,0 +1,239 @@
+/**
+ * Against a broker that demands TLS and a user: who is right goes through, and whoever is not is told in one sentence
+ * what to mend, while the bus waits for it to be mended.
+ */
+import { assert, it } from "@effect/vitest"
+import { Effect, Exit, Logger, Redacted, Scope } from "effect"
+import { setTimeout as pause } from "node:timers/promises"
+import { inspect } from "node:util"
+import { afterAll, afterEach, beforeAll, inject, vi } from "vitest"
+import type { KafkaBusOptions } from "../../src/kafka/KafkaBus.ts"
+import { readSecurity, type SecurityOptions } from "../../src/kafka/Security.ts"
+import { checkTopics } from "../../src/kafka/Topics.ts"
+import type { SecureBroker } from "../../tools/kafka/SecureBroker.ts"
+import { ends, place } from "../cli/orders.ts"
+import { newFolder, removeAll, run, serve } from "../cli/Program.ts"
+import { emptyDatabase } from "../harness/template.ts"
+import { until as eventually } from "../sql/until.ts"
+import { batchOf, collect, publishUntilTaken, values } from "./EventBus.contract.ts"
+import { freshOptions, plainKafka, withBus } from "./kafkaForTests.ts"
+import { describeSecure, rightEnv, start } from "./secureBroker.ts"
+import { until } from "./until.ts"
+
+// A virtual machine and several programs, on cores that others use too.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
+
+describeSecure("a broker that demands TLS and a user", () => {
+  let broker: SecureBroker
+  beforeAll(async () => {
+    broker = await start()
+  })
+  afterAll(async () => {
+    // Undefined when it did not start.
+    await (broker as SecureBroker | undefined)?.stop()
+  })
+  afterEach(removeAll)
+
+  type Change = {
+    readonly [K in keyof SecurityOptions]?: K extends "tls" ? Partial<SecurityOptions["tls"]> : SecurityOptions[K]
+  }
+
+  const right = (change: Change = {}): SecurityOptions => ({
+    sasl_mechanism: "SCRAM-SHA-512",
+    username: broker.user,
+    password: Redacted.make(broker.password),
+    ...change,
+    tls: {
+      enabled: true,
+      ca_file: broker.certificates.ca,
+      cert_file: "",
+      key_file: "",
+      verify_server_name: true,
+      ...change.tls
+    }
+  })
+  const plainTls = { enabled: false, ca_file: "" }
+  const ownCertificate = () => ({
+    cert_file: broker.certificates.client.cert,
+    key_file: broker.certificates.client.key
+  })
+
+  const optionsFor = Effect.fnUntraced(function* (brokers: string, options: SecurityOptions) {
+    return { ...freshOptions(brokers), security: yield* readSecurity(options) }
+  })
+
+  const ways: ReadonlyArray<readonly [name: string, where: () => string, change: () => Change]> = [
+    ["SCRAM-SHA-512 over TLS", () => broker.saslSsl, () => ({})],
+    ["SCRAM-SHA-256 over TLS", () => broker.saslSsl, () => ({ sasl_mechanism: "SCRAM-SHA-256" })],
+    ["SCRAM-SHA-512 in the clear", () => broker.saslPlain, () => ({ tls: plainTls })],
+    ["a certificate of its own", () => broker.ssl, () => ({ sasl_mechanism: "none", tls: ownCertificate() })]
+  ]
+  it.live.each(ways)("what is published with %s arrives", ([, where, change]) =>
+    Effect.gen(function* () {
+      const options = yield* optionsFor(where(), right(change()))
+      yield* withBus(options, (bus) =>
+        Effect.gen(function* () {
+          yield* publishUntilTaken(bus, "orders", 0, batchOf("o", "1", "2"))
+          const { got } = yield* collect(bus, { group: `g-${options.topics.orders}` })
+          yield* until("both arrive", () => got.length === 2)
+
+          assert.deepStrictEqual(values(got), ["1", "2"])
+          assert.isNull(yield* bus.health)
+        })
+      )
+    })
+  )
+
+  const wrong: ReadonlyArray<readonly [name: string, where: () => string, change: () => Change, sentence: RegExp]> = [
+    [
+      "a wrong password",
+      () => broker.saslSsl,
+      () => ({ password: Redacted.make("of-somebody-else") }),
+      /^Kafka does not let this user in: kafka\.username and kafka\.password must be/
+    ],
+    [
+      "an unknown authority",
+      () => broker.saslSsl,
+      () => ({ tls: { ca_file: broker.certificates.otherCa } }),
+      /^Kafka's certificate is of an authority that is not known here: kafka\.tls\.ca_file must/
+    ],
+    [
+      "the name of another host",
+      () => broker.saslSsl.replace("127.0.0.1", "localhost"),
+      () => ({}),
+      /^Kafka's certificate is of another host than kafka\.brokers names/
+    ],
+    [
+      "neither TLS nor a user",
+      () => broker.saslSsl,
+      () => ({ sasl_mechanism: "none", tls: plainTls }),
+      /^Kafka closed the connection before it answered\. .*kafka\.tls\.enabled/
+    ],
+    [
+      "TLS and no user",
+      () => broker.saslSsl,
+      () => ({ sasl_mechanism: "none" }),
+      /^Kafka closed the connection before it answered\. .*kafka\.sasl_mechanism/
+    ],
+    [
+      "no certificate where one is asked for",
+      () => broker.ssl,
+      () => ({ sasl_mechanism: "none" }),
+      /^Kafka asks for a certificate of ours that it knows: kafka\.tls\.cert_file/
+    ],
+    [
+      "TLS where there is none",
+      () => broker.plain,
+      () => ({ sasl_mechanism: "none" }),
+      /^Kafka speaks no TLS there: kafka\.tls\.enabled must be false/
+    ],
+    [
+      "a user where none is asked for",
+      () => broker.plain,
+      () => ({ tls: plainTls }),
+      /^Kafka does not expect a user on this listener: kafka\.sasl_mechanism must be none/
+    ]
+  ]
+  it.live.each(wrong)(
+    "%s is told in a sentence that names the key, soon, and without the password",
+    ([, where, change, sentence]) =>
+      Effect.gen(function* () {
+        const lines: Array<string> = []
+        const begun = performance.now()
+        const error = yield* Effect.flip(checkTopics(yield* optionsFor(where(), right(change())))).pipe(
+          Effect.provide(Logger.layer([Logger.make((entry) => void lines.push(inspect(entry, { depth: 4 })))]))
+        )
+
+        assert.match(error.message, sentence)
+        assert.isBelow(performance.now() - begun, 15_000)
+        const told = inspect(error, { depth: 9, showHidden: true }) + lines.join("\n")
+        for (const secret of [broker.password, "of-somebody-else"]) assert.notInclude(told, secret)
+      })
+  )
+
+  it.live("a bus with a password that Kafka does not know yet says so, and goes on once Kafka knows it", () =>
+    Effect.gen(function* () {
+      const next = "known-only-later"
+      const options = yield* optionsFor(
+        broker.saslSsl,
+        right({ sasl_mechanism: "SCRAM-SHA-256", password: Redacted.make(next) })
+      )
+      yield* withBus(options, (bus) =>
+        Effect.gen(function* () {
+          const refused = yield* eventually(
+            bus.health,
+            (problem) => problem?.includes("does not let this user in") ?? false
+          )
+          assert.match(refused ?? "", /kafka\.password/)
+          assert.strictEqual((yield* Effect.flip(bus.publish("orders", 0, batchOf("o", "1"))))._tag, "BusUnavailable")
+
+          yield* Effect.promise(() => broker.changePassword("SCRAM-SHA-256", next))
+
+          yield* publishUntilTaken(bus, "orders", 0, batchOf("o", "1"))
+          yield* eventually(bus.health, (problem) => problem === null)
+        })
+      )
+    })
+  )
+
+  it.live("a client of its own logs in with its own password, whatever another one was given before it", () =>
+    Effect.gen(function* () {
+      yield* checkedOrMissing(yield* optionsFor(broker.saslSsl, right()))
+      const wrongNow = yield* optionsFor(broker.saslSsl, right({ password: Redacted.make("of-somebody-else") }))
+
+      const error = yield* Effect.flip(checkTopics(wrongNow))
+
+      assert.match(error.message, /does not let this user in/)
+    })
+  )
+
+  /** The topics need not be there: it is the login that is tried. */
+  const checkedOrMissing = (options: KafkaBusOptions) =>
+    Effect.catchTag(checkTopics(options), "TopicsWrong", () => Effect.void)
+
+  it("a password is rotated by a restart: the new one serves, and the old one is let in no more", async () => {
+    const scope = Scope.makeUnsafe()
+    const name = freshOptions("").topics
+    // Holds the embedded exchange, which both programs trade on in turn.
+    const folder = newFolder()
+    const settings = {
+      ...rightEnv(broker),
+      DATABASE_URL: await Effect.runPromise(Scope.provide(emptyDatabase(inject("pgUrl")), scope)),
+      NEXUS_KAFKA_TOPICS_ORDERS: name.orders,
+      NEXUS_KAFKA_TOPICS_EVENTS: name.events,
+      NEXUS_HTTP_DRAIN_MS: "0"
+    }
+    const next = "the-second+pass"
+    const before = await serve(folder, settings)
+    const first = await place(before.url)
+    assert.strictEqual((await ends(before.url, first.id)).status, "COMPLETED")
+
+    await broker.changePassword("SCRAM-SHA-512", next)
+    // Its connections are open and stay so.
+    assert.strictEqual((await ends(before.url, (await place(before.url)).id)).status, "COMPLETED")
+    assert.strictEqual(await before.end("SIGTERM"), 0, before.err)
+    const after = await serve(folder, { ...settings, KAFKA_PASSWORD: next })
+
+    assert.strictEqual((await ends(after.url, (await place(after.url)).id)).status, "COMPLETED")
+    // Three lives of at least four events each.
+    while ((await recordsOf(name.events)) < 12) await pause(50)
+    const old = await run(["topics"], newFolder(), settings)
+    assert.deepStrictEqual([old.code, /Kafka does not let this user in/.test(old.err)], [1, true], old.err)
+    assert.strictEqual((await run(["topics"], newFolder(), { ...settings, KAFKA_PASSWORD: next })).code, 0)
+    const said = [before, after].map(({ err, out }) => out + err).join("\n") + old.err + old.out
+    for (const secret of [broker.password, next]) assert.notInclude(said, secret)
+    await after.end("SIGTERM")
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  })
+
+  /** Counted by a client that needs no password. */
+  const recordsOf = async (topic: string): Promise<number> => {
+    const admin = plainKafka(broker.plain).admin()
+    await admin.connect()
+    try {
+      return (await admin.fetchTopicOffsets(topic)).reduce((sum, { high }) => sum + Number(high), 0)
+    } finally {
+      await admin.disconnect()
+    }
+  }
+})
