@@ -1,8 +1,9 @@
 /**
- * Order lists, so far the pair of which one order cancels the other (OCO).
+ * Order lists: a pair of which one order cancels the other (OCO), a working order that once wholly filled brings a
+ * pending one to life (OTO), and one that brings a pair to life (OTOCO).
  *
  * The list has an id of ours and so has every leg: whatever comes of the request, the list is found by its id, and a
- * report about a leg by the leg's. A cancel of the list or of one leg ends both.
+ * report about a leg by the leg's. A cancel of the list or of one leg ends all of it.
  */
 import { Context, Effect, Layer, Schema } from "effect"
 import type { ExchangeReport } from "../domain/Command.ts"
@@ -20,27 +21,61 @@ import type { Parameters } from "./sign.ts"
 import { cancelledReport, placedReport } from "./translate.ts"
 import { CancelledOrder, Id, PlacedOrder, Time, word } from "./wire.ts"
 
-export interface OcoLeg {
+/** What one order of a list has for itself. */
+interface Leg<Type extends string> {
   readonly clientOrderId: string
-  readonly type: "LIMIT_MAKER" | "STOP_LOSS" | "STOP_LOSS_LIMIT" | "TAKE_PROFIT" | "TAKE_PROFIT_LIMIT"
+  readonly type: Type
   readonly price?: Decimal
   readonly stopPrice?: Decimal
+  /** In basis points. */
+  readonly trailingDelta?: number
   readonly timeInForce?: TimeInForce
   readonly icebergQuantity?: Decimal
+  /** Names the leg within a strategy of the trader's; types from 1,000,000 on are free. */
+  readonly strategyId?: number
+  readonly strategyType?: number
+  /** Its price follows the book's, by so many levels where an offset is given. */
+  readonly peg?: { readonly price: "PRIMARY_PEG" | "MARKET_PEG"; readonly offsetLevels?: number }
 }
 
-export interface OcoSubmission {
-  readonly listClientOrderId: string
-  readonly symbol: string
+interface Sized {
   readonly side: Side
   readonly quantity: Decimal
+}
+
+type StopType = "STOP_LOSS" | "STOP_LOSS_LIMIT" | "TAKE_PROFIT" | "TAKE_PROFIT_LIMIT"
+
+export type PairLeg = Leg<"LIMIT_MAKER" | StopType>
+
+export interface Pair extends Sized {
   /** Of the higher price. */
-  readonly above: OcoLeg
-  readonly below: OcoLeg
+  readonly above: PairLeg
+  readonly below: PairLeg
+}
+
+export type WorkingOrder = Leg<"LIMIT" | "LIMIT_MAKER"> & Sized
+/** A MARKET order by its quantity. */
+export type PendingOrder = Leg<"LIMIT" | "LIMIT_MAKER" | "MARKET" | StopType> & Sized
+
+interface Submission {
+  readonly listClientOrderId: string
+  readonly symbol: string
   readonly selfTradePrevention?: SelfTradePrevention
   /** On the exchange's clock. */
   readonly timestamp: EpochMillis
   readonly recvWindowMillis: number
+}
+
+export interface OcoSubmission extends Submission, Pair {}
+
+export interface OtoSubmission extends Submission {
+  readonly working: WorkingOrder
+  readonly pending: PendingOrder
+}
+
+export interface OtocoSubmission extends Submission {
+  readonly working: WorkingOrder
+  readonly pending: Pair
 }
 
 export interface ListTarget {
@@ -65,6 +100,10 @@ export interface ListChange extends OrderList {
   readonly reports: ReadonlyMap<string, ExchangeReport>
 }
 
+export type ListKind = "OCO" | "OTO" | "OTOCO"
+
+const endpointOf = { OCO: endpoints.placeOco, OTO: endpoints.placeOto, OTOCO: endpoints.placeOtoco } as const
+
 const listFields = {
   orderListId: Id,
   contingencyType: Schema.String,
@@ -82,11 +121,14 @@ const CancelledList = Schema.Struct({ ...listFields, orderReports: Schema.Array(
 export class OrderLists extends Context.Service<
   OrderLists,
   {
-    /** As for a new order. Then `placeOco` or `giveBack`, once. */
-    readonly readyToPlace: Effect.Effect<Permit, BinanceError>
+    /** As for a new order, for one list of this kind. Then to place it, or `giveBack`, once. */
+    readonly readyToPlace: (kind: ListKind) => Effect.Effect<Permit, BinanceError>
     readonly giveBack: (permit: Permit) => Effect.Effect<void>
     /** Sends exactly what was journalled, once. In doubt, `query` tells. */
     readonly placeOco: (submission: OcoSubmission, permit: Permit) => Effect.Effect<ListChange, BinanceError>
+    /** Pending orders are reported as PENDING_NEW even where the working one was filled at once: `query` tells more. */
+    readonly placeOto: (submission: OtoSubmission, permit: Permit) => Effect.Effect<ListChange, BinanceError>
+    readonly placeOtoco: (submission: OtocoSubmission, permit: Permit) => Effect.Effect<ListChange, BinanceError>
     /** May be repeated. Ends every leg that is open. */
     readonly cancel: (target: ListTarget) => Effect.Effect<ListChange, BinanceError>
     /** OrderUnknown proves nothing by itself, as for an order. */
@@ -98,25 +140,25 @@ export class OrderLists extends Context.Service<
     Effect.gen(function* () {
       const requests = yield* Requests
 
-      const placeOco = Effect.fnUntraced(function* (submission: OcoSubmission, permit: Permit) {
-        const { above, below, listClientOrderId, quantity, recvWindowMillis, side, symbol, timestamp } = submission
+      const place = Effect.fnUntraced(function* (
+        endpoint: Endpoint,
+        submission: Submission,
+        parameters: Parameters,
+        legs: ReadonlyArray<{ readonly clientOrderId: string }>,
+        permit: Permit
+      ) {
         const answer = yield* requests.submit(permit, [
-          ["symbol", symbol],
-          ["listClientOrderId", listClientOrderId],
-          ["side", side],
-          ["quantity", format(quantity)],
-          ...legOf("above", above),
-          ...legOf("below", below),
+          ["symbol", submission.symbol],
+          ["listClientOrderId", submission.listClientOrderId],
+          ...parameters,
           ...given("selfTradePreventionMode", submission.selfTradePrevention),
           ["newOrderRespType", "FULL"],
-          ["recvWindow", recvWindowMillis],
-          ["timestamp", timestamp]
+          ["recvWindow", submission.recvWindowMillis],
+          ["timestamp", submission.timestamp]
         ])
-        const list = yield* decodeList(endpoints.placeOco, PlacedList, answer, submission)
+        const list = yield* decodeList(endpoint, PlacedList, answer, submission)
         const ids = new Set(list.orders.map(({ clientOrderId }) => clientOrderId))
-        if (!ids.has(above.clientOrderId) || !ids.has(below.clientOrderId)) {
-          return yield* unreadable(endpoints.placeOco, aboutAnother)
-        }
+        if (!legs.every(({ clientOrderId }) => ids.has(clientOrderId))) return yield* unreadable(endpoint, aboutAnother)
         const reports = new Map(list.orderReports.map((order) => [word(order.clientOrderId), placedReport(order)]))
         return { ...listOf(list), reports }
       })
@@ -139,9 +181,47 @@ export class OrderLists extends Context.Service<
       })
 
       return OrderLists.of({
-        readyToPlace: requests.readyToSubmit(endpoints.placeOco),
+        readyToPlace: (kind) => requests.readyToSubmit(endpointOf[kind]),
         giveBack: requests.giveBack,
-        placeOco,
+        placeOco: (submission, permit) =>
+          place(
+            endpoints.placeOco,
+            submission,
+            [...sizeOf("", submission), ...legOf("above", submission.above), ...legOf("below", submission.below)],
+            [submission.above, submission.below],
+            permit
+          ),
+        placeOto: (submission, permit) => {
+          const { pending, working } = submission
+          return place(
+            endpoints.placeOto,
+            submission,
+            [
+              ...sizeOf("working", working),
+              ...legOf("working", working),
+              ...sizeOf("pending", pending),
+              ...legOf("pending", pending)
+            ],
+            [working, pending],
+            permit
+          )
+        },
+        placeOtoco: (submission, permit) => {
+          const { pending, working } = submission
+          return place(
+            endpoints.placeOtoco,
+            submission,
+            [
+              ...sizeOf("working", working),
+              ...legOf("working", working),
+              ...sizeOf("pending", pending),
+              ...legOf("pendingAbove", pending.above),
+              ...legOf("pendingBelow", pending.below)
+            ],
+            [working, pending.above, pending.below],
+            permit
+          )
+        },
         cancel,
         query
       })
@@ -160,13 +240,28 @@ const decodeList = Effect.fnUntraced(function* <A extends typeof List.Type, I>(
   return yield* unreadable(endpoint, aboutAnother)
 })
 
-const legOf = (side: "above" | "below", leg: OcoLeg): Parameters => [
-  [`${side}Type`, leg.type],
-  [`${side}ClientOrderId`, leg.clientOrderId],
-  ...amount(`${side}Price`, leg.price),
-  ...amount(`${side}StopPrice`, leg.stopPrice),
-  ...given(`${side}TimeInForce`, leg.timeInForce),
-  ...amount(`${side}IcebergQty`, leg.icebergQuantity)
+const sizeOf = (prefix: "" | "working" | "pending", { quantity, side }: Sized): Parameters => [
+  [prefix === "" ? "side" : `${prefix}Side`, side],
+  [prefix === "" ? "quantity" : `${prefix}Quantity`, format(quantity)]
+]
+
+const legOf = (prefix: string, leg: Leg<string>): Parameters => [
+  [`${prefix}Type`, leg.type],
+  [`${prefix}ClientOrderId`, leg.clientOrderId],
+  ...amount(`${prefix}Price`, leg.price),
+  ...amount(`${prefix}StopPrice`, leg.stopPrice),
+  ...given(`${prefix}TrailingDelta`, leg.trailingDelta),
+  ...given(`${prefix}TimeInForce`, leg.timeInForce),
+  ...amount(`${prefix}IcebergQty`, leg.icebergQuantity),
+  ...given(`${prefix}StrategyId`, leg.strategyId),
+  ...given(`${prefix}StrategyType`, leg.strategyType),
+  ...given(`${prefix}PegPriceType`, leg.peg?.price),
+  ...(leg.peg?.offsetLevels === undefined
+    ? []
+    : ([
+        [`${prefix}PegOffsetType`, "PRICE_LEVEL"],
+        [`${prefix}PegOffsetValue`, leg.peg.offsetLevels]
+      ] as const))
 ]
 
 const amount = (name: string, value: Decimal | undefined): Parameters =>

@@ -38,6 +38,20 @@ export const endpoints = {
     kind: "submit",
     weight: 1
   },
+  placeOto: {
+    method: "POST",
+    path: "/api/v3/orderList/oto",
+    webSocket: "orderList.place.oto",
+    kind: "submit",
+    weight: 1
+  },
+  placeOtoco: {
+    method: "POST",
+    path: "/api/v3/orderList/otoco",
+    webSocket: "orderList.place.otoco",
+    kind: "submit",
+    weight: 1
+  },
   cancelList: {
     method: "DELETE",
     path: "/api/v3/orderList",

@@ -200,7 +200,7 @@ for (const transport of ["rest", "websocket"] as const) {
       })
       const placeOco = Effect.fnUntraced(function* (submission: OcoSubmission) {
         const lists = yield* OrderLists
-        return yield* lists.placeOco(submission, yield* lists.readyToPlace)
+        return yield* lists.placeOco(submission, yield* lists.readyToPlace("OCO"))
       })
 
       it.effect("is placed, found and cancelled under the ids that we gave it and its legs", () =>
