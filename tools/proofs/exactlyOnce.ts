@@ -3,11 +3,19 @@
  * in seeded trials, judged by the exchange's own ledger; then the same judge over a protocol with one pillar missing,
  * which it must condemn, and over an exchange that breaks the assumption that the whole rests on.
  *
- *   npm run test:exactly-once [-- --trials 20 --seed 1 --only faults|crashes|exchange|pillars|margins]
+ *   npm run test:exactly-once [-- --trials 20 --seed 1 --only faults|exchange|crashes|replacements|pillars|margins]
  */
-import { parseArgs } from "node:util"
+import { inspect, parseArgs } from "node:util"
 import { crashPoints } from "./exactlyOnce/crashPoints.ts"
 import { judge, settle, type Verdict } from "./exactlyOnce/judge.ts"
+import {
+  contradictionsOf,
+  type Dead,
+  lateSecondHalf,
+  points,
+  replaceAndDie,
+  settleAll
+} from "./exactlyOnce/replacements.ts"
 import { type Placed, Stage } from "./exactlyOnce/Stage.ts"
 import { Chance, faults as kinds, plain, type Trial, trialsOf } from "./exactlyOnce/trials.ts"
 import { pause } from "./programs.ts"
@@ -26,6 +34,8 @@ const seed = Number(values.seed)
 const settleMillis = 420_000
 /** Orders on their way at a time: more would only wait for one another. */
 const sideBySide = 24
+/** Each is a process of its own. */
+const traders = 4
 const mostTimes = 6
 /** An order is on its way within moments of a start, or its point has passed it by. */
 const deathMillis = 15_000
@@ -42,10 +52,14 @@ const endsOf = ({ ends, unknown }: Verdict): string =>
   `${Array.from(ends, ([status, count]) => `${count} ${status}`).join(", ")}${unknown > 0 ? `, of them ${unknown} in doubt` : ""}`
 
 /** So many at a time, each one after the other. */
-const inTurns = async <T>(all: ReadonlyArray<T>, each: (one: T) => Promise<unknown>): Promise<void> => {
+const inTurns = async <T>(
+  all: ReadonlyArray<T>,
+  each: (one: T) => Promise<unknown>,
+  atATime = sideBySide
+): Promise<void> => {
   let next = 0
   await Promise.all(
-    Array.from({ length: sideBySide }, async () => {
+    Array.from({ length: atATime }, async () => {
       while (next < all.length) await each(all[next++]!)
     })
   )
@@ -70,7 +84,7 @@ const onStage = async (
     await act(stage, new Chance(seed))
     whole = true
   } catch (error) {
-    report(name, false, error instanceof Error ? (error.stack ?? error.message) : String(error))
+    report(name, false, error instanceof Error ? inspect(error) : String(error))
   } finally {
     const keep = values.keep || !whole || failed > before
     await stage.close(keep)
@@ -238,6 +252,32 @@ const crashes = () =>
     await verified(stage, "crashes")
   })
 
+/** A trader dies by kill -9 at each point of a replacement, between its halves too; the next one settles both orders. */
+const replacements = () =>
+  onStage("replacements", "", async (stage, chance) => {
+    const dead: Array<Dead> = []
+    const all = points.flatMap((point, kind) =>
+      Array.from({ length: trials }, (_, n) => ({ point, id: `${kind}-${n}` }))
+    )
+    const die = async ({ id, point }: (typeof all)[number]) => {
+      dead.push(await replaceAndDie(stage, chance, point, id))
+    }
+    await inTurns(shuffled(chance, all), die, traders)
+    const groups = Array.from(Map.groupBy(dead, ({ point }) => point))
+    const told = await Promise.all(groups.map(([, mine]) => settleAll(stage, mine)))
+    const { orders: entries } = await stage.ledger()
+    for (const [at, [{ words }, mine]] of groups.entries()) {
+      const faults = mine.flatMap((one, n) => contradictionsOf(one, told[at]![n]!, entries))
+      const missed = mine.filter(({ died }) => !died).length
+      const ends = Map.groupBy(told[at]!, ({ next, old }) => `${old.is} ${old.status} and ${next.is}`)
+      report(
+        `a replacement that dies ${words}`,
+        faults.length + missed === 0,
+        `${mine.length} trials, ${Array.from(ends, ([end, { length }]) => `${length} ${end}`).join(", ")}${missed > 0 ? `; ${missed} did not die there` : ""}${faults.length > 0 ? `; ${faults.slice(0, 3).join("; ")}` : ""}`
+      )
+    }
+  })
+
 const market = (fault: string, controls: Trial["controls"]): Trial => ({ fault, manner: "market", controls })
 const on = "POST /api/v3/order"
 const strike = (body: object): Trial["controls"][number] => ({
@@ -259,6 +299,7 @@ const pillar = (without: string, words: string, act: (stage: Stage) => Promise<v
   })
 
 const pillars = async (): Promise<void> => {
+  await replacementPillar()
   await pillar("journal", "without journal-first", async (stage) => {
     for (let trial = 0; trial < 3; trial++) {
       await stage.start({ point: "afterAnswer", id: `once-${trial}` })
@@ -287,6 +328,21 @@ const pillars = async (): Promise<void> => {
   })
 }
 
+const replacementPillar = () =>
+  onStage("replacement-without-wait", "", async (stage, chance) => {
+    const dead: Array<Dead> = []
+    for (let n = 0; n < 5; n++) dead.push(await replaceAndDie(stage, chance, lateSecondHalf, `early-${n}`))
+    const told = await settleAll(stage, dead, "wait")
+    await pause(25_000)
+    const { orders: entries } = await stage.ledger()
+    const wrong = dead.filter((one, n) => contradictionsOf(one, told[n]!, entries).length > 0).length
+    report(
+      "a replacement without the wait: the judge condemns it",
+      wrong > 0,
+      `${wrong} of ${dead.length} took a new order that came for one that never did`
+    )
+  })
+
 /** An acceptance later than δ after the deadline: nothing can be promised then, and this shows it. */
 const margins = () =>
   onStage("margins", "", async (stage) => {
@@ -306,14 +362,21 @@ const margins = () =>
 const parts: Readonly<Record<string, () => Promise<void>>> = {
   faults: orderFaults,
   exchange: exchangeFaults,
-  crashes,
+  crashes: async () => {
+    await crashes()
+    await replacements()
+  },
+  replacements,
   pillars,
   margins
 }
 const begun = Date.now()
 console.log(
-  `seed ${seed}, ${trials} trials of each of ${kinds.length} faults and ${Object.keys(crashPoints).length} crash points`
+  `seed ${seed}, ${trials} trials of each of ${kinds.length} faults and ${Object.keys(crashPoints).length + points.length} crash points`
 )
-for (const [name, part] of Object.entries(parts)) if (values.only === "" || values.only === name) await part()
+for (const [name, part] of Object.entries(parts)) {
+  // Part of the crashes when all is run.
+  if (values.only === name || (values.only === "" && name !== "replacements")) await part()
+}
 console.log(`${passed} passed, ${failed} failed, 0 skipped, in ${((Date.now() - begun) / 60_000).toFixed(1)} min`)
 process.exitCode = failed === 0 ? 0 : 1

@@ -167,6 +167,11 @@ export class Stage {
     return child !== undefined && child.exitCode === null && child.signalCode === null
   }
 
+  /** Where the exchange listens. */
+  get exchangeUrl(): string {
+    return this.#exchange
+  }
+
   async control<T>(method: string, path: string, body?: unknown): Promise<T> {
     const response = await fetch(`${this.#control}${path}`, {
       method,
