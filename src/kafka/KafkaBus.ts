@@ -33,6 +33,8 @@ const sendProblemMillis = 60_000
 
 /** An answered send takes milliseconds; kafkajs itself waits much longer before it calls one lost. */
 const slowSendMillis = 2_000
+/** Longer than kafkajs takes to give one up: such a send hangs, and only the end of this process ends it. */
+const hangingSendMillis = 60_000
 /** How long the question whether Kafka is back may take. */
 const askMillis = 3_000
 
@@ -144,12 +146,18 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
       })
     }).pipe(Effect.scoped)
 
+  const hanging = (): ReadonlyArray<string> =>
+    [...inFlight]
+      .map(([name, since]) => ({ name, seconds: Math.round((Date.now() - since) / 1_000) }))
+      .filter(({ seconds }) => seconds * 1_000 > hangingSendMillis)
+      .map(({ name, seconds }) => `a send to ${name} has had no answer for ${seconds} s: restart this process`)
+
   const health = Effect.sync(() => {
     if (topicsProblem !== null) return topicsProblem
     const since = Date.now() - sendProblemMillis
     const sending = [...sendProblems.values()].filter(({ at }) => at > since).map(({ message }) => message)
     const consuming = [...subscriptions].map((one) => one.problem()).filter((one) => one !== null)
-    return [...sending, ...consuming, ...weakness].join("; ") || null
+    return [...sending, ...hanging(), ...consuming, ...weakness].join("; ") || null
   })
 
   // Whoever has given a lane away sends nothing there any more, and would never hear that Kafka is back.

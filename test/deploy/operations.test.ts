@@ -38,6 +38,7 @@ const places: ReadonlyArray<readonly [path: string, from: string, to: string]> =
   ["src/binance/BinanceClient.ts", "return (yield* breaker.state)", "})\n"],
   ["src/kafka/SubscriptionStatus.ts", "problem(): string | null", "return null\n  }"],
   ["src/kafka/KafkaBus.ts", "let topicsProblem", "\n"],
+  ["src/kafka/KafkaBus.ts", "const hanging = ", "\n\n"],
   ["src/kafka/EventBus.ts", "return `the bus is not available", "\n"],
   ["src/sql/StoreUnavailable.ts", "return `PostgreSQL", "\n"],
   ["src/sql/Database.ts", "if (row.read_only) return", "// Cancelling a statement"],
@@ -55,6 +56,17 @@ describe("operations.md", () => {
       // A sentence may begin or end with what it is about.
       const core = sentence.replace(/^(… ?)+|[ :]*…*$/g, "").replace(/^: /, "")
       assert.include(told, core, `${path} says: ${sentence}`)
+    }
+  })
+
+  it("explains why Kafka and this program may not come together", () => {
+    const sentences = sentencesOf(textOf("src/kafka/accessFaults.ts")).filter((text) => text.startsWith("Kafka"))
+
+    assert.isAbove(sentences.length, 7)
+    // Up to the remedy, which the sentence itself has.
+    for (const sentence of sentences) {
+      const begin = sentence.split(/[:.] /)[0]!.replace(/^Kafka's certificate/, "")
+      assert.include(told, begin, sentence)
     }
   })
 

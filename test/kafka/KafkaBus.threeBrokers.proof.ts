@@ -66,9 +66,9 @@ describeOwnBroker("on three brokers", () => {
       const now = yield* cursors.positions
       if (now.every(({ position }, index) => position > before[index]!.position)) return
       if (performance.now() - begun > patienceMillis) {
-        const health = yield* (yield* EventBus).health
+        const { health, sending } = yield* EventBus
         const led = yield* Effect.promise(() => cluster.state())
-        return yield* Effect.die(new Error(`nothing flows: ${JSON.stringify({ before, now, health, led })}`))
+        return yield* Effect.die(new Error(`nothing flows: ${JSON.stringify({ before, now, health: yield* health, sending: yield* sending, led })}`))
       }
       yield* Effect.sleep(50)
     }
