@@ -81,7 +81,7 @@ const round = Effect.fnUntraced(function* (callers: number) {
       .toString()
       .padStart(7)} orders/s  ` +
       `p50 ${at(0.5)} ms  p99 ${at(0.99)} ms  ` +
-      `${((after.appends - before.appends) / (after.batches - before.batches)).toFixed(1)} orders/batch  ` +
+      `${((after.appends - before.appends) / (after.calls - before.calls)).toFixed(1)} orders/call  ` +
       `${((user + system) / latencies.length).toFixed(0)} µs of Node an order`
   )
 })

@@ -1,24 +1,25 @@
 /**
- * Group commit for one lane: takes all that waits, 1 to 256 commands, and stores it with one call; no
- * artificial delay, one call in flight. Batch size follows load by itself.
+ * Group commit: one call takes what waits on every lane that is free, 1 to 256 commands, and stores it; no artificial
+ * delay. A lane is in one call at a time. The size of a call follows load by itself.
  *
- * A batch whose data PostgreSQL refuses is halved until the one bad command fails alone. Any other error
- * leaves the outcome open, so the identical call is repeated until it answers; the append function knows
- * again what is stored already. Callers do not end that: they leave at their own deadlines.
+ * A call whose data PostgreSQL refuses is halved until the one bad command fails alone. Any other error leaves the
+ * outcome open, so the same commands are sent again until an answer comes; the append function knows again what is
+ * stored already. They are sent again lane by lane, so that one lane that cannot go on holds up no other. Callers do
+ * not end that: they leave at their own deadlines.
  *
- * A bug within the lane's own loop begins it again with the batch that was in flight, for the same reason.
+ * A bug within a sender's own loop begins it again with what was in flight, for the same reason.
  *
- * The queue is owned by the one fiber that runs `run`, and bounded; a full one refuses at once.
+ * The queues are owned by the fibers that `run` starts, and bounded; a full one refuses at once.
  */
-import { Clock, Deferred, Effect, Latch, Random, Result, type Semaphore } from "effect"
+import { Clock, Deferred, Effect, Latch, Random, Result } from "effect"
 import { keepRunning } from "./keepRunning.ts"
+import type { Priority, Queued } from "./LaneQueue.ts"
+import { makeLaneQueue } from "./LaneQueue.ts"
 import { StoreUnavailable } from "./StoreUnavailable.ts"
 
 /** One command in the queue. */
-export interface Entry<A, E> {
-  readonly streamId: string
-  /** How much it adds to a call. */
-  readonly chars: number
+export interface Entry<A, E> extends Queued {
+  readonly lane: number
   readonly answer: Deferred.Deferred<A, E>
 }
 
@@ -28,166 +29,228 @@ export interface DataRefused {
   readonly detail: string
 }
 
-/** Stores a batch; the answers in its order. */
+/** Stores commands, which come in ascending order of their lanes; the answers in the order of the commands. */
 export type Call<A, E, T extends Entry<A, E>> = (
-  batch: ReadonlyArray<T>
+  commands: ReadonlyArray<T>
 ) => Effect.Effect<ReadonlyArray<Result.Result<A, E>>, StoreUnavailable | DataRefused>
 
-// Beyond this size one call gains nothing more, and holds the lane for longer.
-const maxBatchCommands = 256
+// Beyond this size one call gains nothing more, and holds its lanes for longer.
+const maxCallCommands = 256
 // Characters in one call: parsing them stays in milliseconds.
-const maxBatchChars = 512 * 1024
+const maxCallChars = 512 * 1024
 // Back-off of a call that got no answer: fast enough for a restart of PostgreSQL, slow enough for a long outage.
 const firstPauseMillis = 20
 const maxPauseMillis = 1_000
 
 export interface Batcher<T> {
-  /** False: the queue is full and nothing was queued. */
-  readonly offer: (entry: T, priority: "engine" | "intake") => boolean
+  /** False: the queue of its lane is full and nothing was queued. */
+  readonly offer: (entry: T, priority: Priority) => boolean
   /** Ends only by interruption, which everybody who waits then shares. */
-  readonly run: Effect.Effect<never>
-  readonly stats: () => { readonly queued: number; readonly appends: number; readonly batches: number }
-  /** When the call in flight was first made, if it has failed since, for whatever reason; else null. */
+  readonly run: Effect.Effect<void>
+  readonly stats: () => { readonly queued: number; readonly appends: number; readonly calls: number }
+  /** When the oldest call in flight was first made, of those that have failed since, for whatever reason; else null. */
   readonly unansweredSince: () => number | null
 }
 
-export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
-  /** In the log lines of its loop. */
+/** One of those that make calls. */
+interface Sender<T> {
   readonly name: string
-  /** Of each of the two queues. */
+  inFlight: ReadonlyArray<T>
+  begunAt: number
+}
+
+export const makeBatcher = <A, E, T extends Entry<A, E>>(options: {
+  readonly lanes: number
+  /** Commands that may wait on one lane, of each priority. */
   readonly size: number
+  /** At a time. Who has to wait makes a larger call, and large calls are what is cheap. */
+  readonly callsInFlight: number
   readonly call: Call<A, E, T>
-  /** Of all lanes: who has to wait for the others' calls makes a larger batch, and large batches are what is cheap. */
-  readonly calls: Semaphore.Semaphore
   readonly refused: (entry: T, why: DataRefused) => E
   /** Told once per outage, not once per try. */
-  readonly unanswered: (error: StoreUnavailable) => Effect.Effect<void>
+  readonly unanswered: (error: StoreUnavailable, lanes: ReadonlyArray<number>) => Effect.Effect<void>
 }): Batcher<T> => {
-  // Commands of the engine itself go first: they finish what is in flight.
-  let engine: Array<T> = []
-  let intake: Array<T> = []
-  let inFlight: ReadonlyArray<T> = []
-  let begunAt = 0
-  let hasFailed = false
-  let batches = 0
-  let appends = 0
+  const lanes = Array.from({ length: options.lanes }, (_, number) => ({
+    number,
+    queue: makeLaneQueue<T>(options.size),
+    isFree: true,
+    /** When the call that has failed on it was first made. */
+    failedSince: null as number | null
+  }))
+  const senders = Array.from({ length: options.callsInFlight }, (_, number): Sender<T> => ({
+    name: `event-store/sender-${number}`,
+    inFlight: [],
+    begunAt: 0
+  }))
   const arrived = Latch.makeUnsafe()
+  let calls = 0
+  let appends = 0
+  // Where the next call begins to look: a call that is full is not always full of the same lanes.
+  let nextLane = 0
 
-  const offer = (entry: T, priority: "engine" | "intake"): boolean => {
-    const queue = priority === "engine" ? engine : intake
-    if (queue.length >= options.size) return false
-    queue.push(entry)
-    arrived.openUnsafe()
+  const offer = (entry: T, priority: Priority): boolean => {
+    const { isFree, queue } = lanes[entry.lane]!
+    if (!queue.offer(entry, priority)) return false
+    if (isFree) arrived.openUnsafe()
     return true
   }
 
   const take = (): ReadonlyArray<T> => {
     const batch: Array<T> = []
-    const streams = new Set<string>()
-    let chars = 0
-    const takeFrom = (queue: Array<T>): Array<T> => {
-      const deferred: Array<T> = []
-      let index = 0
-      for (; index < queue.length && batch.length < maxBatchCommands; index++) {
-        const entry = queue[index]!
-        // Two commands of one stream in one call would collide: the second waits for the next call, and so does
-        // everything behind it on that stream.
-        if (streams.has(entry.streamId)) {
-          deferred.push(entry)
-          continue
-        }
-        if (batch.length > 0 && chars + entry.chars > maxBatchChars) break
-        chars += entry.chars
-        streams.add(entry.streamId)
-        batch.push(entry)
-      }
-      return index === queue.length ? deferred : [...deferred, ...queue.slice(index)]
+    const room = { commands: maxCallCommands, chars: maxCallChars }
+    for (let step = 0; step < lanes.length; step++) {
+      const lane = lanes[(nextLane + step) % lanes.length]!
+      if (!lane.isFree || lane.queue.size() === 0) continue
+      const before = batch.length
+      lane.queue.takeInto(batch, room)
+      lane.isFree = batch.length === before
     }
-    engine = takeFrom(engine)
-    intake = takeFrom(intake)
-    return batch
+    nextLane = (nextLane + 1) % lanes.length
+    return batch.sort((a, b) => a.lane - b.lane)
   }
 
-  const untilAnswered = Effect.fnUntraced(function* (batch: ReadonlyArray<T>) {
-    for (let pause = firstPauseMillis; ; pause = Math.min(pause * 2, maxPauseMillis)) {
-      const outcome = yield* options.call(batch).pipe(
-        // A bug in between leaves the outcome open like a lost answer does, and must not stop the lane for ever.
-        Effect.catchDefect((defect) => Effect.fail(StoreUnavailable.of(defect))),
-        Effect.result
-      )
-      if (Result.isSuccess(outcome)) return Result.succeed(outcome.success)
-      const { failure } = outcome
-      if (failure._tag === "DataRefused") return Result.fail(failure)
-      hasFailed = true
-      if (pause === firstPauseMillis) yield* options.unanswered(failure)
-      yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1)))
-    }
-  })
+  /** All of the lane's commands have their answers. */
+  const release = (sender: Sender<T>, number: number): void => {
+    const lane = lanes[number]!
+    lane.isFree = true
+    if (lane.queue.size() > 0) arrived.openUnsafe()
+    sender.inFlight = sender.inFlight.filter((entry) => entry.lane !== number)
+  }
 
-  const store = (batch: ReadonlyArray<T>): Effect.Effect<void> =>
-    Effect.flatMap(untilAnswered(batch), (outcome) => {
-      if (Result.isSuccess(outcome)) {
-        hasFailed = false
-        batches += 1
-        appends += batch.length
-        batch.forEach(({ answer }, index) => {
-          Deferred.doneUnsafe(answer, Effect.fromResult(outcome.success[index]!))
-        })
-        return Effect.void
-      }
-      const [first] = batch
-      if (batch.length === 1 && first !== undefined) {
-        hasFailed = false
-        Deferred.doneUnsafe(first.answer, Effect.fail(options.refused(first, outcome.failure)))
-        return Effect.void
-      }
-      const half = batch.length >> 1
-      return Effect.andThen(
-        store(batch.slice(0, half)),
-        Effect.suspend(() => store(batch.slice(half)))
-      )
+  const noteFailure = (sender: Sender<T>, failed: ReadonlyArray<T>): ReadonlyArray<number> => {
+    const fresh = lanesOf(failed).filter((number) => lanes[number]!.failedSince === null)
+    for (const number of fresh) lanes[number]!.failedSince = sender.begunAt
+    return fresh
+  }
+
+  /** Before the callers hear of it, who may ask. */
+  const noteAnswer = (answered: ReadonlyArray<T>): void => {
+    for (const { lane } of answered) lanes[lane]!.failedSince = null
+  }
+
+  const attempt = (sender: Sender<T>, batch: ReadonlyArray<T>) =>
+    options.call(batch).pipe(
+      // A bug in between leaves the outcome open like a lost answer does, and must not stop the lanes for ever.
+      Effect.catchDefect((defect) => Effect.fail(StoreUnavailable.of(defect))),
+      Effect.tapError((error) => {
+        if (error._tag === "DataRefused") return Effect.void
+        const fresh = noteFailure(sender, batch)
+        return fresh.length === 0 ? Effect.void : options.unanswered(error, fresh)
+      }),
+      Effect.result
+    )
+
+  const answer = (batch: ReadonlyArray<T>, results: ReadonlyArray<Result.Result<A, E>>): void => {
+    calls += 1
+    appends += batch.length
+    noteAnswer(batch)
+    batch.forEach((entry, index) => {
+      Deferred.doneUnsafe(entry.answer, Effect.fromResult(results[index]!))
     })
+  }
 
-  const interruptAll = Effect.suspend(() => {
-    const waiting = [...inFlight, ...engine, ...intake]
-    engine = []
-    intake = []
-    return Effect.forEach(waiting, ({ answer }) => Deferred.interrupt(answer), { discard: true })
-  })
+  const pauseFor = (millis: number) =>
+    Effect.flatMap(Random.nextBetween(0.5, 1), (share) => Effect.sleep(millis * share))
 
-  const storeNext = Effect.gen(function* () {
-    // What is in flight here was interrupted by a defect: it may be stored or not, and is repeated.
-    if (inFlight.length === 0) {
-      inFlight = take()
-      begunAt = yield* Clock.currentTimeMillis
+  const untilAnswered = Effect.fnUntraced(function* (sender: Sender<T>, batch: ReadonlyArray<T>) {
+    for (let pause = firstPauseMillis; ; pause = Math.min(pause * 2, maxPauseMillis)) {
+      const outcome = yield* attempt(sender, batch)
+      if (Result.isSuccess(outcome)) return answer(batch, outcome.success)
+      if (outcome.failure._tag === "DataRefused") return yield* halve(sender, batch, outcome.failure)
+      yield* pauseFor(pause)
     }
-    yield* store(inFlight)
-    inFlight = []
   })
 
-  const turn = Effect.gen(function* () {
+  const halve = (sender: Sender<T>, batch: ReadonlyArray<T>, why: DataRefused): Effect.Effect<void> => {
+    const [first] = batch
+    if (batch.length === 1 && first !== undefined) {
+      return Effect.sync(() => {
+        noteAnswer(batch)
+        Deferred.doneUnsafe(first.answer, Effect.fail(options.refused(first, why)))
+      })
+    }
+    const half = batch.length >> 1
+    return Effect.andThen(
+      untilAnswered(sender, batch.slice(0, half)),
+      Effect.suspend(() => untilAnswered(sender, batch.slice(half)))
+    )
+  }
+
+  const laneByLane = (sender: Sender<T>, batch: ReadonlyArray<T>) =>
+    Effect.forEach(
+      lanesOf(batch),
+      (number) =>
+        Effect.tap(
+          untilAnswered(
+            sender,
+            batch.filter(({ lane }) => lane === number)
+          ),
+          () => Effect.sync(() => release(sender, number))
+        ),
+      { concurrency: "unbounded", discard: true }
+    )
+
+  const send = Effect.fnUntraced(function* (sender: Sender<T>) {
+    const batch = sender.inFlight
+    const outcome = yield* attempt(sender, batch)
+    if (Result.isSuccess(outcome)) answer(batch, outcome.success)
+    else if (outcome.failure._tag === "DataRefused") yield* halve(sender, batch, outcome.failure)
+    else yield* Effect.andThen(pauseFor(firstPauseMillis), laneByLane(sender, batch))
+    for (const number of lanesOf(sender.inFlight)) release(sender, number)
+  })
+
+  const turn = Effect.fnUntraced(function* (sender: Sender<T>) {
     while (true) {
-      if (inFlight.length === 0) {
-        if (engine.length + intake.length === 0) {
+      // What is in flight here was interrupted by a defect: it may be stored or not, and is sent again.
+      if (sender.inFlight.length === 0) {
+        if (!lanes.some(({ isFree, queue }) => isFree && queue.size() > 0)) {
           arrived.closeUnsafe()
           yield* arrived.await
         }
         // The commands of one tick travel together.
         yield* Effect.yieldNow
+        sender.inFlight = take()
+        if (sender.inFlight.length === 0) continue
+        sender.begunAt = yield* Clock.currentTimeMillis
       }
-      yield* options.calls.withPermit(storeNext)
+      yield* send(sender)
     }
   })
 
-  const run = keepRunning(
-    options.name,
-    Effect.tapDefect(turn, () => Effect.sync(() => void (hasFailed = inFlight.length > 0)))
-  ).pipe(Effect.ensuring(interruptAll))
+  const keepSending = (sender: Sender<T>) =>
+    keepRunning(
+      sender.name,
+      Effect.tapDefect(turn(sender), () => Effect.sync(() => noteFailure(sender, sender.inFlight)))
+    )
+
+  const interruptAll = Effect.suspend(() =>
+    Effect.forEach(
+      [...senders.flatMap(({ inFlight }) => inFlight), ...lanes.flatMap(({ queue }) => queue.takeAll())],
+      (entry) => Deferred.interrupt(entry.answer),
+      { discard: true }
+    )
+  )
 
   return {
     offer,
-    run,
-    stats: () => ({ queued: engine.length + intake.length + inFlight.length, appends, batches }),
-    unansweredSince: () => (hasFailed ? begunAt : null)
+    run: Effect.forEach(senders, keepSending, { concurrency: "unbounded", discard: true }).pipe(
+      Effect.ensuring(interruptAll)
+    ),
+    stats: () => ({
+      queued:
+        lanes.reduce((sum, { queue }) => sum + queue.size(), 0) +
+        senders.reduce((sum, { inFlight }) => sum + inFlight.length, 0),
+      appends,
+      calls
+    }),
+    unansweredSince: () =>
+      lanes.reduce<number | null>(
+        (oldest, { failedSince }) => (failedSince === null ? oldest : Math.min(oldest ?? failedSince, failedSince)),
+        null
+      )
   }
 }
+
+const lanesOf = (batch: ReadonlyArray<{ readonly lane: number }>): ReadonlyArray<number> => [
+  ...new Set(batch.map(({ lane }) => lane))
+]

@@ -3,7 +3,7 @@
  * test's own; its data base is a list.
  */
 import { assert, it } from "@effect/vitest"
-import { Cause, Clock, Deferred, Effect, Exit, Fiber, Result, Semaphore } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { describe } from "vitest"
 import { type Call, type Entry, makeBatcher } from "../../src/sql/Batcher.ts"
@@ -18,15 +18,14 @@ const away = StoreUnavailable.of(new Error("connection lost"))
 /** A batcher whose calls are recorded and answered by `call`. */
 const batcherWith = Effect.fnUntraced(function* (
   call: (batch: ReadonlyArray<Letter>, count: number) => ReturnType<Call<string, string, Letter>>,
-  size = 10_000,
-  permits = Semaphore.makeUnsafe(1)
+  { callsInFlight = 1, lanes = 1, size = 10_000 } = {}
 ) {
   const calls: Array<ReadonlyArray<string>> = []
   let outages = 0
   const batcher = makeBatcher<string, string, Letter>({
-    name: "lane",
+    lanes,
     size,
-    calls: permits,
+    callsInFlight,
     call: (batch) => {
       calls.push(batch.map(({ json }) => json))
       return call(batch, calls.length)
@@ -35,11 +34,14 @@ const batcherWith = Effect.fnUntraced(function* (
     unanswered: () => Effect.sync(() => void (outages += 1))
   })
   const fiber = yield* Effect.forkScoped(batcher.run)
-  const send = (json: string, options: { readonly stream?: string; readonly priority?: "engine" | "intake" } = {}) =>
+  const send = (
+    json: string,
+    options: { readonly lane?: number; readonly stream?: string; readonly priority?: "engine" | "intake" } = {}
+  ) =>
     Effect.suspend(() => {
       const answer = Deferred.makeUnsafe<string, string>()
       return batcher.offer(
-        { streamId: options.stream ?? json, json, chars: json.length, answer },
+        { lane: options.lane ?? 0, streamId: options.stream ?? json, json, chars: json.length, answer },
         options.priority ?? "intake"
       )
         ? Deferred.await(answer)
@@ -107,24 +109,58 @@ describe("a batch", () => {
     })
   )
 
-  it.effect("waits while other lanes have all the calls, and takes what has come meanwhile", () =>
+  it.effect("holds what waits on every lane that is free, in the order of the lanes", () =>
     Effect.gen(function* () {
-      const permits = Semaphore.makeUnsafe(1)
-      const other = yield* batcherWith(() => Effect.never, 10_000, permits)
-      const { calls, send } = yield* batcherWith(storesAll, 10_000, permits)
-      yield* Effect.forkChild(other.send("other"))
-      yield* TestClock.adjust(0)
-      const first = yield* Effect.forkChild(send("a"))
-      yield* TestClock.adjust(0)
-      const second = yield* Effect.forkChild(send("b"))
-      yield* TestClock.adjust(0)
-      assert.deepStrictEqual(calls, [])
+      const { calls, send } = yield* batcherWith(storesAll, { lanes: 3 })
 
-      yield* Fiber.interrupt(other.fiber)
+      yield* sendAll([
+        send("c1", { lane: 2 }),
+        send("a1", { lane: 0 }),
+        send("c2", { lane: 2 }),
+        send("b1", { lane: 1, priority: "engine" })
+      ])
+
+      assert.deepStrictEqual(calls, [["a1", "b1", "c1", "c2"]])
+    })
+  )
+
+  it.effect("leaves a lane alone that is in another call, and takes what has come meanwhile with the next", () =>
+    Effect.gen(function* () {
+      const answered = Deferred.makeUnsafe<void>()
+      const { calls, send } = yield* batcherWith(
+        (batch, count) => (count === 1 ? Effect.andThen(Deferred.await(answered), storesAll(batch)) : storesAll(batch)),
+        { lanes: 2, callsInFlight: 2 }
+      )
+      const first = yield* Effect.forkChild(send("a1", { lane: 0 }))
+      yield* TestClock.adjust(0)
+      const behind = yield* Effect.forkChild(sendAll([send("a2", { lane: 0 }), send("a3", { lane: 0 })]))
+
+      const other = yield* send("b1", { lane: 1 })
+      assert.deepStrictEqual([calls, other], [[["a1"], ["b1"]], "stored b1"])
+      Deferred.doneUnsafe(answered, Effect.void)
       yield* Fiber.join(first)
-      yield* Fiber.join(second)
+      yield* Fiber.join(behind)
 
-      assert.deepStrictEqual(calls, [["a", "b"]])
+      assert.deepStrictEqual(calls, [["a1"], ["b1"], ["a2", "a3"]])
+    })
+  )
+
+  it.effect("that has no room for all lanes leaves none of them behind for ever", () =>
+    Effect.gen(function* () {
+      const { calls, send } = yield* batcherWith(storesAll, { lanes: 3 })
+      const flood = (lane: number) => sendAll(numbered(600).map((json) => send(`${lane}${json}`, { lane })))
+
+      yield* sendAll([flood(0), flood(1), flood(2)])
+
+      assert.deepStrictEqual(
+        calls.map((call) => call.length),
+        [256, 256, 256, 256, 256, 256, 256, 8]
+      )
+      // Each has its turn within the first three calls.
+      assert.sameMembers(
+        calls.slice(0, 3).map((call) => call[0]![0]),
+        ["0", "1", "2"]
+      )
     })
   )
 
@@ -147,6 +183,28 @@ describe("a batch", () => {
 })
 
 describe("a call without an answer", () => {
+  it.effect("is repeated lane by lane, so that a lane which cannot go on holds up no other", () =>
+    Effect.gen(function* () {
+      const { calls, send, unansweredMillis } = yield* batcherWith(
+        (batch) => (batch.some(({ lane }) => lane === 1) ? Effect.fail(away) : storesAll(batch)),
+        { lanes: 3, callsInFlight: 2 }
+      )
+      const stuck = yield* Effect.forkChild(send("b1", { lane: 1 }))
+      const others = yield* Effect.forkChild(sendAll([send("a1", { lane: 0 }), send("c1", { lane: 2 })]))
+      yield* TestClock.adjust("1 second")
+      assert.isTrue((yield* Fiber.join(others)).every(Result.isSuccess))
+
+      const later = yield* Effect.forkChild(sendAll([send("a2", { lane: 0 }), send("c2", { lane: 2 })]))
+      yield* TestClock.adjust("1 second")
+
+      assert.isTrue((yield* Fiber.join(later)).every(Result.isSuccess))
+      assert.isUndefined(stuck.pollUnsafe())
+      assert.strictEqual(yield* unansweredMillis, 2_000)
+      assert.deepStrictEqual(calls.slice(0, 4), [["a1", "b1", "c1"], ["a1"], ["b1"], ["c1"]])
+      assert.isTrue(calls.slice(4).every((call) => call.join() === "b1" || call.join() === "a2,c2"))
+    })
+  )
+
   it.effect("is repeated, the very same, for as long as it takes, while later commands wait behind it", () =>
     Effect.gen(function* () {
       const { calls, outages, send } = yield* batcherWith((batch, count) =>
@@ -212,12 +270,12 @@ describe("a call without an answer", () => {
       yield* TestClock.adjust("1 minute")
 
       assert.lengthOf(calls, 4)
-      assert.deepStrictEqual(stats(), { queued: 0, appends: 1, batches: 1 })
+      assert.deepStrictEqual(stats(), { queued: 0, appends: 1, calls: 1 })
     })
   )
 })
 
-describe("a bug in the lane's own loop", () => {
+describe("a bug in a sender's own loop", () => {
   it.effect("shows as a call without an answer, ends no lane, and the same call is made again", () =>
     Effect.gen(function* () {
       const { calls, send, unansweredMillis } = yield* batcherWith((batch, count) =>
@@ -242,7 +300,7 @@ describe("a bug in the lane's own loop", () => {
 describe("a queue", () => {
   it.effect("that is full refuses at once; the engine's is another one", () =>
     Effect.gen(function* () {
-      const { send, stats } = yield* batcherWith(() => Effect.never, 2)
+      const { send, stats } = yield* batcherWith(() => Effect.never, { size: 2 })
       yield* Effect.forkChild(send("in flight"))
       yield* TestClock.adjust(0)
 

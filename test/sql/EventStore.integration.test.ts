@@ -184,10 +184,49 @@ describe("an append", () => {
         )
         assert.deepStrictEqual((yield* store.laneHeads)[1], { lane: 1, position: 254 })
         // They did travel together: halving 256 down to two bad ones takes far fewer calls than commands.
-        assert.isBelow((yield* store.stats).batches, 32)
+        assert.isBelow((yield* store.stats).calls, 32)
         assert.isTrue((yield* audit).ok)
       })
     )
+  )
+
+  it.live(
+    "of one tick's commands on all lanes is one call, in which each lane has its own places and each command its own fate",
+    () =>
+      onStore(() =>
+        Effect.gen(function* () {
+          const store = yield* EventStore
+          const first = place(idsIn(1, "z", 1)[0]!)
+          yield* store.append(first.entry)
+          yield* store.append(step(first.entry.streamId, first.after, [parked("one")]).entry)
+          const before = yield* store.stats
+          const fresh = [3, 0, 2, 1].flatMap((lane) => idsIn(lane, "y", 5)).map((id) => place(id).entry)
+          // Another was there first.
+          const late = step(first.entry.streamId, first.after, [parked("two")]).entry
+
+          const results = yield* Effect.forEach(
+            [late, first.entry, ...fresh],
+            (entry) => Effect.result(store.append(entry)),
+            { concurrency: "unbounded" }
+          )
+
+          assert.deepInclude(Result.isFailure(results[0]!) ? results[0].failure : {}, {
+            _tag: "VersionConflict",
+            actual: 2
+          })
+          assert.deepStrictEqual(results[1], Result.succeed({ version: 1, duplicate: true }))
+          assert.isTrue(results.slice(2).every((result) => Result.isSuccess(result) && !result.success.duplicate))
+          // The two of one stream cannot travel together.
+          assert.strictEqual((yield* store.stats).calls - before.calls, 2)
+          assert.deepStrictEqual(yield* store.laneHeads, [
+            { lane: 0, position: 5 },
+            { lane: 1, position: 7 },
+            { lane: 2, position: 5 },
+            { lane: 3, position: 5 }
+          ])
+          assert.isTrue((yield* audit).ok)
+        })
+      )
   )
 
   it.live("of two commands for one stream in one tick is decided one after the other", () =>
@@ -427,7 +466,7 @@ describe("the log", () => {
     onStore((url) =>
       Effect.gen(function* () {
         const result = yield* asAdministrator(url, (admin) =>
-          Effect.result(admin`select append_rows(0::int2, 'x', '{}', '{}', '{}')`)
+          Effect.result(admin`select append_lanes('x', '{}', '{}', '{}', '{}', '{}', '{}')`)
         )
 
         assert.match(Result.isFailure(result) ? detailOf(result.failure) : "", /for connections of the role nexus_app/)

@@ -159,11 +159,11 @@ describe("a call that PostgreSQL answers with an error that nobody expects", () 
         const administer = (statement: string) => asAdministrator(url, (sql) => sql.unsafe(statement))
         assert.strictEqual((yield* store.stats).unansweredMillis, 0)
         // 42501: no connection is lost, and no probe of the database sees it.
-        yield* administer("revoke execute on function append_rows from nexus_app")
+        yield* administer("revoke execute on function append_lanes from nexus_app")
 
         const waiting = yield* Effect.forkChild(store.append(place("o-1").entry))
         yield* until(store.stats, ({ unansweredMillis }) => unansweredMillis > 200)
-        yield* administer("grant execute on function append_rows to nexus_app")
+        yield* administer("grant execute on function append_lanes to nexus_app")
 
         assert.strictEqual((yield* Fiber.join(waiting)).version, 1)
         assert.strictEqual((yield* store.stats).unansweredMillis, 0)

@@ -12,7 +12,8 @@ import { clientOrderIdOf, laneOf, OrderId, StoreId } from "../../src/domain/Ids.
 import { emptyStream, evolve, type OrderStream } from "../../src/domain/Order.ts"
 import { Blotter } from "../../src/sql/Blotter.ts"
 import { Database } from "../../src/sql/Database.ts"
-import { type Append, EventStore } from "../../src/sql/EventStore.ts"
+import type { Append } from "../../src/sql/Append.ts"
+import { EventStore } from "../../src/sql/EventStore.ts"
 import { LogScan } from "../../src/sql/LogScan.ts"
 import { limitsForTests, templateLanes } from "../harness/template.ts"
 

@@ -6,7 +6,7 @@
 import { Effect, Layer } from "effect"
 import { BinanceClient } from "../../../src/binance/BinanceClient.ts"
 import { ServerTime } from "../../../src/binance/ServerTime.ts"
-import type { Append } from "../../../src/sql/EventStore.ts"
+import type { Append } from "../../../src/sql/Append.ts"
 import { EventStore } from "../../../src/sql/EventStore.ts"
 
 /** An attempt is answered for as if it were written down, and is so only with its outcome. */
