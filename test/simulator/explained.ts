@@ -18,13 +18,30 @@ const conditionalInReports = `Only where it applies: ${docs}/user-data-stream.md
 
 export const explanations: ReadonlyArray<Explanation> = [
   {
-    kinds: /^(allOrders|order\.|cancelOpenOrders)/,
-    paths: /(expiryReason|icebergQty|preventedMatchId|preventedQuantity)$/,
+    kinds: /^((ws\.)?allOrders|order\.|cancelOpenOrders)/,
+    paths: /(expiryReason|icebergQty|prevented(MatchId|Quantity)|trailing(Delta|Time)|strategy(Id|Type))$/,
     what: "unknown",
     why: conditional
   },
   { kinds: /^ws\.order\.cancel\.trailing$/, paths: /\.trailingTime$/, what: "unknown", why: conditional },
-  { kinds: /^ws\.order\.status$/, paths: /\.prevented(MatchId|Quantity)$/, what: "missing", why: conditional },
+  {
+    kinds: /^ws\.(order\.status|allOrders)$/,
+    paths: /\.prevented(MatchId|Quantity)$/,
+    what: "missing",
+    why: conditional
+  },
+  {
+    kinds: /^ws\.allOrders$/,
+    paths: /\.workingTime$/,
+    what: "other format",
+    why: `-1 of an order that never worked, of which none was recorded: ${docs}/rest-api.md, working time.`
+  },
+  {
+    kinds: /account\.commission$/,
+    paths: /discount\.discountAsset$/,
+    what: "other format",
+    why: `Recorded where nothing is discounted; here BNB pays: ${docs}/rest-api.md, query commission rates.`
+  },
   {
     kinds: /executionReport/,
     paths: /^(event\.)?(d|D|j|J|eR|A|B|u|U|Cs|pl|pL|pY)$/,
@@ -38,7 +55,7 @@ export const explanations: ReadonlyArray<Explanation> = [
     why: `The id of a prevented match and the time on the book, of orders that have one. ${conditionalInReports}`
   },
   {
-    kinds: /^(exchangeInfo|myFilters)$/,
+    kinds: /^((ws\.)?exchangeInfo|myFilters)$/,
     paths: /ilters\[(PERCENT_PRICE|MIN_NOTIONAL|MAX_POSITION|EXCHANGE_MAX_NUM_ORDERS|MAX_ASSET)\]$/,
     what: "missing",
     why: `No symbol has every filter: PERCENT_PRICE_BY_SIDE and NOTIONAL took the place of two. ${docs}/filters.md`
@@ -50,8 +67,8 @@ export const explanations: ReadonlyArray<Explanation> = [
     why: `Always empty since permissionSets tell it: ${docs}/CHANGELOG.md`
   },
   {
-    kinds: /^exchangeInfo$/,
-    paths: /^sors$/,
+    kinds: /^(ws\.)?exchangeInfo$/,
+    paths: /^(result\.)?sors$/,
     what: "missing",
     why: `Only where there is smart order routing: ${docs}/rest-api.md, exchange information.`
   },

@@ -27,6 +27,7 @@ export const askEverything = async (exchange: Exchange): Promise<Heard> => {
     await askMarket(desk)
     await askAccount(desk)
     await placeBySocket(desk, prices)
+    await askBySocket(desk)
     await hearEvents(desk)
     await hearStreams(streams, desk, symbol, async () => {
       await desk.ask(unnoted, "POST order", taken)
@@ -189,6 +190,28 @@ const askAccount = async (desk: Desk): Promise<void> => {
   await desk.ask("myTrades", "GET myTrades", { symbol })
   await desk.ask("rateLimit.order", "GET rateLimit/order")
   await desk.ask("myFilters", "GET myFilters", { symbol })
+}
+
+const askBySocket = async (desk: Desk): Promise<void> => {
+  const symbols = { symbols: [symbol, "ETHUSDT"] }
+  const open: ReadonlyArray<readonly [string, Readonly<Record<string, unknown>>]> = [
+    ["ping", {}],
+    ["time", {}],
+    ["exchangeInfo", { symbol }],
+    ["depth", { symbol, limit: 20 }],
+    ["trades.recent", { symbol, limit: 20 }],
+    ["trades.historical", { symbol, limit: 20 }],
+    ["trades.aggregate", { symbol, limit: 20 }],
+    ["klines", { symbol, interval: "1m", limit: 20 }],
+    ["ticker.24hr", symbols],
+    ["ticker.tradingDay", symbols],
+    ["ticker.price", symbols],
+    ["ticker.book", symbols]
+  ]
+  for (const [method, params] of open) desk.note(`ws.${method}`, await desk.api.ask({ method, params }))
+  await desk.call("ws.allOrders", "allOrders", { symbol })
+  await desk.call("ws.myTrades", "myTrades", { symbol })
+  await desk.call("ws.account.commission", "account.commission", { symbol })
 }
 
 /** With everything that an order can have. */
