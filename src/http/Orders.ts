@@ -5,10 +5,12 @@
  * Commands go through the engine alone; reads never do, so that they cost the order's path nothing.
  */
 import { randomUUID } from "node:crypto"
-import { Clock, Effect, Schema } from "effect"
-import type { StoredEvent } from "../domain/Envelope.ts"
+import { Clock, Effect, Result, Schema } from "effect"
+import { requestHashOf, type StoredEvent } from "../domain/Envelope.ts"
+import type { OrderRequest } from "../domain/Event.ts"
 import { OrderId } from "../domain/Ids.ts"
 import type { Rejection, RejectionCode } from "../domain/Rejection.ts"
+import type { LogBroken } from "../engine/Backlog.ts"
 import type { Busy, FilterDenied, InstrumentsUnknown, NotConfirmed } from "../engine/Engine.ts"
 import { AppConfig } from "../config.ts"
 import { DoubtStories } from "../engine/DoubtStories.ts"
@@ -56,16 +58,31 @@ export const makeOrders = Effect.gen(function* () {
   const cancelEach = yield* makeCancelAll
   const { timeout_ms: answerMillis } = (yield* AppConfig).binance.testnet
 
+  // An order that this release cannot read is the answer to its own request all the same.
+  const sameParked = Effect.fnUntraced(function* (orderId: OrderId, request: OrderRequest, failure: Failure) {
+    if (failure._tag !== "Rejection" || failure.code !== "PARKED") return yield* Effect.fail(failure)
+    const head = yield* store.head(orderId)
+    const row = head?.requestHash === requestHashOf(request) ? yield* blotter.find(orderId) : null
+    if (row === null) return yield* failure
+    const location = ["Location", `${ordersPath}/${orderId}`, "ETag", etag(row.version)]
+    return json(200, yield* shown(row), ["Idempotency-Replayed", "true", ...location])
+  })
+
+  const shown = Effect.fnUntraced(function* (row: BlotterRow) {
+    // It may have been taken up again since its row was read; the next look says so.
+    const why = row.parked ? yield* parked.order(row.orderId) : null
+    return why === null ? ofRow(row) : withParked(ofRow(row), why)
+  })
+
   const place = Effect.fnUntraced(function* (bytes: Buffer, headers: OrderHeaders) {
     const body = read(parse(bytes), yield* Clock.currentTimeMillis)
     if (body._tag === "Faulty") return refusedBody(body.status, body.checks)
     const orderId = identify(body.wanted.orderId, headers.idempotencyKey)
     if (typeof orderId !== "string") return invalid([orderId])
-    const { order, replayed } = yield* engine.place({
-      orderId,
-      request: body.wanted.request,
-      traceParent: traceParentOf(headers)
-    })
+    const { request } = body.wanted
+    const placed = yield* Effect.result(engine.place({ orderId, request, traceParent: traceParentOf(headers) }))
+    if (Result.isFailure(placed)) return yield* sameParked(orderId, request, placed.failure)
+    const { order, replayed } = placed.success
     const location = ["Location", `${ordersPath}/${orderId}`, "ETag", etag(order.version)]
     return replayed
       ? json(200, ofStream(orderId, order), ["Idempotency-Replayed", "true", ...location])
@@ -99,9 +116,7 @@ export const makeOrders = Effect.gen(function* () {
       : null
     const tag = etag(row.version)
     if (story === null && headers.ifNoneMatch === tag) return { status: 304, headers: ["ETag", tag], body: "" }
-    // It may have been taken up again since its row was read; the next look says so.
-    const why = row.parked ? yield* parked.order(orderId) : null
-    const order = why === null ? ofRow(row) : withParked(ofRow(row), why)
+    const order = yield* shown(row)
     return story === null ? json(200, order, ["ETag", tag]) : json(200, withDoubt(order, story))
   }, bounded)
 
@@ -147,7 +162,7 @@ const bounded = <E extends StoreUnavailable>(effect: Effect.Effect<Answer, E>): 
     Effect.timeoutOrElse({ duration: readDeadlineMillis, orElse: () => Effect.sync(storeAway) })
   )
 
-type Failure = Busy | NotConfirmed | InstrumentsUnknown | FilterDenied | Rejection | StoreUnavailable
+type Failure = Busy | NotConfirmed | InstrumentsUnknown | LogBroken | FilterDenied | Rejection | StoreUnavailable
 
 function answerTo(failure: Failure): Effect.Effect<Answer> {
   return Effect.sync(() => answerOf(failure))
@@ -164,6 +179,8 @@ const answerOf = (failure: Failure): Answer => {
       )
     case "InstrumentsUnknown":
       return tryAgain("instruments_unknown", "the exchange's symbols are not known yet; nothing was recorded")
+    case "LogBroken":
+      return tryAgain("log_broken", "the log is not as it was written, so no new order is taken; cancels are")
     case "FilterDenied": {
       const checks = failure.violations.map(({ actual, code, field, hint, limit }) => ({
         code,

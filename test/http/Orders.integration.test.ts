@@ -38,6 +38,7 @@ import { ForeignOrders as KeptForeignOrders } from "../../src/sql/ForeignOrders.
 import { Instruments as Snapshots } from "../../src/sql/Instruments.ts"
 import { Parked } from "../../src/sql/Parked.ts"
 import { Store } from "../../src/sql/Store.ts"
+import { noteAsLater } from "../engine/noteAsLater.ts"
 import { freshDatabase, limitsForTests, templateLanes } from "../harness/template.ts"
 import type { Reply } from "./exchange.ts"
 import { exchange, request } from "./exchange.ts"
@@ -113,7 +114,9 @@ interface Api {
   ) => Effect.Effect<Reply>
 }
 
-const withApi = <E>(use: (api: Api) => Effect.Effect<void, E, EventStore | Engine | Findings | KeptForeignOrders>) =>
+const withApi = <E>(
+  use: (api: Api) => Effect.Effect<void, E, Blotter | EventStore | Engine | Findings | KeptForeignOrders>
+) =>
   Effect.scoped(
     Effect.flatMap(freshDatabase(inject("pgUrl")), (url) =>
       Effect.gen(function* () {
@@ -444,6 +447,27 @@ describe("Orders", () => {
         assert.strictEqual(parked?.reason, "nobody can read it")
         assert.isAtLeast(Date.parse(parked?.since ?? ""), at)
         assert.isFalse("parked" in detailOf(after.body))
+      })
+    )
+  )
+
+  it.live("answers a repeated order that this release cannot read from what is known of it", () =>
+    withApi(({ call }) =>
+      Effect.gen(function* () {
+        yield* call("POST", orders, market("later"))
+        yield* noteAsLater(OrderId.make("later"))
+
+        const first = yield* call("POST", orders, market("later"))
+        const again = yield* call("POST", orders, market("later"))
+        const other = yield* call("POST", orders, limit("later"))
+        const found = yield* call("GET", `${orders}/later`)
+
+        for (const same of [first, again]) {
+          assert.deepStrictEqual([same.status, same.headers["idempotency-replayed"]], [200, "true"])
+        }
+        assert.include(detailOf(again.body).parked?.reason, "this release cannot read OrderNoted")
+        assert.strictEqual(found.body, again.body)
+        assert.deepInclude(problemOf(other.body), { status: 409, code: "PARKED" })
       })
     )
   )
