@@ -57,11 +57,11 @@ const changes: ReadonlyArray<Change> = [
   }
 ]
 
-/** Writes it to a folder; what stands in `src/cli.ts` there is its program. */
-export const makeLaterRelease = (folder: string): void => {
+/** Writes the one later than `from` to a folder; what stands in `src/cli.ts` there is its program. */
+export const makeLaterRelease = (folder: string, from = root): void => {
   mkdirSync(folder, { recursive: true })
   for (const each of ["src", "schema", "config.yaml", "package.json"])
-    cpSync(join(root, each), join(folder, each), { recursive: true })
+    cpSync(join(from, each), join(folder, each), { recursive: true })
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
   writeFileSync(join(folder, "schema", laterFile), expansion)
   for (const { file, find, put } of changes) {
