@@ -50,6 +50,7 @@ export const metricNames = {
   ordersUnknownAge: "nexus_orders_unknown_age_seconds",
   lateEvidence: "nexus_orders_late_evidence_total",
   outboxBacklog: "nexus_outbox_backlog",
+  logBroken: "nexus_log_broken",
   outboxLag: "nexus_outbox_lag_seconds",
   executorReady: "nexus_executor_ready",
   dueScanHits: "nexus_executor_due_scan_hits_total",

@@ -79,6 +79,9 @@ export const hashOf = (event: Omit<SealedEvent, "hash" | "type"> & { readonly ty
       `,"type":${quoted(event.type)},"version":${event.version}}`
   )
 
+/** Whether an event is what was sealed: an edit of any column but its place is found here, if the hash was left alone. */
+export const isAsWritten = (event: StoredEvent): boolean => hashOf(event) === event.hash
+
 const quoted = (value: string | null): string => JSON.stringify(value)
 
 const sha256 = (text: string): string => hash("sha256", text, "hex")

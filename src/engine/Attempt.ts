@@ -13,6 +13,7 @@ import { AppConfig } from "../config.ts"
 import type { Command } from "../domain/Command.ts"
 import type { EpochMillis, OrderId } from "../domain/Ids.ts"
 import type { Order } from "../domain/Order.ts"
+import { Backlog } from "./Backlog.ts"
 import { Engine } from "./Engine.ts"
 import { Settlement } from "./Settlement.ts"
 
@@ -31,6 +32,7 @@ export class Attempt extends Context.Service<
     Attempt,
     Effect.gen(function* () {
       const { binance, execution } = yield* AppConfig
+      const backlog = yield* Backlog
       const client = yield* BinanceClient
       const engine = yield* Engine
       const serverTime = yield* ServerTime
@@ -97,6 +99,8 @@ export class Attempt extends Context.Service<
         if (order === null || order.status !== "PENDING") return
         if (now >= order.staleAt) return yield* record(orderId, { _tag: "ExpireStale", at: now })
         if (order.parked || now < order.nextAttemptAt) return
+        // Nothing is sent on the word of a log that somebody has changed.
+        if ((yield* backlog.broken) !== null) return
         yield* Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
             const permit = yield* Effect.result(restore(Effect.timeoutOption(client.readyToSubmit, permitWaitMillis)))

@@ -45,7 +45,7 @@ import { Blotter } from "../sql/Blotter.ts"
 import { EventStore } from "../sql/EventStore.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
 import { Store } from "../sql/Store.ts"
-import { Backlog } from "./Backlog.ts"
+import { Backlog, type LogBroken } from "./Backlog.ts"
 import { makeDeadlines } from "./Deadlines.ts"
 import { Instruments } from "./Instruments.ts"
 import { makeLateEvidence } from "./LateEvidence.ts"
@@ -129,7 +129,7 @@ export class Engine extends Context.Service<
       readonly traceParent: string | null
     }) => Effect.Effect<
       { readonly order: OrderStream; readonly replayed: boolean },
-      Busy | NotConfirmed | InstrumentsUnknown | FilterDenied | Rejection
+      Busy | NotConfirmed | InstrumentsUnknown | LogBroken | FilterDenied | Rejection
     >
     /** Cancelled at once while no attempt lives; else the wish is durable and goes to the exchange. */
     readonly cancel: (input: {
@@ -521,9 +521,11 @@ export class Engine extends Context.Service<
         const instrument = snapshot?.bySymbol.get(request.symbol)
         const violations = snapshot === null ? [] : checkStatic(instrument, request)
         const full = yield* backlog.isFull
-        if (snapshot === null || violations.length > 0 || full) {
+        const broken = yield* backlog.broken
+        if (snapshot === null || violations.length > 0 || full || broken !== null) {
           // Identity before judgement: an id that has a stream is answered from it, whatever today's rules say.
           const isNew = yield* isAtHead(orderId, emptyStream, now + limits.command_deadline_ms)
+          if (isNew && broken !== null) return yield* broken
           if (isNew && snapshot === null) return yield* new InstrumentsUnknown({})
           if (isNew && violations.length > 0) return yield* new FilterDenied({ violations })
           if (isNew) return yield* new Busy({})

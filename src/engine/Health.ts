@@ -110,6 +110,10 @@ export class Health extends Context.Service<
             detail: `no news from the exchange for ${seconds} s: fills and ends are found by asking`
           })
         }
+        const broken = yield* backlog.broken
+        if (broken !== null) {
+          degraded.push({ part: "log", detail: `${broken.message}; new orders are answered 503, cancels go on` })
+        }
         if ((yield* instruments.current) === null) {
           degraded.push({
             part: "instruments",
@@ -189,6 +193,11 @@ export class Health extends Context.Service<
             value: oldestAt === null ? 0 : Math.max(0, now - oldestAt) / 1000
           }))
         })
+        gauge(
+          metricNames.logBroken,
+          "1 while the next event of a lane is not what was written.",
+          (yield* backlog.broken) === null ? 0 : 1
+        )
         const unknown = yield* Effect.result(blotter.doubtCounts)
         if (Result.isSuccess(unknown)) {
           gauge(metricNames.ordersUnknown, "Orders whose submission is in doubt.", unknown.success.count)

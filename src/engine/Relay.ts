@@ -4,11 +4,12 @@
  *
  * Every event goes to the events topic; what asks for work (OrderPlaced, CancelRequested) goes to the
  * orders topic first, so that execution does not wait for the audience. Woken by commits of this process;
- * `outbox.poll_interval_ms` is the safety net. The cursor is fenced by the lane lease's epoch.
+ * `outbox.poll_interval_ms` is the safety net. The cursor is fenced by the lane lease's epoch. An event that is
+ * not what was written never goes out: the lane waits before it until somebody has put it right.
  */
 import { Effect, Layer, Random } from "effect"
 import { AppConfig } from "../config.ts"
-import type { StoredEvent } from "../domain/Envelope.ts"
+import { isAsWritten, type StoredEvent } from "../domain/Envelope.ts"
 import { accountStream, OrderId } from "../domain/Ids.ts"
 import type { Topic } from "../kafka/EventBus.ts"
 import { EventBus } from "../kafka/EventBus.ts"
@@ -18,6 +19,7 @@ import { EventStore } from "../sql/EventStore.ts"
 import type { Lease } from "../sql/Leases.ts"
 import { Parked } from "../sql/Parked.ts"
 import { Store } from "../sql/Store.ts"
+import { LogBroken } from "./Backlog.ts"
 import { Engine } from "./Engine.ts"
 import { Ownership } from "./Ownership.ts"
 import { Supervisor } from "./Supervisor.ts"
@@ -101,7 +103,9 @@ export const layer = Layer.effectDiscard(
         let position = yield* cursors.position(lane)
         while (true) {
           yield* supervisor.beat(name)
-          const batch = yield* events.readLane(lane, position, outbox.batch_size)
+          const read = yield* events.readLane(lane, position, outbox.batch_size)
+          const broken = read.find((event) => !isAsWritten(event))
+          const batch = broken === undefined ? read : read.slice(0, read.indexOf(broken))
           const last = batch.at(-1)
           if (last !== undefined) {
             yield* publish(name, "orders", lane, batch.filter(asksForWork))
@@ -109,6 +113,7 @@ export const layer = Layer.effectDiscard(
             yield* cursors.advance(lease, lane, position, last.position)
             position = last.position
           }
+          if (broken !== undefined) return yield* new LogBroken({ lane, position: broken.position })
           // What was committed since the read has left its signal, so a batch that is not full was all there was.
           if (batch.length < outbox.batch_size) {
             yield* Effect.timeoutOption(events.committed(lane), outbox.poll_interval_ms)

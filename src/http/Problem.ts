@@ -45,6 +45,7 @@ export const problemCodes = [
   "overloaded",
   "unknown_outcome",
   "instruments_unknown",
+  "log_broken",
   "exchange_away",
   "store_unavailable",
   "internal"

@@ -20,6 +20,21 @@ export const networkBefore = (host: string, port: number) =>
     (cut) => Effect.sync(() => cut.close())
   )
 
+/** One before each broker; clients are told of the networks instead of the brokers. */
+export const networksBefore = (brokers: ReadonlyArray<string>) =>
+  Effect.acquireRelease(
+    Effect.promise(() =>
+      Cut.openAll(
+        brokers.map((broker) => {
+          const [host = "", port] = broker.split(":")
+          return { host, port: Number(port) }
+        }),
+        true
+      )
+    ),
+    (cuts) => Effect.sync(() => cuts.forEach((cut) => cut.close()))
+  )
+
 /** The same URL by way of a network. */
 export const by = (cut: Cut, url: string): string => {
   const through = new URL(url)
