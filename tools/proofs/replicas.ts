@@ -92,6 +92,7 @@ const playRound = async (stage: Stage, kind: Kind, number: number): Promise<void
   const name = `${kind} ${number + 1}`
   const begun = Date.now()
   const failuresBefore = stage.balancer.failures.length
+  const commandsBefore = stage.balancer.commandsFailed
   let isOver = false
   const { api, exchange } = stage
   const loading = load({ api, exchange, name: `${kind}${number}`, rate, seed, acknowledged, isEnough: () => isOver })
@@ -115,6 +116,13 @@ const playRound = async (stage: Stage, kind: Kind, number: number): Promise<void
   )
   await takeovers(stage, name, outcome)
   await verdict(stage, name, acknowledged, settledMillis, report)
+  const { commandsFailed, dishonest, unresolved } = stage.balancer
+  report(
+    `${name}: honest answers`,
+    dishonest.length === 0 && unresolved.size === 0,
+    `${commandsFailed - commandsBefore} commands answered 5xx or not at all, ${unresolved.size} not resolved by the same id, ` +
+      `${dishonest.length} by a replica that called itself ready${few([...unresolved, ...dishonest])}`
+  )
   console.log(`     ${name} took ${Math.round((Date.now() - begun) / 1_000)} s`)
 }
 

@@ -1,6 +1,7 @@
 /**
  * A plain consumer of the events topic, with no code of Nexus: it proves from headers alone that nothing is missing, in
- * order per order, and that a repeat is the same.
+ * order per order, and that a repeat is the same. It also has an effect of each event, once, by nothing but order id and
+ * version: what it counts must be what the log has.
  */
 import { createHash } from "node:crypto"
 import { type Consumer, Kafka, logLevel, type KafkaMessage } from "kafkajs"
@@ -12,11 +13,15 @@ export class Reader {
   /** Records that came again. */
   repeats = 0
   read = 0
+  /** Events that had their effect, each the next version of its order. */
+  effects = 0
   readonly faults: Array<string> = []
   readonly #consumer: Consumer
   /** Of each lane and generation, a digest per position. */
   readonly #seen = new Map<string, Map<number, string>>()
   readonly #versions = new Map<string, number>()
+  /** The inbox: of each order, the version whose effect was the last. */
+  readonly #applied = new Map<string, number>()
 
   constructor(brokers: ReadonlyArray<string>, group: string) {
     this.#consumer = new Kafka({ brokers: [...brokers], clientId: group, logLevel: logLevel.NOTHING }).consumer({
@@ -64,6 +69,11 @@ export class Reader {
       .update(`${header("ce_id")} ${header("ce_type")} ${header("ce_sequence")} ${key} `)
       .update(message.value ?? "")
       .digest("base64")
+    const version = Number(header("ce_sequence"))
+    if (version === (this.#applied.get(key) ?? 0) + 1) {
+      this.#applied.set(key, version)
+      this.effects += 1
+    }
     let seen = this.#seen.get(where)
     if (seen === undefined) this.#seen.set(where, (seen = new Map()))
     const before = seen.get(position)
@@ -73,7 +83,6 @@ export class Reader {
       return
     }
     seen.set(position, digest)
-    const version = Number(header("ce_sequence"))
     const last = this.#versions.get(key) ?? 0
     if (version !== last + 1) this.faults.push(`${key} came with version ${version} after ${last}`)
     this.#versions.set(key, version)

@@ -1,6 +1,6 @@
 /**
  * What must be true once everything has settled, whatever was done to the processes: cursors fenced, nothing lost,
- * nothing twice (by the exchange's own ledger), all of it in Kafka, the same counts everywhere, and a log that verifies.
+ * nothing twice (by the exchange's own ledger), all of it in Kafka and effective there once, the same counts everywhere, and a log that verifies.
  */
 import { pause } from "../programs.ts"
 import { judge } from "../soak/judge.ts"
@@ -85,6 +85,11 @@ const inKafka = async (stage: Judged, name: string, report: Report): Promise<voi
     `${name}: complete in Kafka`,
     missing() === 0 && stage.reader.faults.length === 0,
     `${events} positions on ${heads.length} lanes, ${missing()} missing, ${stage.reader.repeats} repeats${few(stage.reader.faults)}`
+  )
+  report(
+    `${name}: effects once`,
+    stage.reader.effects === events,
+    `${stage.reader.effects} effects of ${events} events, told apart by order id and version alone`
   )
 }
 
