@@ -2,8 +2,8 @@
  * Requests that try or change an order: test, cancel-replace, and an amendment that keeps its place in the queue.
  *
  * A replacement has two effects, so both ids are sent and each half has an outcome of its own; when the whole is in
- * doubt, each is settled under its own id (settleReplacement.ts). An amendment always sends the order's present id as the new one, for
- * the exchange would draw a random one otherwise and nobody would find the order again.
+ * doubt, each is settled under its own id (settleReplacement.ts). An amendment always sends the order's present id as
+ * the new one, for the exchange would draw a random one otherwise and nobody would find the order again.
  */
 import { Context, Effect, Layer, Schema } from "effect"
 import type { ExchangeReport } from "../domain/Command.ts"

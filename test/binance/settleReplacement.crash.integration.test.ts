@@ -27,6 +27,8 @@ interface Case {
   readonly symbol?: "ETHUSDT"
   readonly old?: "resting" | "filled" | "filled in part"
   readonly next?: "resting" | "too dear"
+  /** No read of a single order and no list of open ones ever shows them: only the histories do. */
+  readonly blind?: true
   readonly truth: readonly [old: string, next: string]
 }
 
@@ -89,6 +91,18 @@ const cases: ReadonlyArray<Case> = [
     truth: onlyCancelled
   },
   { dies: "after both halves, before the answer", exchange: answersLate, truth: replaced },
+  {
+    dies: "after both halves, and only the histories show them",
+    blind: true,
+    exchange: answersLate,
+    truth: replaced
+  },
+  {
+    dies: "before the request leaves, and only the history shows what stands",
+    blind: true,
+    at: "afterJournal",
+    truth: untouched
+  },
   {
     dies: "after the exchange filled the old order just before its cancel",
     // A fill so far from the market takes all else that rests between.
@@ -155,6 +169,9 @@ describe("a trader that replaces an order", () => {
             recvWindowMillis
           }
           if (one.exchange !== undefined) yield* arm({ ...one.exchange, on: cancelReplace, clientOrderId: next })
+          if (one.blind === true) {
+            for (const clientOrderId of [old, next]) yield* control("POST /reads", { orders: "forever", clientOrderId })
+          }
           const journal = path.join(home, `${n}.jsonl`)
 
           const trader = yield* started(exchange, [journal, one.at === undefined ? plan : { ...plan, dies: one.at }])
@@ -199,7 +216,8 @@ describe("a trader that replaces an order", () => {
         const inPart = told.find(({ one }) => one.old === "filled in part")!.told.old.executed
         assert.isTrue(Number(inPart) > 0 && Number(inPart) < partly, inPart)
       }),
-    120_000
+    // A process for each death, on a machine that may be busy with others.
+    180_000
   )
 })
 

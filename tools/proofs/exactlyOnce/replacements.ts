@@ -16,8 +16,8 @@ import type { Chance } from "./trials.ts"
 /** Of the simulator's margins: δ is 1,000 ms, and the exchange needs some of it to do what it does. */
 const lateMillis = 850
 const recvWindowMillis = 2_000
-/** A trader is on its way within moments, or its point has passed it by. */
-const deathMillis = 15_000
+/** A trader that ends by itself has passed its point by; this bounds one that hangs, on a machine that is busy. */
+const deathMillis = 90_000
 
 interface Point {
   readonly words: string
@@ -145,6 +145,13 @@ export const replaceAndDie = async (stage: Stage, chance: Chance, point: Point, 
   const does = point.does?.(chance)
   if (does !== undefined) {
     await stage.control("POST", "/faults", { ...does, on: "POST /api/v3/order/cancelReplace", clientOrderId: next })
+  }
+  // Sometimes no read of a single order shows either of them, and the histories lag.
+  if (chance.next() < 0.25) {
+    for (const clientOrderId of [old, next]) {
+      await stage.control("POST", "/reads", { orders: "forever", clientOrderId })
+      await stage.control("POST", "/reads", { histories: chance.whole(1, lateMillis), clientOrderId })
+    }
   }
   const journal = join(stage.folder, `replace-${id}.jsonl`)
   const { child, ended } = trader(stage, [[journal, point.dies === undefined ? plan : { ...plan, dies: point.dies }]])
