@@ -44,7 +44,11 @@ export const makeLaneQueue = <T extends Queued>(limit: number): LaneQueue<T> => 
         deferred.push(entry)
         continue
       }
-      if (batch.length > 0 && entry.chars > room.chars) break
+      if (batch.length > 0 && entry.chars > room.chars) {
+        // What is smaller and came later does not go ahead of it, or it might wait for ever.
+        room.commands = 0
+        break
+      }
       room.commands -= 1
       room.chars -= entry.chars
       streams.add(entry.streamId)

@@ -93,6 +93,25 @@ describe("a batch", () => {
     })
   )
 
+  it.effect("has no room for what is smaller behind one that is too large: nobody is overtaken for ever", () =>
+    Effect.gen(function* () {
+      const { calls, send } = yield* batcherWith(storesAll, { lanes: 2 })
+      const large = (name: string) => name + "x".repeat(300 * 1024)
+
+      yield* sendAll([
+        send(large("a"), { priority: "engine" }),
+        send(large("b"), { stream: "b", priority: "engine" }),
+        send("later b", { stream: "b" }),
+        send("c", { lane: 1 })
+      ])
+
+      assert.deepStrictEqual(
+        calls.map((call) => call.map((json) => json.replace(/x+/, ""))),
+        [["a"], ["b", "c"], ["later b"]]
+      )
+    })
+  )
+
   it.effect("begins with the engine's own commands, and holds one stream once", () =>
     Effect.gen(function* () {
       const { calls, send } = yield* batcherWith(storesAll)
@@ -205,6 +224,57 @@ describe("a call without an answer", () => {
     })
   )
 
+  it.effect("on as many lanes as there are senders leaves a sender for the lanes that are well", () =>
+    Effect.gen(function* () {
+      const isStuck = ({ lane }: Letter) => lane < 2
+      const { calls, send, unansweredMillis } = yield* batcherWith(
+        (batch) => (batch.some(isStuck) ? Effect.fail(away) : storesAll(batch)),
+        { lanes: 3, callsInFlight: 2 }
+      )
+      const stuck = yield* Effect.forEach([0, 1], (lane) =>
+        Effect.tap(Effect.forkChild(send(`stuck ${lane}`, { lane })), () => TestClock.adjust("1 second"))
+      )
+
+      const well = yield* Effect.forkChild(send("well", { lane: 2 }))
+      yield* TestClock.adjust("1 second")
+
+      assert.strictEqual(well.pollUnsafe()?._tag, "Success")
+      assert.isTrue(stuck.every((fiber) => fiber.pollUnsafe() === undefined))
+      assert.strictEqual(yield* unansweredMillis, 3_000)
+      assert.isTrue(calls.every((call) => call.length === 1))
+    })
+  )
+
+  it.effect("that is part of one that was refused holds up no other lane either", () =>
+    Effect.gen(function* () {
+      const isBad = ({ json }: Letter) => json === "bad"
+      const { send, stats } = yield* batcherWith(
+        (batch) =>
+          batch.some(isBad)
+            ? Effect.fail({ _tag: "DataRefused", sqlState: "22P05", detail: "NUL" } as const)
+            : batch.some(({ lane }) => lane === 0)
+              ? Effect.fail(away)
+              : storesAll(batch),
+        { lanes: 3 }
+      )
+      const stuck = yield* Effect.forkChild(send("stuck", { lane: 0 }))
+      const others = yield* Effect.forkChild(
+        sendAll([send("a", { lane: 1 }), send("bad", { lane: 1 }), send("b", { lane: 1 }), send("c", { lane: 2 })])
+      )
+      yield* TestClock.adjust("1 second")
+
+      assert.isDefined(others.pollUnsafe())
+      assert.deepStrictEqual(yield* Fiber.join(others), [
+        Result.succeed("stored a"),
+        Result.fail("refused bad"),
+        Result.succeed("stored b"),
+        Result.succeed("stored c")
+      ])
+      assert.isUndefined(stuck.pollUnsafe())
+      assert.strictEqual(stats().queued, 1)
+    })
+  )
+
   it.effect("is repeated, the very same, for as long as it takes, while later commands wait behind it", () =>
     Effect.gen(function* () {
       const { calls, outages, send } = yield* batcherWith((batch, count) =>
@@ -295,6 +365,34 @@ describe("a bug in a sender's own loop", () => {
       assert.deepStrictEqual(calls, [["a"], ["a"], ["a"], ["a"], ["b"]])
     })
   )
+
+  it.effect("in a call of several lanes costs none of them a command or its turn", () =>
+    Effect.gen(function* () {
+      const { calls, send, stats, unansweredMillis } = yield* batcherWith(
+        (batch, count) =>
+          // One answer for three commands, and then none for the second lane's.
+          Effect.map(storesAll(batch), (results) => results.slice(0, count === 1 ? 1 : count === 3 ? 0 : 3)),
+        { lanes: 3 }
+      )
+      const first = yield* Effect.forkChild(
+        sendAll([send("a", { lane: 0 }), send("b", { lane: 1 }), send("c", { lane: 2 })])
+      )
+      yield* TestClock.adjust(0)
+      const behind = yield* Effect.forkChild(sendAll([send("a2", { lane: 0 }), send("b2", { lane: 1 })]))
+      yield* TestClock.adjust("10 seconds")
+
+      const stored = (...jsons: ReadonlyArray<string>) => jsons.map((json) => Result.succeed(`stored ${json}`))
+      assert.deepStrictEqual(first.pollUnsafe(), Exit.succeed(stored("a", "b", "c")))
+      assert.deepStrictEqual(behind.pollUnsafe(), Exit.succeed(stored("a2", "b2")))
+      assert.deepStrictEqual(calls.slice(0, 4), [["a", "b", "c"], ["a"], ["b"], ["c"]])
+      assert.deepStrictEqual(calls.slice(4).flat().toSorted(), ["a2", "b", "b2"])
+      assert.isBelow(
+        calls.findLastIndex((call) => call.includes("b")),
+        calls.findIndex((call) => call.includes("b2"))
+      )
+      assert.deepStrictEqual([yield* unansweredMillis, stats().queued], [0, 0])
+    })
+  )
 })
 
 describe("a queue", () => {
@@ -316,7 +414,20 @@ describe("a queue", () => {
     })
   )
 
-  it.effect("that ends interrupts everybody who waits, and leaves nobody hanging", () =>
+  it.effect("that ends while a lane is repeated interrupts who waits there", () =>
+    Effect.gen(function* () {
+      const { fiber, send } = yield* batcherWith(() => Effect.fail(away))
+      const waiting = yield* Effect.forkChild(send("a"))
+      yield* TestClock.adjust("1 second")
+
+      yield* Fiber.interrupt(fiber)
+
+      const exit = yield* Fiber.await(waiting)
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+    })
+  )
+
+  it.effect("that ends interrupts everybody who waits or comes later, and leaves nobody hanging", () =>
     Effect.gen(function* () {
       const { fiber, send } = yield* batcherWith(() => Effect.never)
       const waiting = yield* Effect.forkChild(sendAll([send("a"), send("b")]))
@@ -325,10 +436,12 @@ describe("a queue", () => {
       yield* TestClock.adjust(0)
 
       yield* Fiber.interrupt(fiber)
+      const late = yield* Effect.forkChild(send("d"))
 
       const exits: ReadonlyArray<Exit.Exit<unknown, unknown>> = [
         yield* Fiber.await(waiting),
-        yield* Fiber.await(behind)
+        yield* Fiber.await(behind),
+        yield* Fiber.await(late)
       ]
       for (const exit of exits) {
         assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
