@@ -5,9 +5,11 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, inject, it, vi } from "vitest"
 import { startSimulator } from "../cli/exchange.ts"
-import { ends, place } from "../cli/orders.ts"
-import { newFolder, removeAll, run, serve } from "../cli/Program.ts"
+import { ends, find, place } from "../cli/orders.ts"
+import { type Environment, newFolder, Program, removeAll, run, serve, until } from "../cli/Program.ts"
+import { freePort } from "../../tools/freePort.ts"
 import { asAdministrator, emptyDatabase } from "../harness/template.ts"
+import { startStoppable } from "../sql/StoppablePostgres.ts"
 
 // Half a dozen programs one after another, each of which takes seconds on busy cores.
 vi.setConfig({ testTimeout: 180_000 })
@@ -97,5 +99,106 @@ describe("a rotated secret", () => {
     await after.end("SIGTERM")
     const refused = await run(["doctor"], newFolder(), settings(one.address, old.privateFile))
     assert.strictEqual(refused.code, 1, refused.out)
+  })
+
+  it("of the exchange, HMAC, is another API key: what waits under the deleted one goes out under the new one", async () => {
+    const url = await database()
+    const folder = newFolder()
+    const keysOf = (name: string): Environment => ({
+      BINANCE_TESTNET_API_KEY: `${name}-key-of-the-test`,
+      BINANCE_TESTNET_API_SECRET: `${name}-secret-of-the-test`
+    })
+    const port = await freePort()
+    // One account, which its journal keeps; each start knows one key.
+    const exchangeOf = (keys: Environment) =>
+      new Program(["simulate-exchange", "--port", `${port}`, "--journal", join(folder, "exchange")], keys, folder).says(
+        "WebSocket API "
+      )
+    const settings = {
+      DATABASE_URL: url,
+      NEXUS_BINANCE_TESTNET_BASE_URL: `http://127.0.0.1:${port}`,
+      NEXUS_HTTP_DRAIN_MS: "0"
+    }
+    const old = await exchangeOf(keysOf("old"))
+    const before = await serve(newFolder(), { ...settings, ...keysOf("old") })
+    const first = await place(before.url)
+    assert.strictEqual((await ends(before.url, first.id)).status, "COMPLETED")
+
+    await old.end("SIGTERM")
+    await exchangeOf(keysOf("new"))
+    const waits = await place(before.url)
+    await until("the refusal is told", async () => {
+      const ready = await fetch(`${before.url}/ready`)
+      return ready.status === 200 && (await ready.text()).includes("the exchange refuses our keys")
+    })
+    assert.strictEqual((await find(before.url, waits.id)).status, "PENDING")
+    assert.strictEqual(await before.end("SIGTERM"), 0, before.err)
+    const after = await serve(newFolder(), { ...settings, ...keysOf("new") })
+
+    for (const { id } of [first, waits, await place(after.url)]) {
+      assert.strictEqual((await ends(after.url, id)).status, "COMPLETED")
+    }
+    await after.end("SIGTERM")
+    const refused = await run(["doctor"], newFolder(), { ...settings, ...keysOf("old") })
+    assert.strictEqual(refused.code, 1, refused.out)
+  })
+
+  it("of the database is another password of the same users: open connections stay, and only the new one lets in", async () => {
+    const server = await startStoppable()
+    try {
+      const { env } = await startSimulator(newFolder())
+      const [row] = await Effect.runPromise(
+        asAdministrator(server.url, (sql) => sql<{ file: string }>`select current_setting('hba_file') as file`)
+      )
+      await asked(
+        server.url,
+        "create role nexus_owner login createrole password 'old-of-owner'",
+        "create database nexus owner nexus_owner"
+      )
+      writeFileSync(row!.file, "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+      await asked(server.url, "select pg_reload_conf()")
+      const urlOf = (user: string, password: string) => {
+        const url = new URL(server.url)
+        Object.assign(url, { username: user, password, pathname: "/nexus" })
+        return url.href
+      }
+      const settings = { ...env, NEXUS_HTTP_DRAIN_MS: "0" }
+      const migrating = (password: string) =>
+        run(["migrate"], newFolder(), {
+          ...settings,
+          DATABASE_URL: urlOf("nexus_serving", "unused"),
+          NEXUS_DATABASE_MIGRATE_URL: urlOf("nexus_owner", password)
+        })
+      const migrated = await migrating("old-of-owner")
+      assert.strictEqual(migrated.code, 0, migrated.err)
+      await asked(server.url, "create role nexus_serving login password 'old-of-serving' in role nexus_app")
+      const serving = { ...settings, NEXUS_DATABASE_MIGRATE: "false" }
+      const before = await serve(newFolder(), { ...serving, DATABASE_URL: urlOf("nexus_serving", "old-of-serving") })
+      assert.strictEqual((await ends(before.url, (await place(before.url)).id)).status, "COMPLETED")
+
+      await asked(
+        server.url,
+        "alter role nexus_serving password 'new-of-serving'",
+        "alter role nexus_owner password 'new-of-owner'"
+      )
+      assert.strictEqual((await ends(before.url, (await place(before.url)).id)).status, "COMPLETED")
+      assert.strictEqual(await before.end("SIGTERM"), 0, before.err)
+      const after = await serve(newFolder(), { ...serving, DATABASE_URL: urlOf("nexus_serving", "new-of-serving") })
+
+      assert.strictEqual((await ends(after.url, (await place(after.url)).id)).status, "COMPLETED")
+      const old = await run(["serve"], newFolder(), {
+        ...serving,
+        DATABASE_URL: urlOf("nexus_serving", "old-of-serving")
+      })
+      assert.deepStrictEqual([old.code, /does not take the password/.test(old.err)], [1, true], old.err)
+      assert.notInclude(old.err + old.out, "old-of-serving")
+      assert.strictEqual((await migrating("old-of-owner")).code, 1)
+      const again = await migrating("new-of-owner")
+      assert.strictEqual(again.code, 0, again.err)
+      await after.end("SIGTERM")
+    } finally {
+      await removeAll()
+      await server.stop()
+    }
   })
 })
