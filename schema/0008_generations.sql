@@ -17,9 +17,12 @@ create table recoveries (
   begun_at timestamptz not null default clock_timestamp(),
   begun_by text not null,
   reason text not null,
-  -- By lane, as it was found: how far the log goes, and how far Kafka and the anchor had seen it.
+  -- As it was found: by lane how far the log goes, and when it was last written, in milliseconds since 1970. A run that
+  -- goes on where another was killed must look back as far as that one.
   heads bigint[] not null,
-  known bigint[] not null,
+  log_ended_at bigint not null,
+  -- By lane, how far Kafka and the anchor had seen the log; null: not raised.
+  known bigint[],
   -- The generation that it raised the store to; null: nothing was known to be ahead of the log, or not yet.
   generation integer,
   -- Null while it is under way, or was interrupted: nothing serves the store until it is finished.

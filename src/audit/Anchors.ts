@@ -34,15 +34,13 @@ export class AnchorUnreadable extends Schema.TaggedError<AnchorUnreadable>()("An
 /** Null: there is none. */
 export const readAnchor = Effect.fnUntraced(function* (path: string) {
   const text = yield* Effect.tryPromise({
-    try: () => readFile(path, "utf8"),
-    catch: (cause) => cause as NodeJS.ErrnoException
-  }).pipe(
-    Effect.catchIf(
-      ({ code }) => code === "ENOENT",
-      () => Effect.succeed(null)
-    ),
-    Effect.mapError((cause) => new AnchorUnreadable({ path, detail: cause.message }))
-  )
+    try: () =>
+      readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
+        if (cause.code === "ENOENT") return null
+        throw cause
+      }),
+    catch: (cause) => new AnchorUnreadable({ path, detail: String(cause) })
+  })
   if (text === null) return null
   return yield* Effect.mapError(decodeAnchor(text), ({ message }) => new AnchorUnreadable({ path, detail: message }))
 })

@@ -567,7 +567,7 @@ export class Engine extends Context.Service<
 
       const resolve: Engine["Service"]["resolve"] = Effect.fnUntraced(function* ({ orderId, ...decision }) {
         const told = yield* ask(
-          orderId,
+          streamOf(orderId),
           {
             _tag: "ResolveOrder",
             at: yield* Clock.currentTimeMillis,
@@ -582,7 +582,7 @@ export class Engine extends Context.Service<
 
       const unpark: Engine["Service"]["unpark"] = Effect.fnUntraced(function* ({ orderId, ...word }) {
         const command: Command = { _tag: "UnparkOrder", at: yield* Clock.currentTimeMillis, ...word }
-        const { events, stream } = yield* ask(orderId, command, null, "operator")
+        const { events, stream } = yield* ask(streamOf(orderId), command, null, "operator")
         return { stream, wasParked: events.length > 0 }
       })
 

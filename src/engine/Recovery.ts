@@ -15,7 +15,8 @@ import { ServerTime } from "../binance/ServerTime.ts"
 import { AppConfig } from "../config.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import { accountStream } from "../domain/Ids.ts"
-import { TopicHistory } from "../kafka/TopicHistory.ts"
+import { type HistoryRecord, TopicHistory } from "../kafka/TopicHistory.ts"
+import { Cursors } from "../sql/Cursors.ts"
 import { EventStore } from "../sql/EventStore.ts"
 import { Generations, Recoveries } from "../sql/Generations.ts"
 import { Replicas } from "../sql/Replicas.ts"
@@ -101,40 +102,41 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
   }
 
   const before = yield* generations.heads
-  const written = yield* generations.lastWritten
-  const tail = yield* history.since(written - clockMarginMillis)
-  const anchored = yield* lost.byAnchor
-  const ahead = [...beyond(tail, store, before), ...anchored]
-  const known = before.map(({ lane, position }) =>
-    Math.max(position, ...ahead.filter((one) => one.lane === lane).map((one) => one.position))
-  )
   const recovery = yield* recoveries.begin({
     by: options.by,
     reason: options.reason,
     heads: before.map(({ position }) => position),
-    known
+    logEndedAt: yield* generations.lastWritten
   })
   // Whoever started in between has seen nothing of the recovery.
   yield* nothingLives
 
+  // As far back as the run that began it looked: what that one brought back was written just now.
+  const tail = [...(yield* history.since(recovery.logEndedAt - clockMarginMillis)), ...(yield* history.newest)]
+  const anchored = yield* lost.byAnchor
+  const original = recovery.heads.map((position, lane) => ({ lane, position, hash: "" }))
+  const ahead = [...beyond(tail, store, original), ...anchored]
+  const known =
+    recovery.known ??
+    recovery.heads.map((head, lane) =>
+      Math.max(head, ...ahead.filter((one) => one.lane === lane).map((one) => one.position))
+    )
+
   const losses = recovery.generation === null ? yield* bringBack(tail) : []
   let generation = recovery.generation ?? store.generation
-  const wasKnownAhead = recovery.known.some((position, lane) => position > (recovery.heads[lane] ?? 0))
-  const higher = Math.max(...ahead.map((one) => one.generation), store.generation)
-  if (recovery.generation === null && (ahead.length > 0 || wasKnownAhead)) {
-    generation = higher + 1
-    yield* recoveries.raise(recovery.number, generation)
+  if (recovery.generation === null && ahead.length > 0) {
+    generation = Math.max(...ahead.map((one) => one.generation), store.generation) + 1
+    yield* recoveries.raise({
+      number: recovery.number,
+      generation,
+      firstPositions: losses.map(({ firstPosition }) => firstPosition),
+      known
+    })
   }
   const wasRaised = recovery.generation !== null || generation !== store.generation
   const firstPositions = wasRaised ? yield* recoveries.firstPositions(generation) : []
   if (wasRaised) {
-    yield* record({
-      generation,
-      by: recovery.by,
-      reason: recovery.reason,
-      firstPositions,
-      knownPositions: recovery.known
-    })
+    yield* record({ generation, by: recovery.by, reason: recovery.reason, firstPositions, knownPositions: known })
   }
 
   const conclusive =
@@ -149,7 +151,7 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
     Effect.repeat({ until: (now) => now > conclusive, schedule: Schedule.spaced(waitPollMillis) })
   )
 
-  const since = options.since ?? written - clockMarginMillis
+  const since = options.since ?? recovery.logEndedAt - clockMarginMillis
   const symbols = options.symbols ?? (yield* client.exchangeInfo).map(({ symbol }) => symbol)
   const imports = yield* importOrders({ symbols: [...new Set([...symbols, ...(yield* generations.symbols)])], since })
   const report: RecoveryReport = {
@@ -161,7 +163,7 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
     lanes: recovery.heads.map((head, lane) => {
       const first = firstPositions[lane]
       const broughtBackTo = first === undefined ? (before[lane]?.position ?? head) : first - 1
-      const furthest = recovery.known[lane] ?? head
+      const furthest = known[lane] ?? head
       const why = losses.find((loss) => loss.lane === lane)?.stop
       const stop = furthest > broughtBackTo ? (why ?? "no record of it is left") : null
       return { lane, head, known: furthest, broughtBackTo, stop }
@@ -186,40 +188,59 @@ const nothingLives = Effect.gen(function* () {
   )
 })
 
-/** Lane by lane, in the order in which the events stood. One that was interrupted goes on where the log now ends. */
-const bringBack = Effect.fnUntraced(function* (tail: Parameters<typeof lostEvents>[0]) {
+/** Lane by lane, in the order in which the events stood. A run that was killed goes on where the log now ends. */
+const bringBack = Effect.fnUntraced(function* (tail: ReadonlyArray<HistoryRecord>) {
+  const cursors = yield* Cursors
   const engine = yield* Engine
   const generations = yield* Generations
   const store = yield* Store
   const heads = yield* generations.heads
-  // The record at the head must be the event that the log has there: else the two are not one history.
-  for (const { lane, position } of heads) {
-    const there = tail.find(
-      (record) =>
-        record.lane === lane &&
-        record.position === position &&
-        record.generation === store.generation &&
-        record.source === `urn:nexus:store:${store.storeId}`
-    )
-    const id = there === undefined ? null : yield* generations.eventAt(lane, position)
-    if (there !== undefined && id !== there.eventId) {
-      const detail = `lane ${lane} has ${id ?? "nothing"} at position ${position} in the log and ${there.eventId} on the topic`
-      return yield* new TailMisfits({ detail })
-    }
-  }
-  const losses = lostEvents(tail, store, heads)
+  const agreements = yield* Effect.forEach(heads, (head) => agreement(tail, head))
+  const losses = lostEvents(
+    tail,
+    store,
+    heads.filter(({ lane }) => agreements[lane] !== "differs")
+  )
   yield* Effect.forEach(losses, ({ lost }) => Effect.forEach(lost, (one) => engine.bringBack(one), { discard: true }), {
     concurrency: "unbounded",
     discard: true
   }).pipe(Effect.catchTag("CannotBringBack", ({ message }) => new TailMisfits({ detail: message })))
   const after = yield* generations.heads
-  for (const { count, lane } of losses) {
-    const expected = (heads[lane]?.position ?? 0) + count
-    if (after[lane]?.position !== expected) {
-      return yield* Effect.die(new Error(`lane ${lane} ends at ${after[lane]?.position}, not at ${expected}`))
-    }
-  }
-  return losses
+  return yield* Effect.forEach(after, ({ lane, position }) =>
+    Effect.gen(function* () {
+      const loss = losses.find((one) => one.lane === lane)
+      const count = loss?.count ?? 0
+      const expected = (heads[lane]?.position ?? 0) + count
+      if (position !== expected)
+        return yield* Effect.die(new Error(`lane ${lane} ends at ${position}, not ${expected}`))
+      // A log that Kafka does not confirm up to its end may have gone on alone since it was set back. What was not
+      // published of it then means something else than what readers know.
+      const isConfirmed = agreements[lane] === "same" || count > 0
+      const firstPosition = isConfirmed ? position + 1 : (yield* cursors.position(lane)) + 1
+      const stop =
+        agreements[lane] === "differs" ? "the log was written since, and went another way" : (loss?.stop ?? null)
+      return { lane, count, stop, firstPosition }
+    })
+  )
+})
+
+/** Whether the topic's last record up to the log's end is the event that the log has there. */
+const agreement = Effect.fnUntraced(function* (
+  tail: ReadonlyArray<HistoryRecord>,
+  { lane, position }: { readonly lane: number; readonly position: number }
+) {
+  const generations = yield* Generations
+  const { generation, storeId } = yield* Store
+  const ours = tail.filter(
+    (record) =>
+      record.source === `urn:nexus:store:${storeId}` &&
+      record.generation === generation &&
+      record.lane === lane &&
+      record.position <= position
+  )
+  if (ours.length === 0) return "unknown" as const
+  const last = ours.reduce((one, other) => (other.position > one.position ? other : one))
+  return (yield* generations.eventAt(lane, last.position)) === last.eventId ? ("same" as const) : ("differs" as const)
 })
 
 /** The fact, in the account's stream, for every reader of the log. Once per generation. */

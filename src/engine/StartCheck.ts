@@ -103,8 +103,12 @@ export class StartCheck extends Context.Service<
       const bus = yield* EventBus
       const { hasPassed } = yield* StartCheck
       const notYet = new Error("the log was not compared with Kafka yet")
+      const said = Effect.map(hasPassed, (has) => (has ? null : notYet.message))
       return EventBus.of({
         ...bus,
+        // What Kafka itself says comes first: it is the reason.
+        health: Effect.flatMap(bus.health, (why) => (why === null ? said : Effect.succeed(why))),
+        sending: Effect.flatMap(bus.sending, (why) => (why === null ? said : Effect.succeed(why))),
         publish: (topic, lane, records) =>
           Effect.flatMap(hasPassed, (has) =>
             has ? bus.publish(topic, lane, records) : Effect.fail(new BusUnavailable({ topic, lane, cause: notYet }))

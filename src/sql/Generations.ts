@@ -114,18 +114,31 @@ export class RecoveryUnderWay extends Schema.TaggedError<RecoveryUnderWay>()("Re
   }
 }
 
+/** This user may not change what a recovery changes. */
+export class RecoveryNotAllowed extends Schema.TaggedError<RecoveryNotAllowed>()("RecoveryNotAllowed", {
+  user: Schema.String
+}) {
+  override get message() {
+    return `the user ${this.user} may not recover the store: give the URL of its owner as NEXUS_DATABASE_MIGRATE_URL`
+  }
+}
+
+const decodeRights = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ me: Schema.String, may: Schema.Boolean })]))
+
 const RecoveryRow = Schema.Struct({
   number: Schema.Int,
   by: Schema.String,
   reason: Schema.String,
   heads: Schema.Array(Schema.Finite),
-  known: Schema.Array(Schema.Finite),
+  logEndedAt: Schema.Finite,
+  known: Schema.NullOr(Schema.Array(Schema.Finite)),
   generation: Schema.NullOr(Schema.Int)
 })
 export type Recovery = typeof RecoveryRow.Type
 const decodeRecoveries = Schema.decodeUnknownSync(Schema.Array(RecoveryRow))
 
-const columns = `number, begun_by as by, reason, heads::float8[] as heads, known::float8[] as known, generation`
+const columns = `number, begun_by as by, reason, heads::float8[] as heads, log_ended_at::float8 as "logEndedAt",
+  known::float8[] as known, generation`
 
 // Number of the advisory lock of recoveries; that of migrations is 7300, the lanes' locks have two keys.
 const recoveryLock = 7_302
@@ -138,10 +151,16 @@ export class Recoveries extends Context.Service<
       readonly by: string
       readonly reason: string
       readonly heads: ReadonlyArray<number>
-      readonly known: ReadonlyArray<number>
+      readonly logEndedAt: EpochMillis
     }) => Effect.Effect<Recovery, StoreUnavailable>
-    /** Everything after the heads of now belongs to this generation, in every lane. Where each begins, by lane. */
-    readonly raise: (number: number, generation: number) => Effect.Effect<void, StoreUnavailable>
+    /** From its first position on each lane belongs to this generation. */
+    readonly raise: (raised: {
+      readonly number: number
+      readonly generation: number
+      /** By lane. */
+      readonly firstPositions: ReadonlyArray<number>
+      readonly known: ReadonlyArray<number>
+    }) => Effect.Effect<void, StoreUnavailable>
     /** By lane, where a generation begins. */
     readonly firstPositions: (generation: number) => Effect.Effect<ReadonlyArray<number>, StoreUnavailable>
     /** The store may be served again. */
@@ -151,7 +170,7 @@ export class Recoveries extends Context.Service<
   static readonly layer = (options: {
     /** The owner's, as for migrations. */
     readonly address: DatabaseAddress
-  }): Layer.Layer<Recoveries, StoreUnavailable | RecoveryUnderWay> =>
+  }): Layer.Layer<Recoveries, StoreUnavailable | RecoveryUnderWay | RecoveryNotAllowed> =>
     Layer.effect(
       Recoveries,
       Effect.gen(function* () {
@@ -165,13 +184,19 @@ export class Recoveries extends Context.Service<
           Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make),
           Effect.mapError(StoreUnavailable.of)
         )
+        const [{ may, me }] = decodeRights(
+          yield* answerOf(sql`
+            select current_user::text as me, has_table_privilege('recoveries', 'INSERT')
+              and has_table_privilege('generations', 'INSERT') and has_table_privilege('store', 'UPDATE') as may`)
+        )
+        if (!may) return yield* new RecoveryNotAllowed({ user: me })
         const locked = yield* answerOf(sql`select pg_try_advisory_lock(${recoveryLock}::bigint) as there`)
         if (!decodeThere(locked)[0].there) return yield* new RecoveryUnderWay({})
 
-        const begin: Recoveries["Service"]["begin"] = Effect.fnUntraced(function* ({ by, heads, known, reason }) {
+        const begin: Recoveries["Service"]["begin"] = Effect.fnUntraced(function* ({ by, heads, logEndedAt, reason }) {
           yield* answerOf(sql`
-            insert into recoveries (number, begun_by, reason, heads, known)
-              select coalesce(max(number), 0) + 1, ${by}, ${reason}, ${[...heads]}::bigint[], ${[...known]}::bigint[]
+            insert into recoveries (number, begun_by, reason, heads, log_ended_at)
+              select coalesce(max(number), 0) + 1, ${by}, ${reason}, ${[...heads]}::bigint[], ${logEndedAt}::bigint
                 from recoveries having count(*) filter (where finished_at is null) = 0`)
           const [recovery] = decodeRecoveries(
             yield* answerOf(sql`select ${sql.literal(columns)} from recoveries where finished_at is null`)
@@ -179,18 +204,17 @@ export class Recoveries extends Context.Service<
           return recovery ?? (yield* Effect.die(new Error("a recovery that was begun is not there")))
         })
 
-        const raise: Recoveries["Service"]["raise"] = (number, generation) =>
+        const raise: Recoveries["Service"]["raise"] = ({ firstPositions, generation, known, number }) =>
           Effect.asVoid(
             answerOf(
               sql.withTransaction(
                 Effect.andThen(
                   sql`insert into generations (generation, lane, first_position)
-                    select ${generation}, lane, 1 + coalesce((select max(last_position) from batches
-                        where batches.lane = l.lane), 0)
-                      from generate_series(0, (select lanes - 1 from store)) as l(lane)`,
+                    select ${generation}, f.ordinality - 1, f.position
+                      from unnest(${[...firstPositions]}::bigint[]) with ordinality as f(position)`,
                   Effect.andThen(
                     sql`update store set generation = ${generation}`,
-                    sql`update recoveries set generation = ${generation} where number = ${number}`
+                    sql`update recoveries set generation = ${generation}, known = ${[...known]}::bigint[] where number = ${number}`
                   )
                 )
               )
