@@ -1,0 +1,134 @@
+/** What a recovery writes down: where it began, and from where on positions belong to which generation. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted } from "effect"
+import { PgClient } from "@effect/sql-pg"
+import { inject } from "vitest"
+import { StoreId } from "../../src/domain/Ids.ts"
+import { Database } from "../../src/sql/Database.ts"
+import { Generations, Recoveries } from "../../src/sql/Generations.ts"
+import { Store } from "../../src/sql/Store.ts"
+import { asAdministrator, freshDatabase, limitsForTests } from "../harness/template.ts"
+
+const storeId = StoreId.make("00000000-0000-4000-8000-000000000001")
+const storeNow = Effect.flatMap(Store, Effect.succeed).pipe(
+  Effect.provide(Store.layer({ exchange: "SIMULATOR", storeId }), { local: true })
+)
+
+const onDatabase = <A, E>(
+  test: (url: string) => Effect.Effect<A, E, Generations | PgClient.PgClient | Database>
+): Effect.Effect<A, unknown> =>
+  Effect.scoped(
+    Effect.flatMap(freshDatabase(inject("pgUrl")), (url) =>
+      Effect.provide(
+        test(url),
+        Generations.layer.pipe(
+          Layer.provideMerge(Database.layer({ address: { url: Redacted.make(url) }, limits: limitsForTests }))
+        )
+      )
+    )
+  )
+
+/** One run of a recovery, from its lock to its end or death. */
+const asRecovery = <A, E, R>(url: string, use: (recoveries: typeof Recoveries.Service) => Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Recoveries, use).pipe(
+    Effect.provide(Recoveries.layer({ address: { url: Redacted.make(url) } }), { local: true })
+  )
+
+const found = { by: "ann", reason: "restored", heads: [5, 0, 7, 1], logEndedAt: 1_790_000_000_000 }
+
+describe("a recovery", () => {
+  it.live(
+    "that goes on after a killed one goes on from what that one found, and the store is not served till it ends",
+    () =>
+      onDatabase((url) =>
+        Effect.gen(function* () {
+          const generations = yield* Generations
+          const first = yield* asRecovery(url, (one) => one.begin(found))
+          const between = yield* generations.isUnderRecovery
+
+          const second = yield* asRecovery(url, (one) =>
+            Effect.tap(
+              one.begin({ by: "bob", reason: "again", heads: [9, 9, 9, 9], logEndedAt: 1_790_000_999_999 }),
+              (it) => one.finish(it.number, { orders: [] })
+            )
+          )
+
+          assert.isTrue(between)
+          assert.deepStrictEqual(second, first)
+          assert.deepInclude(second, { number: 1, ...found, generation: null, known: null })
+          assert.isFalse(yield* generations.isUnderRecovery)
+          const third = yield* asRecovery(url, (one) => one.begin(found))
+          assert.strictEqual(third.number, 2)
+        })
+      )
+  )
+
+  it.live("gives each position the generation that begins last before it, in its own lane", () =>
+    onDatabase((url) =>
+      Effect.gen(function* () {
+        yield* asRecovery(url, (one) =>
+          Effect.gen(function* () {
+            const { number } = yield* one.begin(found)
+            yield* one.raise({ number, generation: 2, firstPositions: [6, 1, 8, 2], known: [9, 0, 7, 1] })
+            assert.deepStrictEqual(yield* one.firstPositions(2), [6, 1, 8, 2])
+            yield* one.finish(number, {})
+            const next = yield* one.begin(found)
+            yield* one.raise({
+              number: next.number,
+              generation: 4,
+              firstPositions: [20, 1, 8, 30],
+              known: [0, 0, 0, 0]
+            })
+          })
+        )
+        const { generation, originOf } = yield* storeNow
+
+        const origins = [
+          [0, 5],
+          [0, 6],
+          [0, 19],
+          [0, 20],
+          [1, 1],
+          [3, 1],
+          [3, 2]
+        ].map(([lane = 0, position = 0]) => originOf({ lane, position }))
+
+        assert.strictEqual(generation, 4)
+        assert.deepStrictEqual(
+          origins.map((origin) => [origin.generation, origin.firstPosition]),
+          [
+            [1, 1],
+            [2, 6],
+            [2, 6],
+            [4, 20],
+            [4, 1],
+            [1, 1],
+            [2, 2]
+          ]
+        )
+      })
+    )
+  )
+
+  it.live("is one at a time, and the owner's alone", () =>
+    onDatabase((url) =>
+      Effect.gen(function* () {
+        const second = yield* asRecovery(url, () => Effect.flip(asRecovery(url, () => Effect.void)))
+        const serving = new URL(url)
+        serving.username = `serving_${process.pid}`
+        yield* asAdministrator(url, (sql) =>
+          Effect.forEach(
+            [`drop role if exists ${serving.username}`, `create role ${serving.username} login in role nexus_app`],
+            (statement) => sql.unsafe(statement)
+          )
+        )
+
+        const refused = yield* Effect.flip(asRecovery(serving.href, () => Effect.void))
+
+        yield* asAdministrator(url, (sql) => sql.unsafe(`drop role ${serving.username}`))
+        assert.strictEqual(second._tag, "RecoveryUnderWay")
+        assert.match(refused.message, /^the user serving_\d+ may not recover the store: .*NEXUS_DATABASE_MIGRATE_URL/)
+      })
+    )
+  )
+})
