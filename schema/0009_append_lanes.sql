@@ -58,10 +58,14 @@ begin
     if lane > lanes[cardinality(lanes)] or cardinality(lanes) = 0 then
       perform pg_advisory_xact_lock(lane_locks, lane);
       lanes := lanes || lane;
-    elsif lane < lanes[cardinality(lanes)] then
+    elsif lane is distinct from lanes[cardinality(lanes)] then
       raise exception 'the lanes of an append must ascend' using errcode = 'invalid_parameter_value';
     end if;
   end loop;
+  -- What has a lane of which no lock is held would be lost, while its stream moves on.
+  if not (p_event_lanes <@ lanes and p_order_lanes <@ lanes) then
+    raise exception 'an event or order has no command on its lane' using errcode = 'invalid_parameter_value';
+  end if;
 
   with begun as (
     insert into streams (stream_id, lane, version, head_hash, request_hash)

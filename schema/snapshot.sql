@@ -249,8 +249,7 @@ create table recoveries (
   begun_by text not null,
   reason text not null,
   heads bigint[] not null,
-  log_ended_at bigint not null,
-  known bigint[],
+  known bigint[] not null,
   generation integer,
   finished_at timestamp with time zone,
   imported jsonb,
@@ -527,10 +526,14 @@ begin
     if lane > lanes[cardinality(lanes)] or cardinality(lanes) = 0 then
       perform pg_advisory_xact_lock(lane_locks, lane);
       lanes := lanes || lane;
-    elsif lane < lanes[cardinality(lanes)] then
+    elsif lane is distinct from lanes[cardinality(lanes)] then
       raise exception 'the lanes of an append must ascend' using errcode = 'invalid_parameter_value';
     end if;
   end loop;
+  -- What has a lane of which no lock is held would be lost, while its stream moves on.
+  if not (p_event_lanes <@ lanes and p_order_lanes <@ lanes) then
+    raise exception 'an event or order has no command on its lane' using errcode = 'invalid_parameter_value';
+  end if;
 
   with begun as (
     insert into streams (stream_id, lane, version, head_hash, request_hash)
