@@ -328,6 +328,45 @@ describe("a call without an answer", () => {
     })
   )
 
+  it.effect("is repeated more and more slowly up to once a second, and quickly again in the next outage", () =>
+    Effect.gen(function* () {
+      let isAway = true
+      const { calls, send } = yield* batcherWith((batch) => (isAway ? Effect.fail(away) : storesAll(batch)))
+      const first = yield* Effect.forkChild(send("a"))
+      yield* TestClock.adjust(0)
+      const atOnce = calls.length
+      yield* TestClock.adjust("1 minute")
+      const inAMinute = calls.length
+      isAway = false
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(first)
+      isAway = true
+      const second = yield* Effect.forkChild(send("b"))
+      yield* TestClock.adjust("50 millis")
+      isAway = false
+
+      yield* TestClock.adjust("50 millis")
+
+      assert.strictEqual(atOnce, 1)
+      assert.isAbove(inAMinute, 60)
+      assert.isBelow(inAMinute, 150)
+      assert.deepStrictEqual(second.pollUnsafe(), Exit.succeed("stored b"))
+    })
+  )
+
+  it.effect("that ends in a refusal has an answer, and no age any more", () =>
+    Effect.gen(function* () {
+      const { send, unansweredMillis } = yield* batcherWith((_, count) =>
+        Effect.fail(count === 1 ? away : ({ _tag: "DataRefused", sqlState: "22P05", detail: "NUL" } as const))
+      )
+      const caller = yield* Effect.forkChild(Effect.flip(send("a")))
+      yield* TestClock.adjust("1 second")
+
+      assert.strictEqual(yield* Fiber.join(caller), "refused a")
+      assert.strictEqual(yield* unansweredMillis, 0)
+    })
+  )
+
   it.effect("goes on when nobody waits for it any more", () =>
     Effect.gen(function* () {
       const { calls, send, stats } = yield* batcherWith((batch, count) =>
