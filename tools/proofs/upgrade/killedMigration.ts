@@ -76,7 +76,7 @@ export const killAt = async (stage: Stage, release: Release, point: Point): Prom
   }
 }
 
-/** True: it died before it was done. */
+/** True: it died before it had ended. */
 export const killSometime = async (stage: Stage, release: Release, chance: Chance): Promise<boolean> => {
   const { child, ended } = begin(stage, release)
   await Promise.race([until(stage.witness, present, (n) => n > 0), ended])
