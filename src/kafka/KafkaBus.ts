@@ -12,6 +12,7 @@ import type { BusRecord, SubscribeOptions, Topic } from "./EventBus.ts"
 import { BusUnavailable, EventBus } from "./EventBus.ts"
 import type { LaneProducer } from "./LaneProducer.ts"
 import { makeLaneProducer } from "./LaneProducer.ts"
+import { SendsInFlight } from "./SendsInFlight.ts"
 import { SubscriptionStatus } from "./SubscriptionStatus.ts"
 import type { TopicsOptions } from "./Topics.ts"
 import { checkTopicsOn, ensureTopicsOn } from "./Topics.ts"
@@ -31,10 +32,6 @@ const topicsWait = Duration.seconds(2)
 /** A lane that another replica relays now is not ours to complain of; one of ours is tried again long before. */
 const sendProblemMillis = 60_000
 
-/** An answered send takes milliseconds; kafkajs itself waits much longer before it calls one lost. */
-const slowSendMillis = 2_000
-/** Longer than kafkajs takes to give one up: such a send hangs, and only the end of this process ends it. */
-const hangingSendMillis = 60_000
 /** How long the question whether Kafka is back may take. */
 const askMillis = 3_000
 
@@ -96,8 +93,7 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
   /** By topic and lane: what the last publish failed of, as long as none has succeeded since. */
   const sendProblems = new Map<string, { readonly message: string; readonly at: number }>()
 
-  /** By topic and lane: since when a send has had no answer. */
-  const inFlight = new Map<string, number>()
+  const inFlight = new SendsInFlight()
 
   const publish = Effect.fnUntraced(function* (topic: Topic, lane: number, records: ReadonlyArray<BusRecord>) {
     if (records.length === 0) return
@@ -110,11 +106,11 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
       )
     }
     const name = `${topic}/${lane}`
-    inFlight.set(name, Date.now())
+    inFlight.begins(name, Date.now())
     yield* producerOf(topic, lane)
       .send(records)
       .pipe(
-        Effect.ensuring(Effect.sync(() => inFlight.delete(name))),
+        Effect.ensuring(Effect.sync(() => inFlight.ends(name))),
         Effect.tapErrorTag("BusUnavailable", (error) =>
           Effect.sync(() => sendProblems.set(name, { message: error.message, at: Date.now() }))
         )
@@ -146,18 +142,12 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
       })
     }).pipe(Effect.scoped)
 
-  const hanging = (): ReadonlyArray<string> =>
-    [...inFlight]
-      .map(([name, since]) => ({ name, seconds: Math.round((Date.now() - since) / 1_000) }))
-      .filter(({ seconds }) => seconds * 1_000 > hangingSendMillis)
-      .map(({ name, seconds }) => `a send to ${name} has had no answer for ${seconds} s: restart this process`)
-
   const health = Effect.sync(() => {
     if (topicsProblem !== null) return topicsProblem
     const since = Date.now() - sendProblemMillis
     const sending = [...sendProblems.values()].filter(({ at }) => at > since).map(({ message }) => message)
     const consuming = [...subscriptions].map((one) => one.problem()).filter((one) => one !== null)
-    return [...sending, ...hanging(), ...consuming, ...weakness].join("; ") || null
+    return [...sending, ...inFlight.hanging(Date.now()), ...consuming, ...weakness].join("; ") || null
   })
 
   // Whoever has given a lane away sends nothing there any more, and would never hear that Kafka is back.
@@ -169,8 +159,8 @@ const make = Effect.fnUntraced(function* (options: KafkaBusOptions) {
 
   const sending = Effect.gen(function* () {
     if (topicsProblem !== null) return topicsProblem
-    const waited = Date.now() - Math.min(...inFlight.values())
-    if (waited > slowSendMillis) return `Kafka has not answered a send for ${Math.round(waited / 1_000)} s`
+    const slow = inFlight.slow(Date.now())
+    if (slow !== null) return slow
     const [failed] = sendProblems
     if (failed === undefined) return null
     const left = [...sendProblems.keys()].filter((name) => !inFlight.has(name))

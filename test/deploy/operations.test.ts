@@ -38,7 +38,7 @@ const places: ReadonlyArray<readonly [path: string, from: string, to: string]> =
   ["src/binance/BinanceClient.ts", "return (yield* breaker.state)", "})\n"],
   ["src/kafka/SubscriptionStatus.ts", "problem(): string | null", "return null\n  }"],
   ["src/kafka/KafkaBus.ts", "let topicsProblem", "\n"],
-  ["src/kafka/KafkaBus.ts", "const hanging = ", "\n\n"],
+  ["src/kafka/SendsInFlight.ts", "hanging(now: number)", "\n  }\n"],
   ["src/kafka/EventBus.ts", "return `the bus is not available", "\n"],
   ["src/sql/StoreUnavailable.ts", "return `PostgreSQL", "\n"],
   ["src/sql/Database.ts", "if (row.read_only) return", "// Cancelling a statement"],
