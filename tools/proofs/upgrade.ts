@@ -4,12 +4,12 @@
  *
  *   npm run test:upgrade [-- --from COMMIT] [--to COMMIT] [--only git|later] [--seconds 5] [--rate 40] [--seed 1] [--keep]
  *
- * Twice: from the commit before this release's newest migration to this release (its files as they are; `--to`: as a
- * commit has them), and from this release to one made later
- * than it (upgrade/laterRelease.ts). Each time the later one first serves on the older schema; its migration is killed
- * with -9 at named points and at random; both serve side by side; all goes back to the older one on the later schema, and
- * forward again. The made one also writes an event that this release does not know. `--seconds` is how long each state
- * is kept under load. KAFKA_BROKERS is taken from the environment; without it a broker is started.
+ * Twice: from the newest commit without this release's newest migration to this release (its files as they are; `--to`: as
+ * a commit has them), and from this release to one made later than it (upgrade/laterRelease.ts). Each time the later one
+ * first serves on the older schema; its migration is killed with -9 at named points and at random; both serve side by
+ * side; all goes back to the older one on the later schema, and forward again. The made one also writes an event that
+ * this release does not know. `--seconds` is how long each state is kept under load. KAFKA_BROKERS is taken from the
+ * environment; without it a broker is started.
  */
 import { chmodSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -24,7 +24,15 @@ import { few, verdict } from "./replicas/verdict.ts"
 import type { Intent } from "./soak/Traffic.ts"
 import { killAt, killSometime, type Point, points, schemaOf } from "./upgrade/killedMigration.ts"
 import { laterEvents } from "./upgrade/laterEvents.ts"
-import { laterRelease, NoRelease, previousCommit, type Release, releaseOf, thisRelease } from "./upgrade/releases.ts"
+import {
+  commitBefore,
+  laterRelease,
+  NoRelease,
+  previousCommit,
+  type Release,
+  releaseOf,
+  thisRelease
+} from "./upgrade/releases.ts"
 import { Stage } from "./upgrade/Stage.ts"
 
 const { values } = parseArgs({
@@ -118,8 +126,12 @@ const scenario = async (older: Release, later: Release, folder: string): Promise
       await pause(stateMillis)
       const { code } = await stage.replace(0, later)
       await pause(stateMillis)
-      report(`${later.name} serves before its migration, beside the older one`, code === 0, "ready")
-      await migrations(stage, later)
+      report(
+        `${later.name} serves ${steps.length > 0 ? "before its migration, " : ""}beside the older one`,
+        code === 0,
+        "ready"
+      )
+      if (steps.length > 0) await migrations(stage, later)
       await pause(stateMillis)
       await roll(stage, "forward", later)
       await roll(stage, "back, on the later schema", older)
@@ -168,7 +180,7 @@ const begun = Date.now()
 const now = values.to === undefined ? thisRelease(join(folder, "this")) : releaseOf(values.to, join(folder, "this"))
 const scenarios: Readonly<Record<string, () => Promise<void>>> = {
   git: () => {
-    const commit = values.from ?? previousCommit(now)
+    const commit = values.from ?? previousCommit(now, values.to === undefined ? commitBefore() : `${values.to}^`)
     return scenario(releaseOf(commit, join(folder, "previous")), now, join(folder, "git"))
   },
   later: () => scenario(now, laterRelease(join(folder, "later-release"), now), join(folder, "later"))

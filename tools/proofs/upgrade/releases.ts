@@ -77,19 +77,46 @@ export const laterRelease = (root: string, { root: from }: Release): Release => 
   return releaseIn("a later release", root, true)
 }
 
-/** The newest commit that does not have a release's newest migration: from there the schema moves by one step. */
-export const previousCommit = ({ files }: Release): string => {
-  const newest = files.at(-1)!
-  const [added = ""] = git("log", "--diff-filter=A", "--format=%H", "--", `schema/${newest}`).split("\n")
-  if (added === "") return git("rev-parse", "HEAD")
-  const isShallow = git("rev-parse", "--is-shallow-repository") === "true"
+/**
+ * The newest commit whose schema is this release's but for its newest file, which then is one real step; where no commit
+ * has that (a file that is not released yet may have been changed since), the commit before, with the schema as it is.
+ */
+export const previousCommit = (release: Release, before: string): string => {
+  const ours = new Map(release.files.map((file) => [file, git("hash-object", join(release.root, "schema", file))]))
+  const isOneStepBehind = (commit: string): boolean => {
+    const theirs = schemaAt(commit)
+    return theirs.size === ours.size - 1 && Array.from(theirs).every(([file, blob]) => ours.get(file) === blob)
+  }
+  const candidates = [before, ...git("log", "--format=%P", before, "--", "schema").split(/\s+/)]
+  const found = candidates.filter((commit) => commit !== "" && isThere(commit)).find(isOneStepBehind)
+  if (found !== undefined) return found
+  if (isThere(before)) return before
+  throw new NoRelease(
+    git("rev-parse", "--is-shallow-repository") === "true"
+      ? "this clone does not reach an earlier release: git fetch --deepen 100, or give --from"
+      : "git has no earlier commit; give --from"
+  )
+}
+
+/** The commit before these files: the last one, or where nothing was changed since, the one before it. */
+export const commitBefore = (): string => (git("status", "--porcelain", "--", ...parts) === "" ? "HEAD^" : "HEAD")
+
+const isThere = (commit: string): boolean => {
   try {
-    return git("rev-parse", "--verify", `${added}^`)
+    git("cat-file", "-e", `${commit}^{commit}`)
+    return true
   } catch {
-    throw new NoRelease(
-      isShallow
-        ? `this clone does not reach the commit before schema/${newest}: git fetch --deepen 100, or give --from`
-        : `schema/${newest} came with the first commit: there is no release before it; give --from`
-    )
+    return false
   }
 }
+
+/** The blob of each migration that a commit has. */
+const schemaAt = (commit: string): ReadonlyMap<string, string> =>
+  new Map(
+    git("ls-tree", commit, "schema/")
+      .split("\n")
+      .flatMap((line): ReadonlyArray<[string, string]> => {
+        const [, blob, file] = /^\d+ blob (\w+)\tschema\/(\d{4}_.*\.sql)$/.exec(line) ?? []
+        return blob === undefined || file === undefined ? [] : [[file, blob]]
+      })
+  )
