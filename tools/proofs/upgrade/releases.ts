@@ -82,20 +82,20 @@ export const laterRelease = (root: string, { root: from }: Release): Release => 
  * has that (a file that is not released yet may have been changed since), the commit before, with the schema as it is.
  */
 export const previousCommit = (release: Release, before: string): string => {
+  if (!isThere(before)) {
+    throw new NoRelease(
+      git("rev-parse", "--is-shallow-repository") === "true"
+        ? "this clone does not reach an earlier release: git fetch --deepen 100, or give --from"
+        : "git has no earlier commit; give --from"
+    )
+  }
   const ours = new Map(release.files.map((file) => [file, git("hash-object", join(release.root, "schema", file))]))
   const isOneStepBehind = (commit: string): boolean => {
     const theirs = schemaAt(commit)
     return theirs.size === ours.size - 1 && Array.from(theirs).every(([file, blob]) => ours.get(file) === blob)
   }
   const candidates = [before, ...git("log", "--format=%P", before, "--", "schema").split(/\s+/)]
-  const found = candidates.filter((commit) => commit !== "" && isThere(commit)).find(isOneStepBehind)
-  if (found !== undefined) return found
-  if (isThere(before)) return before
-  throw new NoRelease(
-    git("rev-parse", "--is-shallow-repository") === "true"
-      ? "this clone does not reach an earlier release: git fetch --deepen 100, or give --from"
-      : "git has no earlier commit; give --from"
-  )
+  return candidates.filter((commit) => commit !== "" && isThere(commit)).find(isOneStepBehind) ?? before
 }
 
 /** The commit before these files: the last one, or where nothing was changed since, the one before it. */
