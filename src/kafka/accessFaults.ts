@@ -40,8 +40,8 @@ const isClosed = (error: unknown): boolean =>
   /Closed connection|Connection closed by the server|ECONNRESET|socket hang up/.test(textOf(error, "message"))
 
 const closedAtFirst =
-  "Kafka closed the connection before it answered. A listener that speaks TLS does that to a client that does not " +
-  "(kafka.tls.enabled), one that asks for a user to a client without (kafka.sasl_mechanism)"
+  "Kafka closed the connection before it answered. Unless it is just stopping: a listener that speaks TLS does that " +
+  "to a client that does not (kafka.tls.enabled), one that asks for a user to a client without (kafka.sasl_mechanism)"
 
 const sentenceOf = (error: unknown): string | undefined => {
   const message = textOf(error, "message")
