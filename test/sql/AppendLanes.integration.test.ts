@@ -3,7 +3,7 @@
  * of the other lanes' commands, and a call that is wrong about lanes is refused as a whole.
  */
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Result, type Scope } from "effect"
+import { Deferred, Effect, Fiber, Result, type Scope } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { describe, inject } from "vitest"
 import type { Verify } from "../../src/audit/Verify.ts"
@@ -16,6 +16,7 @@ import { EventStore } from "../../src/sql/EventStore.ts"
 import { sqlStateOf } from "../../src/sql/StoreUnavailable.ts"
 import { asAdministrator, freshDatabase, templateLanes } from "../harness/template.ts"
 import { appendStep, audit, denied, idsIn, parked, place, step, storeOn } from "./storedOrders.ts"
+import { until } from "./until.ts"
 
 const onStore = <E>(
   test: (url: string) => Effect.Effect<void, E, EventStore | Verify | PgClient.PgClient | Scope.Scope>
@@ -121,6 +122,47 @@ describe("a call for several lanes", () => {
         assert.isTrue(together.every(Result.isSuccess))
         assert.deepStrictEqual(alone, { version: 2, duplicate: false })
         assert.strictEqual((yield* store.stats).calls, 2)
+        assert.deepStrictEqual((yield* audit).findings, [])
+      })
+    )
+  )
+
+  it.live("is stored while another process holds as many other lanes as there are calls at a time", () =>
+    onStore((url) =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const isHeld = yield* Deferred.make<void>()
+        const holder = yield* Effect.forkScoped(
+          asAdministrator(url, (sql) =>
+            sql.withTransaction(
+              sql`select pg_advisory_xact_lock(7301, lane) from generate_series(0, 1) lane`.pipe(
+                Effect.andThen(Deferred.succeed(isHeld, undefined)),
+                Effect.andThen(Effect.never)
+              )
+            )
+          )
+        )
+        yield* Effect.raceFirst(Deferred.await(isHeld), Fiber.join(holder))
+        const waiting = yield* Effect.forEach([0, 1], (lane) =>
+          Effect.tap(Effect.forkChild(store.append(place(idsIn(lane, "w", 1)[0]!).entry)), () =>
+            // Each in a call of its own.
+            until(
+              asAdministrator(
+                url,
+                (sql) => sql`select 1 from pg_locks where locktype = 'advisory' and objid = ${lane} and not granted
+                  and database = (select oid from pg_database where datname = current_database())`
+              ),
+              (rows) => rows.length > 0
+            )
+          )
+        )
+
+        const others = yield* appendAll([2, 3, 2, 3].map((lane, n) => place(idsIn(lane, `o${n}`, 1)[0]!).entry))
+
+        assert.isTrue(others.every(Result.isSuccess))
+        assert.isTrue(waiting.every((fiber) => fiber.pollUnsafe() === undefined))
+        yield* Fiber.interrupt(holder)
+        yield* Effect.forEach(waiting, (fiber) => Fiber.join(fiber))
         assert.deepStrictEqual((yield* audit).findings, [])
       })
     )

@@ -313,6 +313,7 @@ describe("a call without an answer", () => {
       const { send, unansweredMillis } = yield* batcherWith((batch) =>
         isAway ? Effect.delay(Effect.fail(away), "3 seconds") : storesAll(batch)
       )
+      yield* TestClock.adjust("1 hour")
       const caller = yield* Effect.forkChild(send("a"))
       yield* TestClock.adjust("2 seconds")
       const first = yield* unansweredMillis
@@ -402,6 +403,19 @@ describe("a bug in a sender's own loop", () => {
       assert.strictEqual(yield* unansweredMillis, 0)
       assert.strictEqual(yield* send("b"), "stored b")
       assert.deepStrictEqual(calls, [["a"], ["a"], ["a"], ["a"], ["b"]])
+    })
+  )
+
+  it.effect("shows its age also while the call that repeats it hangs", () =>
+    Effect.gen(function* () {
+      const { send, unansweredMillis } = yield* batcherWith((_, count) =>
+        count === 1 ? Effect.succeed([]) : Effect.never
+      )
+      yield* Effect.forkChild(send("a"))
+
+      yield* TestClock.adjust("1 second")
+
+      assert.strictEqual(yield* unansweredMillis, 1_000)
     })
   )
 
