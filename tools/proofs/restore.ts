@@ -260,7 +260,8 @@ const play = async (): Promise<void> => {
 
   await readers(server, brokers, topic)
   await again.stop("SIGTERM")
-  const verified = await run(["verify"], environment)
+  // A machine that is starved by this very load may take its time between two pages.
+  const verified = await run(["verify"], { ...environment, NEXUS_DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_MS: "60000" })
   report("nexus verify", verified.code === 0, verified.code === 0 ? lastLine(verified.out) : verified.out.slice(0, 600))
 }
 
@@ -322,7 +323,12 @@ const settled = async (api: string): Promise<void> => {
 
 /** Complete over both generations, each event once under one id, and all that is committed. */
 const readers = async (server: Server, brokers: string, topic: string): Promise<void> => {
+  const eventIds = async () => (await server.ask("select event_id as id from events")).map(({ id }) => String(id))
+  // The store goes on meanwhile: what was in the log before must be on the topic, and what is there, in the log after.
+  const before = await eventIds()
+  while ((await server.ask("select from outbox limit 1")).length > 0) await pause(100)
   const messages = await readAll(brokers, topic)
+  const after = new Set(await eventIds())
   const proof = prove(join(root, "docs/events"), messages)
   const ids = new Map<string, string>()
   const bodies: Array<string> = []
@@ -332,14 +338,14 @@ const readers = async (server: Server, brokers: string, topic: string): Promise<
     if (before !== undefined && before !== headers["ce_id"]) bodies.push(`${key} means two events`)
     ids.set(key, headers["ce_id"]!)
   }
-  const rows = await server.ask("select event_id as id from events")
   const seen = new Set(ids.values())
-  const missed = rows.filter(({ id }) => !seen.has(String(id))).map(({ id }) => String(id))
-  const wrong = [...proof.missing, ...proof.wrong, ...bodies, ...missed]
+  const missed = before.filter((id) => !seen.has(id)).map((id) => `${id} is not on the topic`)
+  const unknown = [...seen].filter((id) => !after.has(id)).map((id) => `${id} is not in the log`)
+  const wrong = [...proof.missing, ...proof.wrong, ...bodies, ...missed, ...unknown]
   report(
     "readers miss nothing",
-    wrong.length === 0 && rows.length === seen.size,
-    `${rows.length} events in the log, ${seen.size} on the topic in ${proof.events} positions of two generations, ${proof.repeats} repeats, ` +
+    wrong.length === 0,
+    `${before.length} events in the log, ${seen.size} on the topic in ${proof.events} positions of two generations, ${proof.repeats} repeats, ` +
       `${proof.missing.length} missing, ${proof.voided.length} void, ${bodies.length} with two meanings${few(wrong)}`
   )
 }
