@@ -46,6 +46,7 @@ import { EventStore } from "../sql/EventStore.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
 import { Store } from "../sql/Store.ts"
 import { Backlog, type LogBroken } from "./Backlog.ts"
+import { makeBoundedMap } from "./BoundedMap.ts"
 import { makeDeadlines } from "./Deadlines.ts"
 import { Instruments } from "./Instruments.ts"
 import { makeLateEvidence } from "./LateEvidence.ts"
@@ -189,9 +190,10 @@ export class Engine extends Context.Service<
       const { imported, storeId } = yield* Store
       const instruments = yield* Instruments
       const random = yield* SecureRandom
-      // Owned here. Insertion order is the order of last use, oldest first.
-      const mailboxes = new Map<OrderId, Mailbox>()
-      const sent = new Map<string, OrderId>()
+      // Both owned here.
+      const mailboxes = makeBoundedMap<OrderId, Mailbox>(limits.cached_orders, ({ running }) => !running)
+      // News of what was just sent comes within milliseconds; it needs no look-up.
+      const sent = makeBoundedMap<string, OrderId>(limits.cached_orders)
       const lateEvidence = makeLateEvidence()
       let waiting = 0
       const fork = yield* FiberSet.makeRuntime<never, void>()
@@ -207,33 +209,11 @@ export class Engine extends Context.Service<
       })
 
       const mailboxOf = (orderId: OrderId): Mailbox => {
-        const known = mailboxes.get(orderId)
-        if (known !== undefined) {
-          mailboxes.delete(orderId)
-          mailboxes.set(orderId, known)
-          return known
-        }
+        const known = mailboxes.touch(orderId)
+        if (known !== undefined) return known
         const fresh: Mailbox = { orderId, letters: [], space: Latch.makeUnsafe(), running: false, current: undefined }
-        forgetOldest()
         mailboxes.set(orderId, fresh)
         return fresh
-      }
-
-      const forgetOldest = () => {
-        for (const [orderId, mailbox] of mailboxes) {
-          if (mailboxes.size < limits.cached_orders) return
-          if (!mailbox.running) mailboxes.delete(orderId)
-        }
-      }
-
-      // News of what was just sent comes within milliseconds; it needs no look-up.
-      const remember = (clientOrderId: string, orderId: OrderId) => {
-        sent.set(clientOrderId, orderId)
-        if (sent.size <= limits.cached_orders) return
-        for (const oldest of sent.keys()) {
-          sent.delete(oldest)
-          return
-        }
       }
 
       const offer = (mailbox: Mailbox, letter: Letter): boolean => {
@@ -315,7 +295,7 @@ export class Engine extends Context.Service<
             }
             mailbox.current = next
             if (command._tag === "StartSubmission" && after.clientOrderId !== null)
-              remember(after.clientOrderId, orderId)
+              sent.set(after.clientOrderId, orderId)
             return { stream: next, events }
           }
           mailbox.current = undefined
@@ -645,7 +625,7 @@ export class Engine extends Context.Service<
         lastSeen,
         orderIdOf: (clientOrderId) => Effect.sync(() => sent.get(clientOrderId) ?? null),
         recordAccount,
-        load: Effect.sync(() => ({ cached: mailboxes.size, waiting, lateEvidence: lateEvidence.count() }))
+        load: Effect.sync(() => ({ cached: mailboxes.size(), waiting, lateEvidence: lateEvidence.count() }))
       })
     })
   )
