@@ -68,7 +68,11 @@ describeOwnBroker("on three brokers", () => {
       if (performance.now() - begun > patienceMillis) {
         const { health, sending } = yield* EventBus
         const led = yield* Effect.promise(() => cluster.state())
-        return yield* Effect.die(new Error(`nothing flows: ${JSON.stringify({ before, now, health: yield* health, sending: yield* sending, led })}`))
+        return yield* Effect.die(
+          new Error(
+            `nothing flows: ${JSON.stringify({ before, now, health: yield* health, sending: yield* sending, led })}`
+          )
+        )
       }
       yield* Effect.sleep(50)
     }
