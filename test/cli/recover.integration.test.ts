@@ -214,6 +214,70 @@ describeKafka("a database set back while Kafka and the exchange went on", () => 
     },
     limitMs
   )
+
+  it(
+    "served alone all the same while Kafka was away, publishes nothing, is refused once Kafka is back, and begins anew behind what readers know",
+    async () => {
+      const name = randomUUID().slice(0, 8)
+      const simulator = await startSimulator(newFolder())
+      const database = await newDatabase()
+      const topic = `recover.${name}.events`
+      const env = {
+        ...simulator.env,
+        ...quick,
+        DATABASE_URL: database,
+        KAFKA_BROKERS: kafkaBrokers(),
+        NEXUS_KAFKA_TOPICS_ORDERS: `recover.${name}.orders`,
+        NEXUS_KAFKA_TOPICS_EVENTS: topic,
+        NEXUS_KAFKA_CONSUMER_GROUP: `recover-${name}`
+      }
+      const before = await serve(newFolder(), env)
+      await sendAll(before.url, "kept", 3)
+      await relayed(database)
+      assert.strictEqual(await before.end("SIGTERM"), 0)
+      const backup = { ...env, DATABASE_URL: await copyOf(database) }
+      const after = await serve(newFolder(), env)
+      const lost = await sendAll(after.url, "lost", 4)
+      await relayed(database)
+      assert.strictEqual(await after.end("SIGTERM"), 0)
+
+      const alone = await serve(newFolder(), { ...backup, KAFKA_BROKERS: "127.0.0.1:1" })
+      const unseen = await sendAll(alone.url, "alone", 4)
+      assert.strictEqual(await alone.end("SIGTERM"), 0)
+      const refused = await run(["serve"], newFolder(), backup)
+      assert.strictEqual(refused.code, 1, refused.out)
+      assert.include(refused.err, 'run "nexus recover"')
+      const recovered = await recover(backup)
+      assert.strictEqual(recovered.code, 0, recovered.err)
+      assert.deepInclude(reportOf(recovered), { generation: 2, wasRaised: true })
+
+      const restored = await serve(newFolder(), backup)
+      for (const { body, order } of [...lost, ...unseen]) {
+        const repeated = await post(restored.url, body)
+        assert.strictEqual(repeated.status, 200, JSON.stringify(repeated))
+        assert.strictEqual(exchangeId(repeated.order), exchangeId(order))
+      }
+      await relayed(backup.DATABASE_URL)
+      assert.strictEqual(await restored.end("SIGTERM"), 0)
+
+      assert.lengthOf(await ledger(simulator.address), 11)
+      const verified = await run(["verify"], newFolder(), backup)
+      assert.strictEqual(verified.code, 0, verified.out)
+      const messages = await readAll(kafkaBrokers(), topic)
+      const proof = prove(join(root, "docs/events"), messages)
+      assert.deepStrictEqual([proof.missing, proof.wrong], [[], []])
+      assert.isNotEmpty(proof.voided)
+      const ids = new Set(messages.map(({ headers }) => headers["ce_id"]))
+      const committed = await Effect.runPromise(
+        asAdministrator(backup.DATABASE_URL, (sql) => sql.unsafe<{ id: string }>("select event_id as id from events"))
+      )
+      assert.deepStrictEqual(
+        committed.filter(({ id }) => !ids.has(id)),
+        []
+      )
+    },
+    limitMs
+  )
 })
 
 describe("a database set back where no Kafka has seen it", () => {
