@@ -53,20 +53,25 @@ export const layer = Layer.effectDiscard(
       yield* isOpen(after.order) && report !== null ? cancels.putOff(orderId) : cancels.done(orderId)
     })
 
+    const attend = Effect.fnUntraced(function* (name: string, orderId: OrderId) {
+      if (yield* health.draining) return
+      yield* supervisor.beat(name)
+      yield* Effect.catch(deliver(orderId), (error) =>
+        Effect.andThen(
+          cancels.putOff(orderId),
+          Effect.logWarning(`a cancel could not be delivered yet: ${error.message}`, { orderId })
+        )
+      )
+    })
+
     const work = (name: string) =>
       Effect.gen(function* () {
         yield* check.passed
         while (true) {
           const orderId = yield* cancels.take
+          yield* Effect.ensuring(attend(name, orderId), cancels.release(orderId))
           // A process that stops leaves the rest to the others; the request stands in the log.
           if (yield* health.draining) return
-          yield* supervisor.beat(name)
-          yield* Effect.catch(deliver(orderId), (error) =>
-            Effect.andThen(
-              cancels.putOff(orderId),
-              Effect.logWarning(`a cancel could not be delivered yet: ${error.message}`, { orderId })
-            )
-          )
         }
       })
 

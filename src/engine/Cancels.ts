@@ -22,7 +22,10 @@ export class Cancels extends Context.Service<
   {
     /** The order has a cancel to deliver; nothing happens if it stands in line already, or pauses. */
     readonly want: (orderId: OrderId) => Effect.Effect<void>
+    /** From here to `release` nobody else takes it: two would ask the exchange twice for one cancel. */
     readonly take: Effect.Effect<OrderId>
+    /** Whoever took it is through with it; it stands in line again if it was wanted meanwhile. */
+    readonly release: (orderId: OrderId) => Effect.Effect<void>
     /** It was not delivered, or what became of it is not known yet. */
     readonly putOff: (orderId: OrderId) => Effect.Effect<void>
     /** There is nothing to deliver any more. */
@@ -37,13 +40,29 @@ export class Cancels extends Context.Service<
       // Of orders that are open and whose cancel failed; an entry goes with the order's end.
       const pauses = new Map<OrderId, Pause>()
 
+      const taken = new Set<OrderId>()
+      const wantedMeanwhile = new Set<OrderId>()
+
+      const want = (orderId: OrderId) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          if (inLine.has(orderId) || (pauses.get(orderId)?.notBefore ?? 0) > now) return
+          if (taken.has(orderId)) wantedMeanwhile.add(orderId)
+          else if (Queue.offerUnsafe(queue, orderId)) inLine.add(orderId)
+        })
+
       return Cancels.of({
-        want: (orderId) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
-            if (inLine.has(orderId) || (pauses.get(orderId)?.notBefore ?? 0) > now) return
-            if (Queue.offerUnsafe(queue, orderId)) inLine.add(orderId)
+        want,
+        take: Effect.tap(Queue.take(queue), (orderId) =>
+          Effect.sync(() => {
+            inLine.delete(orderId)
+            taken.add(orderId)
+          })
+        ),
+        release: (orderId) =>
+          Effect.suspend(() => {
+            taken.delete(orderId)
+            return wantedMeanwhile.delete(orderId) ? want(orderId) : Effect.void
           }),
-        take: Effect.tap(Queue.take(queue), (orderId) => Effect.sync(() => inLine.delete(orderId))),
         putOff: (orderId) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
             const millis = Math.min((pauses.get(orderId)?.millis ?? firstPauseMillis / 2) * 2, longestPauseMillis)

@@ -11,6 +11,7 @@ const order = OrderId.make("one")
 const pauseAfterFailure = Effect.gen(function* () {
   const cancels = yield* Cancels
   yield* cancels.putOff(order)
+  yield* cancels.release(order)
   const taken = yield* Effect.forkChild(cancels.take)
   for (let waited = 0; waited <= 60_000; waited += 500) {
     yield* cancels.want(order)
@@ -40,6 +41,28 @@ describe("Cancels", () => {
 
       assert.strictEqual(yield* pauseAfterFailure, 1_000)
     }).pipe(Effect.provide(Cancels.layer))
+  )
+
+  it.effect(
+    "a cancel that is being delivered is taken by nobody else, and is not forgotten when it is wanted again",
+    () =>
+      Effect.gen(function* () {
+        const cancels = yield* Cancels
+        yield* cancels.want(order)
+        yield* cancels.take
+        yield* cancels.want(order)
+        const second = yield* Effect.forkChild(cancels.take)
+        yield* TestClock.adjust("10 seconds")
+        assert.isUndefined(second.pollUnsafe())
+
+        yield* cancels.release(order)
+
+        assert.strictEqual(yield* Fiber.join(second), order)
+        yield* cancels.release(order)
+        const third = yield* Effect.forkChild(cancels.take)
+        yield* TestClock.adjust("10 seconds")
+        assert.isUndefined(third.pollUnsafe())
+      }).pipe(Effect.provide(Cancels.layer))
   )
 
   it.effect("the pause of one order holds back no other", () =>
