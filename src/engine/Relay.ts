@@ -2,9 +2,9 @@
  * Log to bus, lane by lane in position order, at least once: the log is the outbox, and one cursor per
  * lane says how far the bus has it.
  *
- * Every event goes to the events topic; what asks for work (OrderPlaced, CancelRequested) goes to the
- * orders topic first, so that execution does not wait for the audience. Woken by commits of this process;
- * `outbox.poll_interval_ms` is the safety net. The cursor is fenced by the lane lease's epoch. An event that is
+ * Every event goes to the events topic, and what asks for work (OrderPlaced, CancelRequested) at the same time to the
+ * orders topic, so that neither waits for the other; meanwhile what comes next is read. Woken by commits of this
+ * process; `outbox.poll_interval_ms` is the safety net. The cursor is fenced by the lane lease's epoch. An event that is
  * not what was written never goes out: the lane waits before it until somebody has put it right.
  */
 import { Effect, Layer, Random } from "effect"
@@ -97,27 +97,34 @@ export const layer = Layer.effectDiscard(
       )
     })
 
+    const readAfter = (lane: number, position: number) => events.readLane(lane, position, outbox.batch_size)
+
     const relay = (lane: number) => (lease: Lease) =>
       Effect.gen(function* () {
         const name = relayRole(lane)
         let position = yield* cursors.position(lane)
+        let read = yield* readAfter(lane, position)
         while (true) {
           yield* supervisor.beat(name)
-          const read = yield* events.readLane(lane, position, outbox.batch_size)
           const broken = read.find((event) => !isAsWritten(event))
           const batch = broken === undefined ? read : read.slice(0, read.indexOf(broken))
           const last = batch.at(-1)
+          // What was committed since the read has left its signal, so a batch that is not full was all there was.
+          const isFull = batch.length === outbox.batch_size
+          let ahead: typeof read | null = null
           if (last !== undefined) {
-            yield* publish(name, "orders", lane, batch.filter(asksForWork))
-            yield* publish(name, "events", lane, batch)
+            const sent = Effect.all(
+              [publish(name, "orders", lane, batch.filter(asksForWork)), publish(name, "events", lane, batch)],
+              { concurrency: "unbounded", discard: true }
+            )
+            const next = isFull ? readAfter(lane, last.position) : Effect.succeed(null)
+            ;[, ahead] = yield* Effect.all([sent, next], { concurrency: "unbounded" })
             yield* cursors.advance(lease, lane, position, last.position)
             position = last.position
           }
           if (broken !== undefined) return yield* new LogBroken({ lane, position: broken.position })
-          // What was committed since the read has left its signal, so a batch that is not full was all there was.
-          if (batch.length < outbox.batch_size) {
-            yield* Effect.timeoutOption(events.committed(lane), outbox.poll_interval_ms)
-          }
+          if (ahead === null) yield* Effect.timeoutOption(events.committed(lane), outbox.poll_interval_ms)
+          read = ahead ?? (yield* readAfter(lane, position))
         }
       }).pipe(
         // Somebody else owns the lane: this run is over, and what comes next comes under another lease.
