@@ -310,9 +310,13 @@ const pillars = async (): Promise<void> => {
   })
   await pillar("wait", "without the wait", async (stage) => {
     await stage.start()
-    for (let trial = 0; trial < 5; trial++) {
+    // One after the other: together they open the circuit, and then nothing is asked before the exchange has accepted.
+    for (let trial = 0; trial < 3; trial++) {
       await stage.place(market("accepted later", [strike({ kind: "unavailable", done: { afterMillis: 4_000 } })]))
+      await settle(stage, stage.placed, settleMillis)
     }
+    // Their orders have ended by the second attempt; the first is accepted only now.
+    await pause(6_000)
   })
   await pillar("corroboration", "without corroboration", async (stage) => {
     await stage.start()
