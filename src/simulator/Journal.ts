@@ -170,21 +170,24 @@ const readIfThere = (file: string): string => {
   }
 }
 
+/** False also for a process that was killed and that its parent has not collected yet: it answers signal 0 still. */
 const isAlive = (pid: number): boolean => {
   if (!Number.isInteger(pid) || pid <= 0) return false
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM"
+    if (!(error instanceof Error && "code" in error && error.code === "EPERM")) return false
   }
+  return statOf(pid)[0] !== "Z"
 }
 
 /** When a process began, in ticks since boot; "?" where the system does not tell. */
-const startOf = (pid: number): string => {
+const startOf = (pid: number): string => statOf(pid)[19] ?? "?"
+
+/** The fields of /proc/<pid>/stat from the state on: those behind the name in brackets, which may hold spaces. */
+const statOf = (pid: number): ReadonlyArray<string> => {
   const stat = readIfThere(`/proc/${pid}/stat`)
-  // The name in brackets may hold spaces; the fields after it do not. The 22nd field of all is the 20th after it.
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "?"
+  return stat === "" ? [] : stat.slice(stat.lastIndexOf(")") + 2).split(" ")
 }
 
 interface Line {

@@ -1,5 +1,8 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import fs from "node:fs"
 import path from "node:path"
+import { createInterface } from "node:readline"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import { limit, market, signed, startSimulator } from "./client.ts"
@@ -20,6 +23,18 @@ const problemOf = (journal: string, options: { readonly port?: number } = {}) =>
     Effect.flip,
     Effect.map((error) => error.message)
   )
+
+/** A process that has ended and that its parent never collects, as `pid start` of a lock: common in containers. */
+const uncollected = Effect.acquireRelease(
+  Effect.promise(async () => {
+    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] })
+    const [pid] = await once(createInterface({ input: parent.stdout }), "line")
+    const stat = () => fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? []
+    while (stat()[0] !== "Z") await new Promise((resolve) => setTimeout(resolve, 10))
+    return { parent, lock: `${pid} ${stat()[19]}` }
+  }),
+  ({ parent }) => Effect.sync(() => parent.kill("SIGKILL"))
+)
 
 describe("the journal", () => {
   it.live(
@@ -125,6 +140,18 @@ describe("the journal", () => {
         assert.include(yield* problemOf(journal), `is in use by process ${process.pid}`)
       }),
     processesMillis
+  )
+
+  it.live("a journal of a killed process that nobody has collected yet is taken over", () =>
+    Effect.gen(function* () {
+      const journal = yield* folder
+      const { lock } = yield* uncollected
+      fs.writeFileSync(path.join(journal, "lock"), `${lock}\n`)
+
+      yield* startSimulator({ journal })
+
+      assert.match(fs.readFileSync(path.join(journal, "lock"), "utf8"), new RegExp(`^${process.pid} `))
+    })
   )
 
   it.live("a file of somebody else, a folder out of reach and a port in use are one sentence each", () =>
