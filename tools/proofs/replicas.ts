@@ -3,7 +3,7 @@
  * stands still, is cut off from anything, or is restarted; and what must be single is soon taken over.
  *
  *   npm run test:replicas [-- --rounds kill=3,stop=1,postgres=2,kafka=2,exchange=2,roll=1,storm=1]
- *     [--rate 50] [--pause 60] [--cut 20] [--seed 1] [--keep] [--full | --nightly]
+ *     [--rate 50] [--pause 60] [--cut 20] [--seed 1] [--keep] [--short | --nightly]
  *
  * Every round runs under a load of orders of all kinds and ends with a verdict: takeovers, stale writes, the log against
  * the exchange's own ledger, Kafka against the log, the counts of all replicas, `nexus verify`. KAFKA_BROKERS is taken
@@ -18,7 +18,7 @@ import { few, verdict } from "./replicas/verdict.ts"
 import type { Intent } from "./soak/Traffic.ts"
 
 const sizes = {
-  small: "kill=3,stop=2,postgres=2,kafka=2,exchange=2,roll=1,storm=1",
+  short: "kill=3,stop=2,postgres=2,kafka=2,exchange=2,roll=1,storm=1",
   full: "kill=20,stop=6,postgres=2,kafka=2,exchange=2,roll=5,storm=8",
   nightly: "kill=100,stop=30,postgres=10,kafka=10,exchange=10,roll=20,storm=30"
 }
@@ -30,14 +30,14 @@ const { values } = parseArgs({
     cut: { type: "string", default: "20" },
     seed: { type: "string", default: "1" },
     keep: { type: "boolean", default: false },
-    full: { type: "boolean", default: false },
+    short: { type: "boolean", default: false },
     nightly: { type: "boolean", default: false }
   }
 })
 const rate = Number(values.rate)
 const seed = Number(values.seed)
 const settings = { pauseMillis: Number(values.pause) * 1_000, cutMillis: Number(values.cut) * 1_000 }
-const size = values.nightly ? "nightly" : values.full ? "full" : "small"
+const size = values.nightly ? "nightly" : values.short ? "short" : "full"
 const rounds = new Map(
   (values.rounds ?? sizes[size]).split(",").map((text) => {
     const [kind, count] = text.split("=") as [Kind, string | undefined]
