@@ -51,8 +51,10 @@ describe("exchange down", () => {
 
         on.network.cut("refusing")
         const placed = yield* place202(buy("waits"))
-        yield* place202(buy("unwanted"))
         const away = yield* stands(({ parts }) => parts.includes("exchange"))
+        // A connection may be taken and then ended, which leaves doubt; from here on nothing is tried.
+        yield* until(figure("nexus_exchange_circuit_open"), (open) => open === 1)
+        yield* place202(buy("unwanted"))
         const kept = yield* cancel("rests")
         const atOnce = yield* cancel("unwanted")
         const validUntil = new Date(nexus.clock.currentTimeMillisUnsafe() + 1_000).toISOString()
@@ -69,8 +71,7 @@ describe("exchange down", () => {
         assert.strictEqual((yield* ends("unwanted"))["status"], "CANCELLED")
         const stale = yield* ends("short")
         assert.deepInclude(stale["reason"], { code: "STALE" })
-        assert.strictEqual((yield* find("waits")).body["status"], "PENDING")
-        assert.strictEqual(yield* figure("nexus_exchange_circuit_open"), 1)
+        assert.include(["PENDING", "EXECUTING"], (yield* find("waits")).body["status"])
 
         on.network.heal()
         yield* stands(({ parts }) => !parts.includes("exchange"))
