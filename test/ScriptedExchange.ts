@@ -302,6 +302,13 @@ const answering = (outcomes: ReadonlyArray<Outcome>, options: ScriptedOptions) =
           const [found] = entry === undefined ? [] : ledger.found(entry, ordersAt)
           return found ?? (yield* failure("queryOrder", new OrderUnknown({ code: "-2013" })))
         }),
+        queryByExchangeId: Effect.fnUntraced(function* ({ exchangeOrderId, symbol }) {
+          const { ordersAt } = yield* question("queryByExchangeId", symbol)
+          const [found] = ledger.entries
+            .flatMap((entry) => ledger.found(entry, ordersAt))
+            .filter(({ report }) => report.exchangeOrderId === exchangeOrderId)
+          return found ?? (yield* failure("queryByExchangeId", new OrderUnknown({ code: "-2013" })))
+        }),
         openOrders: Effect.fnUntraced(function* (symbol) {
           const { ordersAt } = yield* question("openOrders", symbol)
           return ledger.entries

@@ -79,6 +79,11 @@ export class BinanceClient extends Context.Service<
       readonly symbol: string
       readonly clientOrderId: string
     }) => Effect.Effect<FoundOrder, BinanceError>
+    /** By the exchange's own id, which it gives anew after a reset: whose order it is the caller must look at. */
+    readonly queryByExchangeId: (order: {
+      readonly symbol: string
+      readonly exchangeOrderId: string
+    }) => Effect.Effect<FoundOrder, BinanceError>
     readonly openOrders: (symbol?: string) => Effect.Effect<ReadonlyArray<FoundOrder>, BinanceError>
     /** Oldest first; from `orderId` on, or from `startTime` on, 24 hours of it. */
     readonly allOrders: (query: {
@@ -168,6 +173,22 @@ export class BinanceClient extends Context.Service<
         return found
       })
 
+      const queryByExchangeId = Effect.fnUntraced(function* (order: {
+        readonly symbol: string
+        readonly exchangeOrderId: string
+      }) {
+        const endpoint = endpoints.queryOrder
+        const answer = yield* signed(endpoint, [
+          ["symbol", order.symbol],
+          ["orderId", order.exchangeOrderId]
+        ])
+        const found = foundOrder(yield* decodeAnswer(endpoint, wire.QueriedOrder, answer))
+        if (found.report.exchangeOrderId !== order.exchangeOrderId || found.symbol !== order.symbol) {
+          return yield* unreadable(endpoint, aboutAnother)
+        }
+        return found
+      })
+
       return BinanceClient.of({
         ping: Effect.asVoid(open(pingEndpoint, [])),
         time: Effect.gen(function* () {
@@ -197,6 +218,7 @@ export class BinanceClient extends Context.Service<
         placeOrder,
         cancelOrder,
         queryOrder,
+        queryByExchangeId,
         openOrders: (symbol) =>
           symbol === undefined
             ? ordersOf(endpoints.openOrders, [])

@@ -7,7 +7,7 @@
 import { Result, Schema } from "effect"
 import type { ExchangeReport } from "../domain/Command.ts"
 import type { Decimal } from "../domain/Decimal.ts"
-import { equals, format, isPositive, zero } from "../domain/Decimal.ts"
+import { equals, format, isLess, isPositive, zero } from "../domain/Decimal.ts"
 import type { Fill, OrderRequest } from "../domain/Event.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import { Filter, type Instrument } from "../domain/Instrument.ts"
@@ -33,6 +33,8 @@ export interface FoundOrder {
   /** Zero for a MARKET order. */
   readonly price: Decimal
   readonly quantity: Decimal
+  /** News that it was amended: it may have another client order id than this one from now on. */
+  readonly isAmended?: true
   /** When the exchange made it, where it says so. */
   readonly createdAt?: EpochMillis
   /** The rest of what was asked for, where the exchange says it; zero and empty for none. */
@@ -128,12 +130,17 @@ export const foundOrder = (order: typeof QueriedOrder.Type): FoundOrder => ({
   }
 })
 
-/** Whether an order that was found under our id is the one that this request asked for. */
-export const isTheOneWeSent = (request: OrderRequest, found: FoundOrder): boolean =>
+/**
+ * Whether an order that was found is the one that this request asked for. `known`: the exchange's id of ours, where we
+ * have it; under that one an order may have become smaller by an amendment made elsewhere.
+ */
+export const isTheOneWeSent = (request: OrderRequest, found: FoundOrder, known: string | null = null): boolean =>
   request.symbol === found.symbol &&
   request.side === found.side &&
   request.type === found.type &&
-  (request.quantity === null || equals(request.quantity, found.quantity)) &&
+  (request.quantity === null ||
+    equals(request.quantity, found.quantity) ||
+    (known === found.report.exchangeOrderId && isLess(found.quantity, request.quantity))) &&
   (request.price === null || equals(request.price, found.price))
 
 export const tradeOf = (trade: typeof Trade.Type): ExchangeTrade => ({
@@ -154,6 +161,7 @@ export const streamReport = (event: typeof ExecutionReport.Type): FoundOrder => 
   type: word(event.o),
   price: event.p,
   quantity: event.q,
+  ...(event.x === "REPLACED" ? { isAmended: true } : {}),
   report: {
     exchangeOrderId: event.i,
     exchangeStatus: word(event.X),

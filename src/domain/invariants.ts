@@ -7,7 +7,7 @@ import * as Decimal from "./Decimal.ts"
 import type { OrderEvent } from "./Event.ts"
 import type { EpochMillis } from "./Ids.ts"
 import type { Order, Phase } from "./Order.ts"
-import { evolve, isLive, phaseOf, unplaced } from "./Order.ts"
+import { evolve, isLive, isReducible, phaseOf, unplaced } from "./Order.ts"
 
 type OrderEventType = OrderEvent["_tag"]
 
@@ -121,10 +121,6 @@ export const orderFaults = (order: Order): ReadonlyArray<string> => {
     faults.push("a cancel is wanted, yet the order waits to be sent")
   return faults
 }
-
-/** The exchange takes from such an order what would have met another one of ours: it is complete with less. */
-const isReducible = ({ request }: Order): boolean =>
-  request?.selfTradePrevention === "DECREMENT" || request?.selfTradePrevention === "TRANSFER"
 
 /** INV-5: versions of a stream, or positions of a lane, are `after + 1`, `after + 2`, … */
 export const densityFaults = (numbers: Iterable<number>, after: number): ReadonlyArray<string> => {

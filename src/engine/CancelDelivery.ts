@@ -6,8 +6,11 @@
 import { Clock, Effect, Layer } from "effect"
 import { BinanceClient } from "../binance/BinanceClient.ts"
 import { AppConfig } from "../config.ts"
+import * as Decimal from "../domain/Decimal.ts"
 import type { OrderId } from "../domain/Ids.ts"
 import { isOpen } from "../domain/Order.ts"
+import { ends } from "../domain/reconcile.ts"
+import { askForOrder } from "./AmendedOrder.ts"
 import { Cancels } from "./Cancels.ts"
 import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
@@ -36,7 +39,22 @@ export const layer = Layer.effectDiscard(
         // Not open any more, or not yet visible: only a query tells, and it may lag.
         Effect.catchIf(
           (error) => error.reason._tag === "OrderUnknown",
-          () => Effect.map(client.queryOrder(target), (found) => found.report)
+          Effect.fnUntraced(function* () {
+            const { price, quantity, side, type } = request
+            const found = yield* askForOrder(client, {
+              ...target,
+              exchangeOrderId,
+              side,
+              type,
+              price: price === null ? null : Decimal.format(price),
+              quantity: quantity === null ? null : Decimal.format(quantity),
+              attempt: stream.order.attempt
+            })
+            // Amended elsewhere it stands in the book under another id than ours, and our client wants it gone.
+            const stands = found.clientOrderId !== clientOrderId && !ends.has(found.report.exchangeStatus)
+            if (!stands) return found.report
+            return yield* client.cancelOrder({ ...target, clientOrderId: found.clientOrderId })
+          })
         ),
         Effect.catchIf(
           (error) => error.reason._tag === "Refused" && !error.reason.repeatable,

@@ -28,6 +28,8 @@ export const userStreamRole = "user-stream"
 
 // Orders with news that waits for a fiber; beyond it the stream itself waits.
 const pendingOrders = 8_192
+// Amended elsewhere and remembered at a time; what is beyond is found by the comparisons.
+const amendedOrders = 1_000
 // Appends of news in flight; they share the lanes' batches, so few are enough.
 const fibers = 16
 const gapPauseMillis = 1_000
@@ -61,6 +63,9 @@ export const layer = Layer.effectDiscard(
         yield* Effect.acquireRelease(away, () => Effect.sync(() => (state.awaySince = null)))
         // One entry per order of the exchange, however much news it has. Owned by this run.
         const pending = new Map<string, FoundOrder>()
+        // Orders of ours that were amended elsewhere, whose news has another client order id since. Forgotten with the
+        // connection: the comparison behind a gap finds them by themselves, and a reset gives their ids to others.
+        const amended = new Map<string, OrderId>()
         const queue = yield* Queue.bounded<string>(pendingOrders)
         const gaps = yield* Queue.sliding<void>(1)
         // Closed while a gap is repaired: news gathers.
@@ -71,6 +76,7 @@ export const layer = Layer.effectDiscard(
             switch (event._tag) {
               case "Connected":
                 state.awaySince = null
+                amended.clear()
                 flow.closeUnsafe()
                 return Effect.andThen(supervisor.beat(userStreamRole), Queue.offer(gaps, undefined))
               case "Lost":
@@ -84,8 +90,7 @@ export const layer = Layer.effectDiscard(
               case "Report": {
                 const key = `${event.symbol} ${event.report.exchangeOrderId}`
                 const waiting = pending.get(key)
-                const report = waiting === undefined ? event.report : mergeReports(waiting.report, event.report)
-                pending.set(key, { ...event, report })
+                pending.set(key, waiting === undefined ? event : merged(waiting, event))
                 return waiting === undefined
                   ? Effect.onInterrupt(Queue.offer(queue, key), () => forget(key))
                   : Effect.void
@@ -116,10 +121,11 @@ export const layer = Layer.effectDiscard(
         const bookNews = Effect.fnUntraced(function* (key: string) {
           yield* flow.await
           const clientOrderId = pending.get(key)?.clientOrderId ?? ""
-          const orderId = (yield* engine.orderIdOf(clientOrderId)) ?? (yield* lookUp(clientOrderId))
+          const orderId = amended.get(key) ?? (yield* engine.orderIdOf(clientOrderId)) ?? (yield* lookUp(clientOrderId))
           const news = pending.get(key)
           pending.delete(key)
           if (news === undefined) return
+          if (news.isAmended === true && orderId !== null && amended.size < amendedOrders) amended.set(key, orderId)
           yield* orderId === null ? listForeign(news) : bookOne(orderId, news.report)
         })
 
@@ -180,3 +186,11 @@ export const layer = Layer.effectDiscard(
     yield* ownership.own(userStreamRole, () => run, check.fault)
   })
 )
+
+/** Under the client order id that was heard first: a later one may be an amendment's. */
+const merged = (waiting: FoundOrder, event: FoundOrder): FoundOrder => ({
+  ...event,
+  clientOrderId: waiting.clientOrderId,
+  ...(waiting.isAmended === true ? { isAmended: true } : {}),
+  report: mergeReports(waiting.report, event.report)
+})

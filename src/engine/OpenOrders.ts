@@ -20,6 +20,7 @@ import type { BlotterRow } from "../sql/Blotter.ts"
 import type { Difference, ReconciliationReport } from "../sql/Findings.ts"
 import { Findings } from "../sql/Findings.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import { askForOrder, isAmendedOf } from "./AmendedOrder.ts"
 import { ForeignOrders } from "./ForeignOrders.ts"
 import { Settlement } from "./Settlement.ts"
 import { VanishedOrders } from "./VanishedOrders.ts"
@@ -60,7 +61,7 @@ export class OpenOrders extends Context.Service<
           if (row === null) return "foreign" as const
           // It was open or ended while the list was on its way; the next comparison looks at it again.
           if (row.updatedAt >= begun - settleMillis) return "known" as const
-          const found = yield* client.queryOrder(row)
+          const found = yield* askForOrder(client, row)
           const stream = yield* settlement.adopt(row.orderId, found)
           if (stream.order.status === "EXECUTING") return "adopted" as const
           if (ends.has(found.report.exchangeStatus) || !isEnded(stream.order)) return "known" as const
@@ -82,7 +83,9 @@ export class OpenOrders extends Context.Service<
       const compareListed = Effect.fnUntraced(function* (row: BlotterRow, listed: FoundOrder) {
         const filled = Decimal.decimal(row.filledQuantity)
         if (Decimal.equals(filled, listed.report.executedQuantity)) return null
-        const found = Decimal.isGreater(listed.report.executedQuantity, filled) ? listed : yield* client.queryOrder(row)
+        const found = Decimal.isGreater(listed.report.executedQuantity, filled)
+          ? listed
+          : yield* askForOrder(client, row)
         const { order } = yield* settlement.adopt(row.orderId, found)
         const { executedQuantity } = found.report
         return {
@@ -109,6 +112,17 @@ export class OpenOrders extends Context.Service<
         const begun = yield* Clock.currentTimeMillis
         const listed = new Map((yield* client.openOrders()).map((found) => [found.clientOrderId, found]))
         const openOrders = listed.size
+        const byExchangeId = new Map(
+          Array.from(listed.values(), (found) => [exchangeKey(found.symbol, found.report), found])
+        )
+        // Amended elsewhere it has another client order id, and is ours nevertheless.
+        const take = (row: BlotterRow): FoundOrder | undefined => {
+          const amended = byExchangeId.get(exchangeKey(row.symbol, row))
+          const found =
+            listed.get(row.clientOrderId) ?? (amended !== undefined && isAmendedOf(row, amended) ? amended : undefined)
+          if (found !== undefined) listed.delete(found.clientOrderId)
+          return found
+        }
         const differences: Array<Difference> = []
         const gone: Array<BlotterRow> = []
         let compared = 0
@@ -120,8 +134,7 @@ export class OpenOrders extends Context.Service<
           const rows: ReadonlyArray<BlotterRow> = yield* blotter.open({ after, limit: pageSize })
           compared += rows.length
           const pairs = rows.flatMap((row) => {
-            const found = listed.get(row.clientOrderId)
-            listed.delete(row.clientOrderId)
+            const found = take(row)
             if (found === undefined && row.updatedAt < begun - settleMillis) gone.push(row)
             else if (found === undefined) fresh += 1
             return found === undefined ? [] : [{ row, found }]
@@ -178,3 +191,6 @@ export class OpenOrders extends Context.Service<
     })
   )
 }
+
+const exchangeKey = (symbol: string, { exchangeOrderId }: { readonly exchangeOrderId: string | null }): string =>
+  `${symbol} ${exchangeOrderId}`

@@ -112,7 +112,8 @@ export class Settlement extends Context.Service<
       const adopt = Effect.fn("Settlement.adopt")(function* (orderId: OrderId, found: FoundOrder) {
         const stream = yield* engine.read(orderId)
         const request = stream?.order.request ?? null
-        if (request === null || isTheOneWeSent(request, found)) return yield* record(orderId, found.report)
+        const known = stream?.order.exchangeOrderId ?? null
+        if (request === null || isTheOneWeSent(request, found, known)) return yield* record(orderId, found.report)
         const reason = "the exchange has another order under this order's client order id"
         yield* Effect.logError(reason, { orderId, exchangeOrderId: found.report.exchangeOrderId })
         const told = yield* engine.tell(orderId, {

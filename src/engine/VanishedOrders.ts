@@ -17,6 +17,7 @@ import { ends } from "../domain/reconcile.ts"
 import type { Rejection } from "../domain/Rejection.ts"
 import type { BlotterRow } from "../sql/Blotter.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import { askForOrder, isAmendedOf } from "./AmendedOrder.ts"
 import { Resets } from "./Resets.ts"
 import { Settlement } from "./Settlement.ts"
 
@@ -64,7 +65,7 @@ export class VanishedOrders extends Context.Service<
         })
 
       const ask = Effect.fnUntraced(function* (row: BlotterRow) {
-        const answer = yield* Effect.result(Effect.flatMap(client.queryOrder(row), (found) => book(row, found)))
+        const answer = yield* Effect.result(Effect.flatMap(askForOrder(client, row), (found) => book(row, found)))
         if (Result.isSuccess(answer)) return answer.success ? ("repaired" as const) : ("same" as const)
         const error = answer.failure
         if (error._tag === "BinanceError" && error.reason._tag === "OrderUnknown") return "unknown" as const
@@ -124,10 +125,12 @@ export class VanishedOrders extends Context.Service<
         )
         const pages = Math.floor(rows.length / questionsPerPage)
         const { orders } = yield* ordersFrom(client, symbol, { id: oldest }, pages)
-        const found = new Map(orders.map((order) => [order.clientOrderId, order]))
+        const found = new Map(orders.map((order) => [order.report.exchangeOrderId, order]))
         const listed = rows.flatMap((row) => {
-          const order = found.get(row.clientOrderId)
-          return order === undefined || order.report.exchangeOrderId !== row.exchangeOrderId ? [] : [{ row, order }]
+          const order = found.get(row.exchangeOrderId ?? "")
+          return order !== undefined && (order.clientOrderId === row.clientOrderId || isAmendedOf(row, order))
+            ? [{ row, order }]
+            : []
         })
         // Open in this list too: the other one was old.
         const ended = listed.filter(({ order }) => ends.has(order.report.exchangeStatus))
