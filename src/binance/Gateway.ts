@@ -122,6 +122,13 @@ const make = (socket: OrderSocket["Service"] | null) =>
           if (!held.delete(permit)) {
             return yield* errorOf(endpoint, new NotSent({ cause: new Error("the permit has ended") }))
           }
+          // Granted before the exchange said to stop, here or to another replica: it would hear one more and ban for longer.
+          if ((yield* limits.stoppedMillis(endpoint.kind)) > 0) {
+            yield* line.release
+            yield* limits.giveBack(allowance)
+            yield* breaker.leave(endpoint.kind)
+            return yield* errorOf(endpoint, new NotSent({ cause: new Error("the exchange wants no requests now") }))
+          }
           const exit = yield* Effect.exit(restore(Effect.result(line.send({ endpoint, parameters, keys }))))
           yield* line.release
           if (Exit.isFailure(exit)) {

@@ -107,6 +107,8 @@ export class RateLimits extends Context.Service<
     readonly observe: (allowance: Allowance, answer: Answer | null) => Effect.Effect<void>
     /** The exchange said to stop. Told to the other replicas at once. */
     readonly obey: (limit: RateLimited) => Effect.Effect<void>
+    /** How long the exchange wants no request of this kind, however much budget is left; 0: it may go. */
+    readonly stoppedMillis: (kind: Kind) => Effect.Effect<number>
     /** How long a request of this kind and weight would wait now, behind those who wait already. */
     readonly waitMillis: (kind: Kind, weight: number) => Effect.Effect<number>
     readonly forecast: Effect.Effect<Forecast>
@@ -417,6 +419,7 @@ function make(isShared: boolean) {
               )
             : Effect.void
         }),
+      stoppedMillis: (kind) => Effect.map(moment, ({ here }) => stopFor(kind, here)),
       waitMillis: (kind, weight) =>
         Effect.map(moment, (now) => {
           rollAll(now.there)

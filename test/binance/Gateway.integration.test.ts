@@ -80,3 +80,55 @@ describe("a reservation", () => {
     )
   )
 })
+
+describe("a request that may go", () => {
+  const banned = new RateLimited({ code: "-1003", retryAfterMillis: 400, exchangeMessage: "Banned.", banned: true })
+  const tooManyOrders = new RateLimited({ code: "-1015", retryAfterMillis: 400, exchangeMessage: "Too many orders." })
+
+  it.live("and has not gone yet stays here once the exchange wants nothing, and costs nothing", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const server = yield* answeringServer
+        yield* Effect.gen(function* () {
+          const gateway = yield* Gateway
+          const limits = yield* RateLimits
+          yield* limits.learn(perDay(2))
+          const [held, other] = yield* Effect.all([gateway.reserve(order), gateway.reserve(pingEndpoint)])
+          yield* limits.obey(banned)
+
+          const refusals = [yield* Effect.flip(gateway.send(held)), yield* Effect.flip(gateway.send(other))]
+
+          assert.deepStrictEqual(
+            refusals.map(({ reason }) => reason._tag),
+            ["NotSent", "NotSent"]
+          )
+          assert.deepStrictEqual(server.asked, [])
+          yield* until(limits.forecast, ({ stoppedMillis }) => stoppedMillis === 0)
+          // Both orders of the day are there still.
+          yield* Effect.all([gateway.reserve(order), gateway.reserve(order)]).pipe(Effect.timeout("2 seconds"))
+        }).pipe(Effect.provide(clientLayer(server.url)))
+      })
+    )
+  )
+
+  it.live("goes if only new orders are too many, and it is none", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const server = yield* answeringServer
+        yield* Effect.gen(function* () {
+          const gateway = yield* Gateway
+          const limits = yield* RateLimits
+          const [held, other] = yield* Effect.all([gateway.reserve(order), gateway.reserve(pingEndpoint)])
+          yield* limits.obey(tooManyOrders)
+
+          assert.strictEqual((yield* Effect.flip(gateway.send(held))).reason._tag, "NotSent")
+          assert.strictEqual((yield* gateway.send(other)).status, 200)
+          assert.deepStrictEqual(
+            server.asked.map(({ path }) => path),
+            ["/api/v3/ping"]
+          )
+        }).pipe(Effect.provide(clientLayer(server.url)))
+      })
+    )
+  )
+})
