@@ -33,6 +33,8 @@ const windowMillis = 12 * 3_600_000
 // The exchange's nodes need not agree to the second.
 const clockMarginMillis = 1_000
 
+const noAnswer = "no answer of the exchange was written down"
+
 type Failure = BinanceError | StoreUnavailable | Rejection
 
 export class Doubts extends Context.Service<
@@ -95,12 +97,27 @@ export class Doubts extends Context.Service<
           Effect.logWarning(`an archived order could not be ended: ${error.message}`, { orderId: row.orderId })
         )
 
+      // Whoever sent it has died, or is past its time-out: whoever looks at the order is told that nobody knows.
+      const say = ({ attempt, orderId }: BlotterRow) =>
+        Effect.flatMap(Clock.currentTimeMillis, (at) =>
+          engine.tell(orderId, { _tag: "RecordDoubt", at, attempt: attempt?.number ?? 0, cause: noAnswer })
+        ).pipe(
+          Effect.catchTag("Rejection", ({ message }) =>
+            Effect.logWarning(`a doubt could not be written down: ${message}`, { orderId })
+          )
+        )
+
       const settleSymbol = Effect.fnUntraced(function* (symbol: string, rows: ReadonlyArray<BlotterRow>) {
         // Before the first question, at the pessimistic end of our estimate.
         const askedAt = (yield* serverTime.pessimisticNow) - clockMarginMillis
         const answers = yield* Effect.forEach(rows, (row) => Effect.map(ask(row), (answer) => ({ row, answer })), {
           concurrency
         })
+        yield* Effect.forEach(
+          answers.filter(({ answer, row }) => answer !== "found" && !isAnswered(row)),
+          ({ row }) => say(row),
+          { discard: true }
+        )
         const ripe = answers.flatMap(({ answer, row }) => {
           if (answer !== "not found" || row.attempt === null) return []
           const { startedAt, timestamp } = row.attempt

@@ -92,7 +92,10 @@ export const layer = Layer.effectDiscard(
                 const waiting = pending.get(key)
                 pending.set(key, waiting === undefined ? event : merged(waiting, event))
                 return waiting === undefined
-                  ? Effect.onInterrupt(Queue.offer(queue, key), () => forget(key))
+                  ? Effect.onInterrupt(Queue.offer(queue, key), () =>
+                      // Another connection may have merged news into what is forgotten.
+                      Effect.andThen(forget(key), Queue.offer(gaps, undefined))
+                    )
                   : Effect.void
               }
             }
@@ -187,10 +190,9 @@ export const layer = Layer.effectDiscard(
   })
 )
 
-/** Under the client order id that was heard first: a later one may be an amendment's. */
+/** Behind an amendment the news has the new client order id, and the amendment alone says whose it was. */
 const merged = (waiting: FoundOrder, event: FoundOrder): FoundOrder => ({
   ...event,
-  clientOrderId: waiting.clientOrderId,
-  ...(waiting.isAmended === true ? { isAmended: true } : {}),
+  ...(waiting.isAmended === true ? { clientOrderId: waiting.clientOrderId, isAmended: true } : {}),
   report: mergeReports(waiting.report, event.report)
 })

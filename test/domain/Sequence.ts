@@ -211,7 +211,9 @@ export const nonsense =
       park,
       unpark,
       // An end that agrees with the fills so far, whatever was asked for.
-      report(words[pick % 8]!, format(order.filledQuantity)),
+      words[pick % 8] === "FILLED"
+        ? report("FILLED", "2", [trade(`${pick % 6}`, "2")])
+        : report(words[pick % 8]!, format(order.filledQuantity)),
       pick % 4 === 0 ? resolve(resolutions[pick % 3]!) : cancel
     ]
     return commands[kind % commands.length]

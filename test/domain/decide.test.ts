@@ -137,6 +137,16 @@ describe("fills", () => {
       .leaves({ status: "COMPLETED" })
   })
 
+  it("an order that was filled with less than it asked for was made smaller elsewhere, and is cancelled", () => {
+    given(...open)
+      .when(report("FILLED", "1.5", [trade("1", "1.5")]))
+      .gives(
+        filled("1", "1.5"),
+        cancelledThere("1.5", "amended at the exchange, by another hand, to 1.5, which was filled")
+      )
+      .leaves({ status: "CANCELLED", filledQuantity: decimal("1.5") })
+  })
+
   it("a trade that is told twice counts once, within one report and over two", () => {
     given(...open, filled("1", "1"))
       .when(report("PARTIALLY_FILLED", "1.5", [trade("1", "1"), trade("2", "0.5"), trade("2", "0.5")]))

@@ -108,6 +108,13 @@ const byFault = async (stage: Stage, all: typeof stage.placed): Promise<void> =>
       `${orders.length} trials, ${endsOf(verdict)}${mine.length > 0 ? `; ${mine.slice(0, 3).join("; ")}` : ""}`
     )
   }
+  const { faults } = await judge(stage, stage.placed)
+  const orphans = faults.filter((fault) => fault.startsWith("the ledger has"))
+  report(
+    "the ledger has no order of ours that the log lacks",
+    orphans.length === 0,
+    `${stage.placed.length} orders placed${orphans.length > 0 ? `; ${orphans.slice(0, 3).join("; ")}` : ""}`
+  )
 }
 
 /** Each fault that strikes one order alone, all side by side. */

@@ -69,7 +69,8 @@ export const judge = async (stage: Stage, orders: ReadonlyArray<Placed>): Promis
     else if (mine.length > 1) faults.push(`${about} was accepted ${mine.length} times`)
     if (!ended.has(view.status)) {
       unknown += 1
-      if (view.certainty === "CONFIRMED" || view.status !== "EXECUTING") {
+      const isTold = view.certainty === "UNKNOWN" && view.reason !== null
+      if (!isTold || view.status !== "EXECUTING") {
         faults.push(`${about} has not ended and is not visibly in doubt: ${view.status}, ${view.certainty}`)
       }
       continue
