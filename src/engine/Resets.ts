@@ -24,6 +24,7 @@ import { Blotter } from "../sql/Blotter.ts"
 import { Findings } from "../sql/Findings.ts"
 import { Store } from "../sql/Store.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
+import { askForOrder, type SentOrder } from "./AmendedOrder.ts"
 import { Engine } from "./Engine.ts"
 import { ForeignOrders } from "./ForeignOrders.ts"
 import { Settlement } from "./Settlement.ts"
@@ -96,7 +97,8 @@ export class Resets extends Context.Service<
 
       // Null: the question itself is refused, as of a symbol that is traded there no more.
       const isKnown = (sentinel: Sentinel) =>
-        client.queryOrder(sentinel).pipe(
+        // One that was amended elsewhere is remembered under another client order id.
+        askForOrder(client, sentinel.sent).pipe(
           Effect.as(true),
           Effect.catch((error) => {
             const { reason } = error
@@ -280,6 +282,7 @@ interface Page {
 }
 
 interface Sentinel {
+  readonly sent: SentOrder
   readonly orderId: string
   readonly clientOrderId: string
   readonly symbol: string
@@ -297,5 +300,5 @@ const isAbove = (younger: Sentinel, older: Sentinel): boolean =>
 const sentinelOf = (row: BlotterRow): Sentinel | null => {
   const { clientOrderId, exchangeOrderId, fills, orderId, placedAt, reason, symbol } = row
   if (exchangeOrderId === null || !/^\d+$/.test(exchangeOrderId) || reason?.code === "OPERATOR") return null
-  return { orderId, clientOrderId, symbol, exchangeOrderId, placedAt, trade: fills[0] ?? null }
+  return { sent: row, orderId, clientOrderId, symbol, exchangeOrderId, placedAt, trade: fills[0] ?? null }
 }

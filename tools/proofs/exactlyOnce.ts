@@ -141,18 +141,15 @@ const exchangeFaults = () =>
   onStage("exchange", "", async (stage, chance) => {
     await stage.start()
     const manner = () => chance.one(["market", "crossing", "resting", "immediate"] as const)
-    const group = (name: string, count = trials) => Array.from({ length: count }, () => plain(name, manner()))
-    const during = async (name: string, upset: (stage: Stage) => Promise<void>): Promise<void> => {
-      const all: ReadonlyArray<Trial> = group(name)
-      let placed = 0
-      const placing = inTurns(all, async (trial) => {
-        await stage.place(trial)
-        placed += 1
-        await pause(chance.whole(0, 200))
-      })
-      while (placed < all.length / 3) await pause(5)
-      await upset(stage)
-      await placing
+    // It strikes anew for each trial: before its order is on its way, while it is, or when it has just arrived.
+    const during = async (name: string, upset: (stage: Stage, trial: number) => Promise<void>): Promise<void> => {
+      for (let trial = 0; trial < trials; trial++) {
+        const placing = stage.place(plain(name, manner()))
+        await pause(chance.whole(0, 60))
+        await upset(stage, trial)
+        await placing
+        await pause(chance.whole(0, 1_000))
+      }
       await settle(stage, stage.placed, settleMillis)
     }
     const stream = (action: string) => (at: Stage) => at.control<void>("POST", "/stream", { action })
@@ -160,14 +157,16 @@ const exchangeFaults = () =>
     await during("the stream is closed without notice", stream("close"))
     await during("the stream announces its end", stream("shutdown"))
     await during("the stream falls silent", stream("silence"))
-    const limits = (status: number) => (at: Stage) => at.control<void>("POST", "/limits", { status, millis: 2_000 })
+    const limits = (status: number) => (at: Stage) => at.control<void>("POST", "/limits", { status, millis: 1_000 })
     await during("429 with Retry-After", limits(429))
     await during("418, a ban", limits(418))
     await during("403 to everybody", limits(403))
-    const clock = (change: object) => (at: Stage) => at.control<void>("POST", "/clock", change)
-    await during("the exchange's clock steps 3 s ahead", clock({ stepMillis: 3_000 }))
-    await during("the exchange's clock steps 6 s back", clock({ stepMillis: -6_000 }))
-    await during("the exchange's clock steps back to ours", clock({ offsetMillis: 0 }))
+    const clock = (millis: number) => (at: Stage, trial: number) =>
+      at.control<void>("POST", "/clock", { offsetMillis: trial % 2 === 0 ? millis : 0 })
+    await during("the exchange's clock steps 3 s ahead, or back again", clock(3_000))
+    await during("the exchange's clock steps 6 s back, or ahead again", clock(-6_000))
+    await during("the exchange's clock steps by up to 1 s", (at) => clock(chance.whole(0, 2_000) - 1_000)(at, 0))
+    await clock(0)(stage, 0)
     for (const when of ["arrived", "written"] as const) {
       for (let trial = 0; trial < trials; trial++) {
         const fault = `the exchange dies, ${when === "arrived" ? "before" : "after"} it has written the order down`
