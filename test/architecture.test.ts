@@ -92,6 +92,24 @@ describe("a planted fault is found:", () => {
       `import { x } from "../http/Server.ts"`,
       "web/ sees only src/http/Api.ts"
     ],
+    [
+      "a key of the configuration taken past its door",
+      "src/engine/a.ts",
+      `import { keys } from "../config/keys.ts"`,
+      "config/ is imported through src/config.ts only"
+    ],
+    [
+      "a type of the configuration taken past its door",
+      "src/main.ts",
+      `import type { Config } from "./config/Config.ts"`,
+      "config/ is imported through src/config.ts only"
+    ],
+    [
+      "a tool that goes past a door",
+      "tools/proofs/a.ts",
+      `import { keys } from "../../src/config/keys.ts"`,
+      "config/ is imported through src/config.ts only"
+    ],
     ["a file in no room", "src/payments/a.ts", "export const x = 1", "every file of src stands in a room of the table"],
     [
       "a second writer of the log",
@@ -139,6 +157,18 @@ describe("a planted fault is found:", () => {
       "src/sql/a.ts",
       "const url = process.env.DATABASE_URL",
       "process.env only in config.ts"
+    ],
+    [
+      "a look at the environment behind the door of the configuration",
+      "src/config/a.ts",
+      "const url = process.env.DATABASE_URL",
+      "process.env only in config.ts"
+    ],
+    [
+      "an import upward from behind a door",
+      "src/config/a.ts",
+      `import { x } from "../telemetry.ts"`,
+      "imports go downward only, never sideways"
     ],
     [
       "an environment by another name",
@@ -205,6 +235,12 @@ describe("a planted fault is found:", () => {
         path: "src/http/a.ts",
         text: `const words = "select one of them"; const ours = "/api/v1/orders"; const url = "https://x/y" // process.exit`
       },
+      { path: "src/config.ts", text: `import { keys } from "./config/keys.ts"\nconst all = process.env` },
+      { path: "src/config/derive.ts", text: `import { keys } from "./keys.ts"` },
+      { path: "test/config/keys.test.ts", text: `import { keys } from "../../src/config/keys.ts"` },
+      { path: "tools/proofs/a.ts", text: `import { AppConfig } from "../../src/config.ts"` },
+      // The mirror wants the file that the test above belongs to.
+      { path: "src/config/keys.ts", text: "export const keys = {}" },
       { path: "test/sql/Leases.expiry.integration.test.ts", text: "" },
       { path: "test/restart.integration.test.ts", text: "" }
     ]

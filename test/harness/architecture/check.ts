@@ -5,7 +5,7 @@
  * each rule can fail. Comments are blanked first, with line numbers kept.
  */
 import { dirname, join } from "node:path/posix"
-import { emptyNames, impureWords, levels, onePlaces, pureRooms, seenOnlyBy, seesOnly } from "./table.ts"
+import { doors, emptyNames, impureWords, levels, onePlaces, pureRooms, seenOnlyBy, seesOnly } from "./table.ts"
 
 export interface SourceFile {
   /** From the repository's root, e.g. `src/domain/decide.ts`. */
@@ -34,6 +34,7 @@ export const check = (files: ReadonlyArray<SourceFile>): ReadonlyArray<Violation
         ...purity(file),
         ...barrel(file)
       ]),
+    ...files.flatMap(pastTheDoor),
     ...files.flatMap(emptyName),
     ...mirror(files)
   ]
@@ -93,6 +94,17 @@ const importFault = (room: string, target: string): string | undefined => {
   if (viewers !== undefined && !viewers.includes(room)) return `only ${viewers.join(" and ")} see ${other}/`
   return (levels[other] ?? Infinity) < (levels[room] ?? -1) ? undefined : "imports go downward only, never sideways"
 }
+
+// A room's own tests may look at its single files.
+const pastTheDoor = (file: SourceFile) =>
+  importsOf(file.path, withoutComments(file.text)).flatMap(({ at: index, target }) => {
+    const room = isOurs(target) ? roomOf(target) : ""
+    const door = doors[room]
+    const isInside = file.path === door || new RegExp(`^(src|test)/${room}/`).test(file.path)
+    return door === undefined || target === door || isInside
+      ? []
+      : [at(file, `${room}/ is imported through ${door} only`, index, target)]
+  })
 
 const onePlace = (file: Readable) =>
   onePlaces
