@@ -11,7 +11,7 @@ import { isAmendedOf, type SentOrder } from "../../src/engine/AmendedOrder.ts"
 import { ForeignOrders } from "../../src/engine/ForeignOrders.ts"
 import { OpenOrders } from "../../src/engine/OpenOrders.ts"
 import { hasEnded, isResting } from "./scripted.ts"
-import { limit, market, Simulator, SimulatedExchange, TestNexus } from "../layers.ts"
+import { limit, Simulator, SimulatedExchange, TestNexus } from "../layers.ts"
 
 /** With our keys and none of our code. */
 const byHand = (request: string, params: Readonly<Record<string, string>>) =>
@@ -174,7 +174,7 @@ describe("under an id of the exchange that is ours", () => {
     ["a larger one", ours, { ...found, quantity: Decimal.decimal("0.051") }],
     ["one under another id", ours, { ...found, report: { ...found.report, exchangeOrderId: "8" } }],
     ["one, while ours has no id yet,", { ...ours, exchangeOrderId: null }, found],
-    ["one that ours could never rest as", { ...ours, ...{ type: market("BUY", "1").type, price: null } }, found]
+    ["one that ours could never rest as", { ...ours, type: "MARKET", price: null }, found]
   ])("%s is somebody else's", ([, mine, theirs]) => {
     assert.isFalse(isAmendedOf(mine, theirs))
   })
