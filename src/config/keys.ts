@@ -128,7 +128,7 @@ export const keys = {
     repeat_backoff_ms: whole(1, 600_000, 500)
   },
   reconciler: {
-    interval_ms: whole(100, dayMs, 30_000),
+    interval_ms: whole(100, dayMs, 25_000),
     doubt_check_ms: whole(10, 600_000, 1_000),
     snapshot_refresh_ms: whole(1_000, dayMs, 3_600_000)
   },
