@@ -62,6 +62,7 @@ import { Settlement } from "./engine/Settlement.ts"
 import * as SharedBudget from "./engine/SharedBudget.ts"
 import { StreamState } from "./engine/StreamState.ts"
 import { StartCheck } from "./engine/StartCheck.ts"
+import { StoreWatch } from "./engine/StoreWatch.ts"
 import { Supervisor } from "./engine/Supervisor.ts"
 import { ListeningAddress, Server } from "./http/Server.ts"
 import { AccessFault } from "./kafka/accessFaults.ts"
@@ -403,14 +404,15 @@ const foundation = Layer.mergeAll(Telemetry.layer, chance).pipe(
   Layer.provideMerge(Layer.effect(AppConfig, AppConfig.fromProcess({ readDotEnv: true })))
 )
 
-/** Serves until a signal comes, the restart budget is spent, or the account proves to be another's. */
+/** Serves until a signal comes, the restart budget is spent, or account or store prove not to be what they were. */
 export const serve = (lastSignal: () => string | null) =>
   Effect.gen(function* () {
     const supervisor = yield* Supervisor
     const check = yield* ExchangeCheck
     const start = yield* StartCheck
+    const watch = yield* StoreWatch
     yield* Console.log(yield* banner)
-    return yield* Effect.raceAllFirst([supervisor.giveUp, check.refused, start.refused])
+    return yield* Effect.raceAllFirst([supervisor.giveUp, check.refused, start.refused, watch.refused])
   }).pipe(
     Effect.provide(
       draining(lastSignal).pipe(
@@ -420,6 +422,7 @@ export const serve = (lastSignal: () => string | null) =>
         Layer.provideMerge(engine),
         Layer.provideMerge(alone),
         Layer.provideMerge(StartCheck.gatedBus),
+        Layer.provideMerge(StoreWatch.layer),
         Layer.provideMerge(StartCheck.layer),
         Layer.provideMerge(LostCommits.layer),
         Layer.provideMerge(Supervisor.layer),

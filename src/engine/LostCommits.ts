@@ -2,7 +2,8 @@
  * Finds out whether the log has lost commits: Kafka or the anchor know more of a lane than it has.
  *
  * A position that Kafka has in the log's own generation, beyond the lane's head, was committed once. What earlier
- * generations have there is void. A generation that the store does not know is one that it has lost.
+ * generations have there is void. A generation that the store does not know is one that it has lost. A log that was set
+ * back and has grown since may have as many positions as Kafka, and other events there.
  */
 import { Context, Effect, Layer } from "effect"
 import { aheadOf, type AnchorUnreadable, readAnchor } from "../audit/Anchors.ts"
@@ -13,7 +14,7 @@ import { Generations, type LaneHead } from "../sql/Generations.ts"
 import { Store } from "../sql/Store.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
 
-/** What is ahead of the log, and where the log ends in that lane. */
+/** What is ahead of the log, or differs from it up to its end, and where the log ends in that lane. */
 export interface Ahead {
   readonly by: string
   readonly lane: number
@@ -25,7 +26,7 @@ export interface Ahead {
 export class LostCommits extends Context.Service<
   LostCommits,
   {
-    /** By the newest records of the topic. Empty: Kafka knows nothing that the log has not. */
+    /** By the newest records of the topic. Empty: Kafka knows nothing that the log has not, and the same where both know. */
     readonly byKafka: Effect.Effect<ReadonlyArray<Ahead>, BusUnavailable | StoreUnavailable>
     /** Empty also where there is no anchor. */
     readonly byAnchor: Effect.Effect<ReadonlyArray<Ahead>, AnchorUnreadable | StoreUnavailable>
@@ -39,11 +40,13 @@ export class LostCommits extends Context.Service<
       const history = yield* TopicHistory
       const store = yield* Store
 
+      const context = yield* Effect.context<Generations | Store>()
       const byKafka = Effect.gen(function* () {
         // The topic first: what is committed meanwhile is in the log by the time it is asked.
         const newest = yield* history.newest
-        return beyond(newest, store, yield* generations.heads)
-      })
+        const heads = yield* generations.heads
+        return [...beyond(newest, store, heads), ...(yield* differing(newest, heads))]
+      }).pipe(Effect.provideContext(context))
 
       const byAnchor = Effect.gen(function* () {
         if (audit.anchor_file === "") return []
@@ -90,3 +93,41 @@ export const beyond = (
     .toSorted((one, other) => one.lane - other.lane)
     .map(({ generation, lane, position }) => ({ by: "Kafka", lane, generation, position, head: headOf(heads, lane) }))
 }
+
+/** The newest record of the log's own generation that stands at or before the end of the log's lane. */
+const lastWithin = (
+  records: ReadonlyArray<HistoryRecord>,
+  store: { readonly storeId: string; readonly generation: number },
+  head: LaneHead
+): HistoryRecord | undefined => {
+  let last: HistoryRecord | undefined
+  for (const record of records) {
+    const isOurs = record.source === `urn:nexus:store:${store.storeId}` && record.generation === store.generation
+    if (!isOurs || record.lane !== head.lane || record.position > head.position) continue
+    if (last === undefined || record.position > last.position) last = record
+  }
+  return last
+}
+
+/** Whether the topic's last record up to the end of a lane is the event that the log has there. */
+export const agreement = Effect.fnUntraced(function* (records: ReadonlyArray<HistoryRecord>, head: LaneHead) {
+  const generations = yield* Generations
+  const last = lastWithin(records, yield* Store, head)
+  if (last === undefined) return { verdict: "unknown" } as const
+  const isSame = (yield* generations.eventAt(head.lane, last.position)) === last.eventId
+  return { verdict: isSame ? "same" : "differs", position: last.position } as const
+})
+
+/** The lanes that went another way than what Kafka has of them. */
+export const differing = Effect.fnUntraced(function* (
+  records: ReadonlyArray<HistoryRecord>,
+  heads: ReadonlyArray<LaneHead>
+) {
+  const { generation } = yield* Store
+  const found: Array<Ahead> = []
+  for (const head of heads) {
+    const { position, verdict } = yield* agreement(records, head)
+    if (verdict === "differs") found.push({ by: "Kafka", lane: head.lane, generation, position, head: head.position })
+  }
+  return found
+})

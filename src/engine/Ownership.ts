@@ -15,6 +15,7 @@ import { AppConfig } from "../config.ts"
 import type { Lease } from "../sql/Leases.ts"
 import { Leases } from "../sql/Leases.ts"
 import { Replicas } from "../sql/Replicas.ts"
+import { Store } from "../sql/Store.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 // Between two looks at whether we can do what we own. Drawn, so that replicas that all cannot do not decide at once.
@@ -48,6 +49,7 @@ export class Ownership extends Context.Service<
       const leases = yield* Leases
       const replicas = yield* Replicas
       const supervisor = yield* Supervisor
+      const { generation } = yield* Store
       const me = yield* (yield* SecureRandom).uuidV4()
       const scope = yield* Effect.scope
       const running = yield* FiberMap.make<string>()
@@ -89,7 +91,7 @@ export class Ownership extends Context.Service<
           (role) => !kindsAside.has(kindOf(role))
         )
         const rows = yield* leases
-          .tick({ me, roles: told, ttlMs: limits.ttl_ms })
+          .tick({ me, roles: told, ttlMs: limits.ttl_ms, generation })
           .pipe(Effect.timeout(limits.ttl_ms / 2))
         trustedUntil = asked + BigInt(Math.floor(limits.ttl_ms * trustedShare)) * 1_000_000n
         const mine = new Map(rows.map((row) => [row.role, row]))

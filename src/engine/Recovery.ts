@@ -23,7 +23,7 @@ import { Replicas } from "../sql/Replicas.ts"
 import { Store, StoreBelongsElsewhere } from "../sql/Store.ts"
 import { Engine } from "./Engine.ts"
 import { importOrders, type ImportReport } from "./ImportOrders.ts"
-import { beyond, LostCommits } from "./LostCommits.ts"
+import { agreement, beyond, differing, LostCommits } from "./LostCommits.ts"
 import { lostEvents } from "./lostEvents.ts"
 
 /** Something still runs on the store. */
@@ -115,7 +115,7 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
   const tail = [...(yield* history.since(recovery.logEndedAt - clockMarginMillis)), ...(yield* history.newest)]
   const anchored = yield* lost.byAnchor
   const original = recovery.heads.map((position, lane) => ({ lane, position, hash: "" }))
-  const ahead = [...beyond(tail, store, original), ...anchored]
+  const ahead = [...beyond(tail, store, original), ...(yield* differing(tail, before)), ...anchored]
   const known =
     recovery.known ??
     recovery.heads.map((head, lane) =>
@@ -195,7 +195,7 @@ const bringBack = Effect.fnUntraced(function* (tail: ReadonlyArray<HistoryRecord
   const generations = yield* Generations
   const store = yield* Store
   const heads = yield* generations.heads
-  const agreements = yield* Effect.forEach(heads, (head) => agreement(tail, head))
+  const agreements = yield* Effect.forEach(heads, (head) => Effect.map(agreement(tail, head), ({ verdict }) => verdict))
   const losses = lostEvents(
     tail,
     store,
@@ -222,25 +222,6 @@ const bringBack = Effect.fnUntraced(function* (tail: ReadonlyArray<HistoryRecord
       return { lane, count, stop, firstPosition }
     })
   )
-})
-
-/** Whether the topic's last record up to the log's end is the event that the log has there. */
-const agreement = Effect.fnUntraced(function* (
-  tail: ReadonlyArray<HistoryRecord>,
-  { lane, position }: { readonly lane: number; readonly position: number }
-) {
-  const generations = yield* Generations
-  const { generation, storeId } = yield* Store
-  const ours = tail.filter(
-    (record) =>
-      record.source === `urn:nexus:store:${storeId}` &&
-      record.generation === generation &&
-      record.lane === lane &&
-      record.position <= position
-  )
-  if (ours.length === 0) return "unknown" as const
-  const last = ours.reduce((one, other) => (other.position > one.position ? other : one))
-  return (yield* generations.eventAt(lane, last.position)) === last.eventId ? ("same" as const) : ("differs" as const)
 })
 
 /** The fact, in the account's stream, for every reader of the log. Once per generation. */

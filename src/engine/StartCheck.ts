@@ -22,15 +22,22 @@ export class CommitsLost extends Schema.TaggedError<CommitsLost>()("CommitsLost"
 }) {
   override get message() {
     const { by, generation, head, lane, lanes, position } = this
+    const where = `position ${position} of generation ${generation}`
+    if (position <= head) {
+      return (
+        `${by} has another event than the log of this database at ${where} of lane ${lane}: commits were lost, and others ` +
+        'stand in their place; keep every process stopped and run "nexus recover"'
+      )
+    }
     const more = lanes > 1 ? ` (and more than the log on ${lanes - 1} other ${lanes === 2 ? "lane" : "lanes"})` : ""
     return (
-      `${by} has lane ${lane} up to position ${position} of generation ${generation}, and the log of this database ends at ` +
+      `${by} has lane ${lane} up to ${where}, and the log of this database ends at ` +
       `${head}${more}: commits are lost; keep every process stopped and run "nexus recover"`
     )
   }
 }
 
-const commitsLost = (ahead: ReadonlyArray<Ahead>) => new CommitsLost({ ...ahead[0]!, lanes: ahead.length })
+export const commitsLost = (ahead: ReadonlyArray<Ahead>) => new CommitsLost({ ...ahead[0]!, lanes: ahead.length })
 
 /** A recovery was begun and did not come to its end. */
 export class RecoveryUnfinished extends Schema.TaggedError<RecoveryUnfinished>()("RecoveryUnfinished", {}) {

@@ -25,6 +25,7 @@ const decodeHeads = Schema.decodeUnknownSync(
   Schema.Array(Schema.Struct({ lane: Schema.Int, position: Int8, hash: Schema.String }))
 )
 const decodeBatches = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ hash: Schema.String })))
+const decodeGeneration = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ generation: Schema.Int })]))
 const decodeMoment = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ at: Int8 })]))
 const decodeIds = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ id: Schema.String })))
 const decodeSymbols = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ symbol: Schema.String })))
@@ -39,6 +40,10 @@ export class Generations extends Context.Service<
     readonly batchAt: (lane: number, position: number) => Effect.Effect<string | null, StoreUnavailable>
     /** Id of the event at a position of a lane; null: there is none. */
     readonly eventAt: (lane: number, position: number) => Effect.Effect<string | null, StoreUnavailable>
+    /** The generation as it stands now. */
+    readonly current: Effect.Effect<number, StoreUnavailable>
+    /** Of these ends of lanes the ones that the log does not have any more. */
+    readonly missing: (heads: ReadonlyArray<LaneHead>) => Effect.Effect<ReadonlyArray<LaneHead>, StoreUnavailable>
     /** When the log was last written, by PostgreSQL's clock; before the first event, when the store was opened. */
     readonly lastWritten: Effect.Effect<EpochMillis, StoreUnavailable>
     /** A recovery was begun and is not finished. */
@@ -75,6 +80,23 @@ export class Generations extends Context.Service<
         return decodeIds(rows)[0]?.id ?? null
       })
 
+      const current = Effect.map(
+        answerOf(sql`select generation from store`),
+        (rows) => decodeGeneration(rows)[0].generation
+      )
+
+      const missing = Effect.fnUntraced(function* (heads: ReadonlyArray<LaneHead>) {
+        const written = heads.filter(({ position }) => position > 0)
+        const rows = yield* answerOf(sql`
+          select encode(b.hash, 'hex') as hash
+            from unnest(${written.map(({ lane }) => lane)}::int[], ${written.map(({ position }) => position)}::bigint[])
+              as seen(lane, position)
+            join batches b on b.lane = seen.lane and b.last_position = seen.position`)
+        // Each hash is chained to all before it, so it stands for its lane up to there.
+        const there = new Set(decodeBatches(rows).map(({ hash }) => hash))
+        return written.filter(({ hash }) => !there.has(hash))
+      })
+
       const lastWritten = Effect.map(
         answerOf(sql`
           select coalesce(max(b.recorded_at),
@@ -97,6 +119,8 @@ export class Generations extends Context.Service<
         heads,
         batchAt,
         eventAt,
+        current,
+        missing,
         lastWritten,
         isUnderRecovery,
         symbols: Effect.map(answerOf(sql`select distinct symbol from orders order by symbol`), (rows) =>
@@ -214,7 +238,11 @@ export class Recoveries extends Context.Service<
                       from unnest(${[...firstPositions]}::bigint[]) with ordinality as f(position)`,
                   Effect.andThen(
                     sql`update store set generation = ${generation}`,
-                    sql`update recoveries set generation = ${generation}, known = ${[...known]}::bigint[] where number = ${number}`
+                    Effect.andThen(
+                      // Whoever slept through all this and wakes up writes under an epoch that is over.
+                      sql`update leases set owner = null, epoch = epoch + 1, expires_at = '-infinity'`,
+                      sql`update recoveries set generation = ${generation}, known = ${[...known]}::bigint[] where number = ${number}`
+                    )
                   )
                 )
               )

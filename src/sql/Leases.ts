@@ -50,6 +50,8 @@ export class Leases extends Context.Service<
       readonly me: string
       readonly roles: ReadonlyArray<string>
       readonly ttlMs: number
+      /** Of the store, as this process opened it: on another one, or under a recovery, nothing is held or taken. */
+      readonly generation: number
     }) => Effect.Effect<ReadonlyArray<HeldLease>, StoreUnavailable>
     /** Gives a role back at once, if it still is the owner's. Its work must have stopped before. */
     readonly release: (lease: {
@@ -71,11 +73,13 @@ export class Leases extends Context.Service<
         readonly me: string
         readonly roles: ReadonlyArray<string>
         readonly ttlMs: number
+        readonly generation: number
       }) {
-        const { me, roles, ttlMs } = asked
+        const { generation, me, roles, ttlMs } = asked
         const rows = yield* answerOf(sql`
           with t as materialized (
-            select clock_timestamp() as now, ${ttlMs}::float8 * interval '1 millisecond' as life
+            select clock_timestamp() as now, ${ttlMs}::float8 * interval '1 millisecond' as life from store
+              where generation = ${generation} and not exists (select from recoveries where finished_at is null)
           ), beat as (
             insert into replicas (id, roles, seen_at) select ${me}, ${roles}::text[], now from t
               on conflict (id) do update set roles = excluded.roles, seen_at = excluded.seen_at

@@ -39,7 +39,7 @@ const rolesOf = (held: ReadonlyArray<HeldLease>) => held.map(({ role }) => role)
 /** A turn of the loop that each replica runs: tick, and give back what is too much. */
 const turn = Effect.fnUntraced(function* (me: string, roles: ReadonlyArray<string> = everything, ttlMs = longTtlMs) {
   const leases = yield* Leases
-  const held = yield* leases.tick({ me, roles, ttlMs })
+  const held = yield* leases.tick({ me, roles, ttlMs, generation: 1 })
   for (const { role, surplus } of held) if (surplus) yield* leases.release({ owner: me, role })
   return rolesOf(held.filter(({ surplus }) => !surplus))
 })
@@ -62,15 +62,37 @@ describe("a lease", () => {
     )
   )
 
+  it.live("is nobody's who opened another generation of the store, nor anybody's under a recovery", () =>
+    onStore((url) =>
+      Effect.gen(function* () {
+        const leases = yield* Leases
+        const asleep = { me: "a", roles: everything, ttlMs: longTtlMs }
+        assert.deepStrictEqual(yield* leases.tick({ ...asleep, generation: 2 }), [])
+        assert.strictEqual((yield* leases.tick({ ...asleep, generation: 1 })).length, everything.length)
+
+        yield* asAdministrator(url, (sql) => sql`update store set generation = 2`)
+        assert.deepStrictEqual(yield* leases.tick({ ...asleep, generation: 1 }), [])
+        assert.strictEqual((yield* leases.tick({ ...asleep, generation: 2 })).length, everything.length)
+
+        yield* asAdministrator(
+          url,
+          (sql) => sql`insert into recoveries (number, begun_by, reason, heads, log_ended_at)
+            values (1, 'ann', 'a test', '{}', 0)`
+        )
+        assert.deepStrictEqual(yield* leases.tick({ ...asleep, generation: 2 }), [])
+      })
+    )
+  )
+
   it.live("keeps its epoch while it is renewed, and gets the next one with a new owner", () =>
     onStore((url) =>
       Effect.gen(function* () {
         const leases = yield* Leases
-        const first = yield* leases.tick({ me: "a", roles: relays, ttlMs: longTtlMs })
-        const renewed = yield* leases.tick({ me: "a", roles: relays, ttlMs: longTtlMs })
+        const first = yield* leases.tick({ me: "a", roles: relays, ttlMs: longTtlMs, generation: 1 })
+        const renewed = yield* leases.tick({ me: "a", roles: relays, ttlMs: longTtlMs, generation: 1 })
         yield* kill(url, "a")
 
-        const taken = yield* leases.tick({ me: "b", roles: relays, ttlMs: longTtlMs })
+        const taken = yield* leases.tick({ me: "b", roles: relays, ttlMs: longTtlMs, generation: 1 })
 
         assert.deepStrictEqual(renewed, first)
         assert.deepStrictEqual(
@@ -145,7 +167,8 @@ describe("a lease", () => {
     onStore(() =>
       Effect.gen(function* () {
         yield* turn("a")
-        const surplus = (yield* (yield* Leases).tick({ me: "b", roles: relays, ttlMs: longTtlMs })).length
+        const surplus = (yield* (yield* Leases).tick({ me: "b", roles: relays, ttlMs: longTtlMs, generation: 1 }))
+          .length
         yield* turn("a")
 
         const again = yield* turn("a", relays)
@@ -211,7 +234,12 @@ describe("a cursor", () => {
     onStore(() =>
       Effect.gen(function* () {
         const cursors = yield* Cursors
-        const { epoch, role } = (yield* (yield* Leases).tick({ me: "a", roles: ["relay/2"], ttlMs: longTtlMs }))[0]!
+        const { epoch, role } = (yield* (yield* Leases).tick({
+          me: "a",
+          roles: ["relay/2"],
+          ttlMs: longTtlMs,
+          generation: 1
+        }))[0]!
         const lease = { role, epoch, owner: "a" }
 
         yield* cursors.advance(lease, 2, 0, 17)
@@ -232,7 +260,12 @@ describe("a cursor", () => {
       Effect.gen(function* () {
         const cursors = yield* Cursors
         const leases = yield* Leases
-        const { epoch, role } = (yield* leases.tick({ me: "slept", roles: ["relay/0"], ttlMs: longTtlMs }))[0]!
+        const { epoch, role } = (yield* leases.tick({
+          me: "slept",
+          roles: ["relay/0"],
+          ttlMs: longTtlMs,
+          generation: 1
+        }))[0]!
         yield* kill(url, "slept")
         yield* turn("other", ["relay/0"])
         const stale = yield* Effect.flip(cursors.advance({ role, epoch, owner: "slept" }, 0, 0, 5))
@@ -252,7 +285,12 @@ describe("a cursor", () => {
     onStore((url) =>
       Effect.gen(function* () {
         const cursors = yield* Cursors
-        const { epoch, role } = (yield* (yield* Leases).tick({ me: "slept", roles: ["relay/0"], ttlMs: longTtlMs }))[0]!
+        const { epoch, role } = (yield* (yield* Leases).tick({
+          me: "slept",
+          roles: ["relay/0"],
+          ttlMs: longTtlMs,
+          generation: 1
+        }))[0]!
 
         const stale = yield* asAdministrator(url, (sql) =>
           Effect.gen(function* () {

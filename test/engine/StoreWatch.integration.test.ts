@@ -1,0 +1,161 @@
+/** The store under a process that runs: set back, written anew, recovered, or simply growing. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Option } from "effect"
+import { LostCommits } from "../../src/engine/LostCommits.ts"
+import { Ownership } from "../../src/engine/Ownership.ts"
+import { StoreWatch } from "../../src/engine/StoreWatch.ts"
+import { type HistoryRecord, TopicHistory } from "../../src/kafka/TopicHistory.ts"
+import { Generations } from "../../src/sql/Generations.ts"
+import { Store } from "../../src/sql/Store.ts"
+import { asAdministrator } from "../harness/template.ts"
+import { limit, ScriptedExchange, TestNexus } from "../layers.ts"
+import { until } from "../sql/until.ts"
+
+const placed = Effect.flatMap(TestNexus, ({ place }) =>
+  Effect.forEach(["a", "b", "c"], (id) => place(id, limit("BUY", "0.01", "50000")), { discard: true })
+)
+
+/** With the rights of whoever restores a database, and its guards out of the way. */
+const change = (statement: string) =>
+  Effect.flatMap(TestNexus, ({ databaseUrl }) =>
+    asAdministrator(databaseUrl, (sql) =>
+      sql.withTransaction(
+        Effect.andThen(sql`alter table batches disable trigger append_only`, sql.unsafe<object>(statement))
+      )
+    )
+  )
+
+const watched = <A, E, R>(test: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    yield* placed
+    return yield* test.pipe(Effect.provide(StoreWatch.layer))
+  }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
+
+const refusal = Effect.flatMap(StoreWatch, ({ refused }) => Effect.flip(refused))
+
+describe("a process that runs ends when its store", () => {
+  it.live("has lost what this process has seen", () =>
+    watched(
+      Effect.gen(function* () {
+        yield* change("delete from batches")
+
+        const error = yield* refusal
+
+        assert.strictEqual(error._tag, "CommitsLost")
+        assert.match(
+          error.message,
+          /^this process has lane \d+ up to position \d+ of generation 1, and the log of this database ends at 0.*run "nexus recover"$/
+        )
+      })
+    )
+  )
+
+  it.live("has something else in its place, however far it has grown since", () =>
+    watched(
+      Effect.gen(function* () {
+        yield* change("update batches set hash = sha256(hash)")
+
+        const error = yield* refusal
+
+        assert.strictEqual(error._tag, "CommitsLost")
+        assert.match(error.message, /^this process has another event than the log .+"nexus recover"$/)
+      })
+    )
+  )
+
+  it.live("was recovered meanwhile, and holds nothing any more", () =>
+    watched(
+      Effect.gen(function* () {
+        const ownership = yield* Ownership
+        yield* until(ownership.held, (held) => held.length > 0)
+        yield* change("update store set generation = 2")
+
+        const error = yield* refusal
+
+        assert.strictEqual(
+          error.message,
+          "this database was recovered to generation 2 while this process ran on generation 1: start it again"
+        )
+        yield* until(ownership.held, (held) => held.length === 0)
+      })
+    )
+  )
+
+  it.live("is being recovered", () =>
+    watched(
+      Effect.gen(function* () {
+        yield* change(
+          "insert into recoveries (number, begun_by, reason, heads, log_ended_at) values (1, 'ann', 'a test', '{}', 0)"
+        )
+
+        assert.match((yield* refusal).message, /^a recovery of this database is under way/)
+      })
+    )
+  )
+
+  it.live("and not while it only grows", () =>
+    watched(
+      Effect.gen(function* () {
+        const nexus = yield* TestNexus
+        const { refused } = yield* StoreWatch
+        const busy = Effect.forEach(
+          Array.from({ length: 200 }, (_, n) => `more-${n}`),
+          (id) => Effect.andThen(nexus.place(id, limit("BUY", "0.01", "50000")), Effect.sleep(10)),
+          { discard: true }
+        )
+
+        const [ended] = yield* Effect.all([Effect.timeoutOption(Effect.flip(refused), "2500 millis"), busy], {
+          concurrency: 2
+        })
+
+        assert.isTrue(Option.isNone(ended))
+      })
+    )
+  )
+})
+
+describe("a log that was set back, and has grown past what Kafka has since,", () => {
+  /** What the topic has of every lane: its last event, or one that the log knows nothing of. */
+  const compared = (isOurs: boolean) =>
+    Effect.gen(function* () {
+      yield* placed
+      const generations = yield* Generations
+      const { generation, storeId } = yield* Store
+      const records: Array<HistoryRecord> = []
+      for (const { lane, position } of (yield* generations.heads).filter((head) => head.position > 0)) {
+        const eventId = isOurs ? yield* generations.eventAt(lane, position) : "0198b3d0-0000-7000-8000-000000000000"
+        const source = `urn:nexus:store:${storeId}`
+        records.push({ eventId, lane, position, generation, source } as HistoryRecord)
+      }
+      yield* Effect.forEach(["d", "e", "f", "g"], (id) =>
+        Effect.flatMap(TestNexus, ({ place }) => place(id, limit("BUY", "0.01", "50000")))
+      )
+      const history = Layer.succeed(TopicHistory, {
+        newest: Effect.succeed(records),
+        since: () => Effect.succeed(records)
+      })
+      const ahead = yield* Effect.flatMap(LostCommits, ({ byKafka }) => byKafka).pipe(
+        Effect.provide(LostCommits.layer.pipe(Layer.provide(history)))
+      )
+      return { ahead, records }
+    }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]), { roles: [] })))
+
+  it.live("is known by another event in the place of Kafka's last one", () =>
+    Effect.gen(function* () {
+      const { ahead, records } = yield* compared(false)
+
+      assert.isAbove(records.length, 0)
+      assert.sameMembers(
+        ahead.map(({ lane }) => lane),
+        records.map(({ lane }) => lane)
+      )
+      for (const { head, position } of ahead) assert.isAtLeast(head, position)
+    })
+  )
+
+  it.live("and one that Kafka agrees with is not taken for it", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual((yield* compared(true)).ahead, [])
+    })
+  )
+})
