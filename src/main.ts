@@ -5,7 +5,7 @@
  * Built from below and closed from above: the listener first, then submissions in flight, the relay, the
  * leases, the pools, and an embedded exchange and PostgreSQL last.
  */
-import { Console, Context, DateTime, Effect, Layer, Redacted, References, Result, Schedule, Schema } from "effect"
+import { Console, Context, Effect, Layer, Redacted, References, Result, Schedule, Schema } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { randomBytes, randomUUID } from "node:crypto"
 import { hostname } from "node:os"
@@ -25,19 +25,27 @@ import { ServerTime } from "./binance/ServerTime.ts"
 import { hmacSigner, type Keys } from "./binance/sign.ts"
 import { Transport } from "./binance/Transport.ts"
 import { UserStream } from "./binance/UserStream.ts"
+import { bannerText } from "./commands/bannerText.ts"
+import { examineKafka } from "./commands/examineKafka.ts"
+import { foreign as listForeign } from "./commands/foreign.ts"
+import { leases as listLeases } from "./commands/leases.ts"
+import * as parked from "./commands/parked.ts"
+import { recover as recoverStore } from "./commands/recover.ts"
+import { republish as sendAgain } from "./commands/republish.ts"
+import { resolve as resolveOrder } from "./commands/resolve.ts"
+import { schemaFinding, schemaSentence } from "./commands/schemaSentence.ts"
+import { topics as makeTopics } from "./commands/topics.ts"
 import type { Role } from "./config.ts"
 import { AppConfig, simulatorKeys } from "./config.ts"
-import * as Decimal from "./domain/Decimal.ts"
-import type { UnparkAct } from "./domain/Event.ts"
-import { type OrderId, StoreId } from "./domain/Ids.ts"
+import { StoreId } from "./domain/Ids.ts"
 import { Backlog } from "./engine/Backlog.ts"
 import * as AnchorKeeper from "./engine/AnchorKeeper.ts"
 import { Attempt } from "./engine/Attempt.ts"
 import { Balances } from "./engine/Balances.ts"
 import * as CancelDelivery from "./engine/CancelDelivery.ts"
 import { Cancels } from "./engine/Cancels.ts"
-import { examineBinding, examineExchange, fault, findingsText, note, ok } from "./engine/Doctor.ts"
-import { DoubtStories, evidenceOf } from "./engine/DoubtStories.ts"
+import { examineBinding, examineExchange, fault, findingsText, note } from "./engine/Doctor.ts"
+import { DoubtStories } from "./engine/DoubtStories.ts"
 import { Doubts } from "./engine/Doubts.ts"
 import { Engine } from "./engine/Engine.ts"
 import { ExchangeCheck } from "./engine/ExchangeCheck.ts"
@@ -55,9 +63,7 @@ import { VanishedOrders } from "./engine/VanishedOrders.ts"
 import { Ownership } from "./engine/Ownership.ts"
 import { Reconciliation } from "./engine/Reconciliation.ts"
 import * as Reconciler from "./engine/Reconciler.ts"
-import { recover as recoverStore, type RecoveryOptions, type RecoveryReport } from "./engine/Recovery.ts"
 import * as Relay from "./engine/Relay.ts"
-import { republish as sendAgain } from "./engine/Republish.ts"
 import { Settlement } from "./engine/Settlement.ts"
 import * as SharedBudget from "./engine/SharedBudget.ts"
 import { StreamState } from "./engine/StreamState.ts"
@@ -65,11 +71,9 @@ import { StartCheck } from "./engine/StartCheck.ts"
 import { StoreWatch } from "./engine/StoreWatch.ts"
 import { Supervisor } from "./engine/Supervisor.ts"
 import { ListeningAddress, Server } from "./http/Server.ts"
-import { AccessFault } from "./kafka/accessFaults.ts"
 import * as EmbeddedBus from "./kafka/EmbeddedBus.ts"
 import * as KafkaBus from "./kafka/KafkaBus.ts"
 import { readSecurity } from "./kafka/Security.ts"
-import { checkTopics, ensureTopics, TopicsWrong } from "./kafka/Topics.ts"
 import { TopicHistory } from "./kafka/TopicHistory.ts"
 import { makeSimulator } from "./simulator/Server.ts"
 import { Blotter } from "./sql/Blotter.ts"
@@ -85,7 +89,7 @@ import { Instruments as Snapshots } from "./sql/Instruments.ts"
 import { LogScan } from "./sql/LogScan.ts"
 import { Leases } from "./sql/Leases.ts"
 import { Limits } from "./sql/Limits.ts"
-import { migrate as migrateDatabase, type SchemaState, verifySchema } from "./sql/Migrations.ts"
+import { migrate as migrateDatabase, verifySchema } from "./sql/Migrations.ts"
 import { Parked } from "./sql/Parked.ts"
 import { Replicas } from "./sql/Replicas.ts"
 import { readIdentity, Store } from "./sql/Store.ts"
@@ -134,13 +138,6 @@ const migrated = Layer.effectDiscard(
     if (said !== null) yield* Effect.logWarning(said)
   })
 )
-
-/** What an operator should know of a schema that is not this release's own; null: it is. */
-const schemaSentence = ({ lacking, later }: SchemaState): string | null => {
-  if (lacking.length > 0) return `the database lacks ${lacking.join(", ")}, and is served as it is: run "nexus migrate"`
-  if (later.length > 0) return `a later release brought ${later.join(", ")}; this one serves without it`
-  return null
-}
 
 /** PostgreSQL is away at the start, which is told at once: waiting would hide a wrong address. */
 class DatabaseAway extends Schema.TaggedError<DatabaseAway>()("DatabaseAway", {
@@ -442,39 +439,10 @@ const served = Layer.unwrap(
 )
 
 const banner = Effect.gen(function* () {
-  const { app, database, kafka, parts } = yield* AppConfig
   const { note } = yield* Postgres
   const { url } = yield* ListeningAddress
   const { baseUrl } = yield* ExchangeAddress
-  const lines = [
-    `Nexus ${parts.realMoney ? "— REAL MONEY" : ""}`.trimEnd(),
-    `  exchange    ${parts.exchange}${parts.exchangeEmbedded ? " (embedded)" : ` at ${baseUrl}`}`,
-    `  PostgreSQL  ${parts.database === "embedded" ? `embedded, data in ${app.data_dir}` : "real"}${note === null ? "" : `; ${note}`}`,
-    `  bus         ${parts.kafka === "embedded" ? "embedded" : `Kafka at ${kafka.brokers.join(", ")}`}`,
-    `  roles       ${app.roles.join(", ")}`
-  ]
-  if (app.allow_open_host) lines.push("  warning     app.allow_open_host: whoever reaches this address can trade")
-  if (app.environment === "production" && database.ssl_mode === "disable") {
-    lines.push("  warning     database.ssl_mode disable: orders cross the network in the clear")
-  }
-  if (parts.kafka === "server" && kafka.allow_unencrypted_password && !kafka.tls.enabled) {
-    lines.push("  warning     kafka.allow_unencrypted_password: who listens to Kafka's network can try out passwords")
-  }
-  if (parts.kafka === "server" && !kafka.tls.verify_server_name) {
-    lines.push(
-      "  warning     kafka.tls.verify_server_name false: any server that our authorities signed passes for Kafka"
-    )
-  }
-  if (url !== "") {
-    lines.push(
-      `  API         ${url}/api/v1/orders   ${url}/openapi.json`,
-      `  health      ${url}/health   ${url}/ready   ${url}/metrics`,
-      "",
-      "Try:",
-      `  curl -s ${url}/api/v1/orders -H 'content-type: application/json' -d '{"symbol":"BTCUSDT","side":"BUY","type":"MARKET","quantity":0.001}'`
-    )
-  }
-  return lines.join("\n")
+  return bannerText(yield* AppConfig, { url, baseUrl, note })
 })
 
 /** `nexus migrate`: says what was applied. */
@@ -491,43 +459,7 @@ export const migrate = Effect.gen(function* () {
   )
 }).pipe(Effect.provide(Postgres.layer.pipe(Layer.provideMerge(foundation))))
 
-class NoKafka extends Schema.TaggedError<NoKafka>()("NoKafka", {}) {
-  override get message() {
-    return "no Kafka is configured: set KAFKA_BROKERS, for example to localhost:9092"
-  }
-}
-
-class KafkaAway extends Schema.TaggedError<KafkaAway>()("KafkaAway", {
-  brokers: Schema.String,
-  detail: Schema.String
-}) {
-  override get message() {
-    return `Kafka does not answer at ${this.brokers}: start it, or check KAFKA_BROKERS (${this.detail})`
-  }
-}
-
-/** `nexus topics`: needs Kafka alone. */
-export const topics = Effect.gen(function* () {
-  const { parts } = yield* AppConfig
-  if (parts.kafka === "embedded") return yield* new NoKafka({})
-  const options = yield* kafkaOptions
-  const { created, existing, weak } = yield* Effect.catchTag(
-    ensureTopics(options),
-    "BusUnavailable",
-    ({ cause, message }) =>
-      Effect.fail(
-        cause instanceof AccessFault ? cause : new KafkaAway({ brokers: options.brokers.join(", "), detail: message })
-      )
-  )
-  yield* Console.log(
-    created.length > 0
-      ? `created ${created.join(", ")}`
-      : weak.length === 0
-        ? `the topics are right: ${existing.join(", ")}`
-        : `the topics are there: ${existing.join(", ")}`
-  )
-  if (weak.length > 0) return yield* new TopicsWrong({ problems: weak })
-}).pipe(Effect.provide(foundation))
+export const topics = makeTopics(kafkaOptions).pipe(Effect.provide(foundation))
 
 class NotVerified extends Schema.TaggedError<NotVerified>()("NotVerified", { findings: Schema.Int }) {
   override get message() {
@@ -554,98 +486,42 @@ export const verify = Effect.gen(function* () {
 /** What an operator's command reads, on the database of whatever serves now. */
 const reading = kept.pipe(Layer.provide(Postgres.sharedLayer), Layer.provideMerge(foundation))
 
-/** `nexus foreign`: orders made elsewhere under our keys, as whatever serves the store has seen them. */
-export const foreign = Effect.gen(function* () {
-  const orders = yield* (yield* KeptForeignOrders).list(foreignRows)
-  const lines = orders.map(({ clientOrderId, executed, id, quantity, side, since, status, symbol, type }) => [
-    symbol,
-    id,
-    clientOrderId,
-    side,
-    type,
-    quantity,
-    executed,
-    status,
-    DateTime.formatIso(DateTime.makeUnsafe(since))
-  ])
-  yield* Console.log(
-    orders.length === 0
-      ? "no orders were made elsewhere under our keys"
-      : table([
-          ["symbol", "id", "client order id", "side", "type", "quantity", "executed", "status", "since"],
-          ...lines
-        ])
-  )
-}).pipe(Effect.provide(reading))
+export const foreign = listForeign.pipe(Effect.provide(reading))
+export const leases = listLeases.pipe(Effect.provide(reading))
+export const listParked = (from: Parameters<typeof parked.listParked>[0]) =>
+  parked.listParked(from).pipe(Effect.provide(reading))
+export const showParked = (of: Parameters<typeof parked.showParked>[0]) =>
+  parked.showParked(of).pipe(Effect.provide(reading))
 
-// As many as the API lists.
-const foreignRows = 1_000
+/** For a process that places no orders. */
+const noSymbols = Layer.succeed(Instruments, {
+  current: Effect.succeed(null),
+  refresh: Effect.void,
+  market: () => Effect.never
+})
 
-const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
-}
+/** The engine's one door alone, on the database of whatever serves now. */
+const engineAlone = Layer.mergeAll(Engine.layer, DoubtStories.layer).pipe(
+  Layer.provide(Layer.mergeAll(Backlog.layer, noSymbols)),
+  Layer.provide(Supervisor.layer),
+  Layer.provideMerge(kept),
+  Layer.provide(Postgres.sharedLayer),
+  Layer.provideMerge(foundation)
+)
+export const resolve = (decision: Parameters<typeof resolveOrder>[0]) =>
+  resolveOrder(decision).pipe(Effect.provide(engineAlone))
+export const unpark = (word: Parameters<typeof parked.unpark>[0]) =>
+  parked.unpark(word).pipe(Effect.provide(engineAlone))
 
-class NotConfirmedYet extends Schema.TaggedError<NotConfirmedYet>()("NotConfirmedYet", {}) {
-  override get message() {
-    return "the database did not answer in time; the same command again tells what became of it"
-  }
-}
-
-/**
- * `nexus resolve`: through the engine's one door, on the store of whatever serves now. The append compares versions,
- * so it needs no program to be asked and disturbs none.
- */
-export const resolve = (decision: {
-  readonly orderId: OrderId
-  readonly as: "COMPLETED" | "FAILED" | "CANCELLED"
-  readonly by: string
-  readonly reason: string
-}) =>
-  Effect.gen(function* () {
-    const engine = yield* Engine
-    const story = yield* (yield* DoubtStories).of(decision.orderId)
-    const evidence = story === null ? [] : evidenceOf(story)
-    const { order } = yield* Effect.catchTags(engine.resolve({ ...decision, evidence }), {
-      Busy: () => new NotConfirmedYet({}),
-      NotConfirmed: () => new NotConfirmedYet({})
-    })
-    const filled = `${Decimal.format(order.filledQuantity)} filled`
-    yield* Console.log(
-      [`order ${decision.orderId} is ${order.status} by decision of ${decision.by}, ${filled}`, ...evidence].join(
-        "\n  "
-      )
-    )
-  }).pipe(
-    Effect.provide(
-      Layer.mergeAll(Engine.layer, DoubtStories.layer).pipe(
-        Layer.provide(Layer.mergeAll(Backlog.layer, noSymbols)),
-        Layer.provide(Supervisor.layer),
-        Layer.provide(kept),
-        Layer.provide(Postgres.sharedLayer),
-        Layer.provideMerge(foundation)
-      )
-    )
+export const republish = (range: Parameters<typeof sendAgain>[0]) =>
+  sendAgain(range).pipe(
+    Effect.provide(Layer.mergeAll(bus, kept).pipe(Layer.provide(Postgres.sharedLayer), Layer.provideMerge(foundation)))
   )
 
 const recoveries = Layer.unwrap(Effect.map(Postgres, ({ migrating }) => Recoveries.layer({ address: migrating })))
 
-// As many as a person reads; with --json all are told.
-const recoveredRows = 200
-
-/** `nexus recover`: alone on the store, which it makes fit to be served again after it has lost commits. */
-export const recover = ({ json, ...options }: Omit<RecoveryOptions, "say"> & { readonly json: boolean }) =>
-  Effect.gen(function* () {
-    const report = yield* recoverStore({ ...options, say: (text) => Console.error(text) })
-    yield* Console.log(json ? JSON.stringify(report) : recoveryText(report))
-  }).pipe(
+export const recover = (options: Parameters<typeof recoverStore>[0]) =>
+  recoverStore(options).pipe(
     Effect.provide(
       Layer.mergeAll(Settlement.layer, LostCommits.layer).pipe(
         Layer.provideMerge(Cancels.layer),
@@ -660,184 +536,6 @@ export const recover = ({ json, ...options }: Omit<RecoveryOptions, "say"> & { r
     )
   )
 
-const recoveryText = (report: RecoveryReport): string => {
-  const { events, generation, lanes, orders, since, unreadable, wasRaised } = report
-  const created = orders.filter(({ isNew }) => isNew).length
-  const lines = [
-    wasRaised
-      ? `the store is of generation ${generation} now`
-      : `nothing is ahead of the log: generation ${generation} goes on`,
-    "",
-    table([
-      ["lane", "log ended at", "known to", "brought back to", "lost"],
-      ...lanes.map(({ broughtBackTo, head, known, lane, stop }) => [
-        `${lane}`,
-        `${head}`,
-        `${known}`,
-        `${broughtBackTo}`,
-        stop === null ? "nothing that was known" : `${known - broughtBackTo} events: ${stop}`
-      ])
-    ]),
-    "",
-    `${events} events came back from Kafka; of the exchange's orders since ${DateTime.formatIso(DateTime.makeUnsafe(since))} ` +
-      `${created} are imported, and ${orders.length - created} that the log had are brought up to date`
-  ]
-  if (orders.length > 0) {
-    lines.push(
-      table([
-        ["order", "was", "symbol", "side", "type", "quantity", "filled", "trades", "status", "exchange id"],
-        ...orders
-          .slice(0, recoveredRows)
-          .map((one) => [
-            one.orderId,
-            one.isNew ? "lost" : "older",
-            one.symbol,
-            one.side,
-            one.type,
-            one.quantity,
-            one.filled,
-            `${one.trades}`,
-            one.status,
-            one.exchangeOrderId
-          ])
-      ])
-    )
-  }
-  if (orders.length > recoveredRows) lines.push(`… and ${orders.length - recoveredRows} more: --json has them all`)
-  for (const { exchangeOrderId, symbol } of unreadable) {
-    lines.push(
-      `order ${exchangeOrderId} of ${symbol} is of a kind that Nexus does not place: look at it at the exchange`
-    )
-  }
-  lines.push("", 'next: "nexus verify", then start the replicas')
-  return lines.join("\n")
-}
-
-/** `nexus republish`: beside the programs that serve, on their database and their Kafka. */
-export const republish = (range: { readonly lane: number; readonly from: number; readonly to: number }) =>
-  Effect.gen(function* () {
-    const { kafka, parts } = yield* AppConfig
-    if (parts.kafka === "embedded") return yield* new NoKafka({})
-    const { events, orders } = yield* sendAgain(range)
-    yield* Console.log(
-      `sent positions ${range.from} to ${range.to} of lane ${range.lane} again: ` +
-        `${events} to ${kafka.topics.events}, ${orders} of them to ${kafka.topics.orders} too`
-    )
-  }).pipe(
-    Effect.provide(Layer.mergeAll(bus, kept).pipe(Layer.provide(Postgres.sharedLayer), Layer.provideMerge(foundation)))
-  )
-
-// As many as a person reads at a time.
-const parkedRows = 100
-
-/** `nexus parked list`: the orders that wait for an operator. */
-export const listParked = ({ after }: { readonly after: string | null }) =>
-  Effect.gen(function* () {
-    const orders = yield* (yield* Parked).orders({ after, limit: parkedRows })
-    if (orders.length === 0) return yield* Console.log("no order is parked")
-    const lines = orders.map(({ at, orderId, reason, status, symbol }) => [
-      orderId,
-      symbol,
-      status,
-      DateTime.formatIso(DateTime.makeUnsafe(at)),
-      reason
-    ])
-    yield* Console.log(table([["order", "symbol", "status", "parked", "reason"], ...lines]))
-    if (orders.length === parkedRows) {
-      yield* Console.log(`more: nexus parked list --after ${orders.at(-1)?.orderId ?? ""}`)
-    }
-  }).pipe(Effect.provide(reading))
-
-/** There is nothing to show or to do: the order goes on by itself. */
-class NotParked extends Schema.TaggedError<NotParked>()("NotParked", { orderId: Schema.String }) {
-  override get message() {
-    return `no order ${this.orderId} is parked`
-  }
-}
-
-/** `nexus parked show`: why, what could not be handled, and what of it could not be sent. */
-export const showParked = ({ orderId }: { readonly orderId: OrderId }) =>
-  Effect.gen(function* () {
-    const parked = yield* Parked
-    const order = yield* parked.order(orderId)
-    if (order === null) return yield* new NotParked({ orderId })
-    const unsent = yield* parked.of(orderId)
-    yield* Console.log(
-      [
-        `order ${orderId} (${order.symbol}, ${order.status}) is parked since ${DateTime.formatIso(DateTime.makeUnsafe(order.at))}`,
-        `  because ${order.reason}`,
-        `  what could not be handled: ${order.record}`,
-        ...unsent.map(
-          ({ consumer, lane, position, reason }) =>
-            `  ${consumer} could not send position ${position} of lane ${lane}: ${reason}`
-        )
-      ].join("\n")
-    )
-  }).pipe(Effect.provide(reading))
-
-/** `nexus parked retry | skip`: through the engine's one door, under a name, for ever in the log. */
-export const unpark = (word: {
-  readonly orderId: OrderId
-  readonly act: UnparkAct
-  readonly by: string
-  readonly reason: string
-}) =>
-  Effect.gen(function* () {
-    const { orderId } = word
-    const { stream, wasParked } = yield* Effect.catchTags((yield* Engine).unpark(word), {
-      Busy: () => new NotConfirmedYet({}),
-      NotConfirmed: () => new NotConfirmedYet({})
-    })
-    if (!wasParked) return yield* new NotParked({ orderId })
-    const unsent = word.act === "skip" ? [] : yield* (yield* Parked).of(orderId)
-    yield* Console.log(
-      [
-        `order ${orderId} is not parked any more, by decision of ${word.by}; it is ${stream.order.status ?? ""}`,
-        ...unsent.map(
-          ({ lane, position }) =>
-            `  Kafka lacks one of its events: nexus republish --lane ${lane} --from ${position} --to ${position}`
-        )
-      ].join("\n")
-    )
-  }).pipe(
-    Effect.provide(
-      Engine.layer.pipe(
-        Layer.provide(Layer.mergeAll(Backlog.layer, noSymbols)),
-        Layer.provide(Supervisor.layer),
-        Layer.provideMerge(kept),
-        Layer.provide(Postgres.sharedLayer),
-        Layer.provideMerge(foundation)
-      )
-    )
-  )
-
-/** `nexus leases`: who owns what, and who lives. */
-export const leases = Effect.gen(function* () {
-  const { leases: limits } = yield* AppConfig
-  const [held, replicas] = yield* Effect.all([(yield* Leases).list, (yield* Replicas).list])
-  const seconds = (millis: number) => `${(millis / 1_000).toFixed(1)} s`
-  const owned = held.map(({ epoch, owner, remainingMillis, role }) => [
-    role,
-    owner ?? "nobody",
-    String(epoch),
-    owner === null || remainingMillis === null
-      ? "free"
-      : remainingMillis < 0
-        ? `free, expired ${seconds(-remainingMillis)} ago`
-        : `expires in ${seconds(remainingMillis)}`
-  ])
-  const lives = replicas.map(({ id, roles, silentMillis }) => [
-    id,
-    silentMillis < limits.ttl_ms ? "lives" : "silent",
-    `${seconds(silentMillis)} ago`,
-    // Names of leases say nothing beyond their kind here.
-    [...new Set(roles.map((role) => role.split("/")[0]!))].join(" ")
-  ])
-  yield* Console.log(table([["role", "owner", "epoch", "lease"], ...owned]))
-  yield* Console.log("")
-  yield* Console.log(lives.length === 0 ? "no replica runs" : table([["replica", "state", "seen", "roles"], ...lives]))
-}).pipe(Effect.provide(reading))
-
 class Unwell extends Schema.TaggedError<Unwell>()("Unwell", { faults: Schema.Int }) {
   override get message() {
     return this.faults === 1 ? "one fault" : `${this.faults} faults`
@@ -849,7 +547,7 @@ export const doctor = ({ testOrder }: { readonly testOrder: boolean }) =>
   Effect.gen(function* () {
     const { parts } = yield* AppConfig
     const [database, exchange, kafka] = yield* Effect.all(
-      [examineDatabase, examineExchangePart(testOrder), examineKafka],
+      [examineDatabase, examineExchangePart(testOrder), examineKafka(kafkaOptions)],
       {
         concurrency: "unbounded"
       }
@@ -917,56 +615,6 @@ const examineDatabase = Effect.gen(function* () {
       return Effect.succeed({ findings: [fault("database", `${where}: ${message}`, remedy)], identity: null })
     })
   )
-})
-
-const schemaFinding = (where: string, state: SchemaState) => {
-  const said = schemaSentence(state)
-  if (said === null) return ok("database", where)
-  return note(
-    "database",
-    `${where}: ${said}`,
-    state.lacking.length > 0 ? "nexus migrate" : "finish the upgrade, or go back"
-  )
-}
-
-const examineKafka = Effect.gen(function* () {
-  const { app, kafka, parts } = yield* AppConfig
-  if (parts.kafka === "embedded") return [ok("kafka", "the embedded bus: one process")]
-  const needed = app.roles.some((role) => role === "relay" || role === "executor")
-  const options = yield* kafkaOptions
-  return yield* checkTopics(options).pipe(
-    Effect.map(({ existing, weak }) => [
-      ok("kafka", `${kafka.brokers.join(", ")} has ${existing.join(" and ")}`),
-      ...weak.map((each) => note("kafka", each, "orders flow meanwhile"))
-    ]),
-    Effect.catch((error) => {
-      if (error._tag === "TopicsWrong") {
-        // Where this process may make them it will.
-        const willMake = options.createTopics && /has no topic/.test(error.message)
-        return Effect.succeed([
-          willMake
-            ? note("kafka", error.message, "they are made at the start")
-            : fault("kafka", error.message, 'run "nexus topics"')
-        ])
-      }
-      const access = error.cause instanceof AccessFault
-      const says = access
-        ? `${kafka.brokers.join(", ")}: ${error.message}`
-        : `${kafka.brokers.join(", ")} does not answer (${error.message})`
-      return Effect.succeed([
-        needed
-          ? fault("kafka", says, `${access ? "" : "start it, or check KAFKA_BROKERS; "}orders flow slower meanwhile`)
-          : note("kafka", says, "this process takes orders without it")
-      ])
-    })
-  )
-})
-
-/** For a process that places no orders. */
-const noSymbols = Layer.succeed(Instruments, {
-  current: Effect.succeed(null),
-  refresh: Effect.void,
-  market: () => Effect.never
 })
 
 /** `nexus simulate-exchange`: until a signal comes. */

@@ -16,6 +16,7 @@ export const levels: Readonly<Record<string, number>> = {
   audit: 4,
   engine: 5,
   http: 6,
+  commands: 6,
   web: 7,
   main: 7,
   cli: 8
