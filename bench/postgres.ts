@@ -7,7 +7,7 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Redacted, Schedule } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { spawnSync } from "node:child_process"
-import { chmodSync, chownSync, mkdtempSync } from "node:fs"
+import { chmodSync, chownSync, mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { makePlace } from "../src/sql/embedded/Place.ts"
 import { migrate } from "../src/sql/Migrations.ts"
@@ -21,6 +21,10 @@ export interface BenchPostgres {
   readonly settings: Readonly<Record<string, string>>
   readonly version: () => Promise<string>
   readonly run: (statements: ReadonlyArray<string>) => Promise<void>
+  /** As a crash would: each session ends in the middle of whatever it does, and no checkpoint is made. */
+  readonly stopAtOnce: () => Promise<void>
+  /** On the same data and port; until it answers, its recovery is over. */
+  readonly startAgain: () => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -58,14 +62,16 @@ export const startBenchPostgres = async (lanes = usualLanes): Promise<BenchPostg
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`)
   const port = await freePort()
   const settings = settingsOf(port)
-  const server = await spawnGuarded({
-    command: join(place.bin, "postgres"),
-    args: ["-D", home, ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])],
-    log: join(place.home, "postgres.log"),
-    stopSignal: "QUIT",
-    removeAtEnd: folder,
-    user: run
-  })
+  const spawnServer = () =>
+    spawnGuarded({
+      command: join(place.bin, "postgres"),
+      args: ["-D", home, ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])],
+      log: join(place.home, "postgres.log"),
+      stopSignal: "QUIT",
+      removeAtEnd: folder,
+      user: run
+    })
+  let server = await spawnServer()
   const urlOf = (name: string) => `postgres://${user}@127.0.0.1:${port}/${name}`
   const statements = (name: string, all: ReadonlyArray<string>) =>
     Effect.scoped(
@@ -83,12 +89,19 @@ export const startBenchPostgres = async (lanes = usualLanes): Promise<BenchPostg
         return rows
       })
     )
-  try {
-    await Effect.runPromise(
-      statements("postgres", [`create database ${database}`]).pipe(
+  const onceReady = (name: string, statement: string) =>
+    Effect.runPromise(
+      statements(name, [statement]).pipe(
         Effect.retry({ schedule: Schedule.spaced("100 millis"), times: readySeconds * 10 })
       )
     )
+  const stop = async () => {
+    await server.stop()
+    // Its guard leaves it behind when the server had ended before.
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    await onceReady("postgres", `create database ${database}`)
     const url = urlOf(database)
     await Effect.runPromise(migrate({ address: { url: Redacted.make(url) }, lanes }))
     return {
@@ -98,10 +111,18 @@ export const startBenchPostgres = async (lanes = usualLanes): Promise<BenchPostg
       version: async () =>
         String((await Effect.runPromise(statements(database, ["show server_version"])))[0]?.server_version),
       run: (all) => Effect.runPromise(Effect.asVoid(statements(database, all))),
-      stop: server.stop
+      stopAtOnce: async () => {
+        process.kill(server.pid, "SIGQUIT")
+        await server.exited
+      },
+      startAgain: async () => {
+        server = await spawnServer()
+        await onceReady(database, "select 1")
+      },
+      stop
     }
   } catch (cause) {
-    await server.stop()
+    await stop()
     throw cause
   }
 }

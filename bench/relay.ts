@@ -5,6 +5,8 @@
  *
  *   npm run bench:relay [-- --backlog 1000000 --latency-seconds 30 --batch-size 100]
  *
+ * Ends with 1 when a bound of its own says NO.
+ *
  * The relay is the program in that role (and the api's, unused); what it relays is written by another process, so that each commit wakes it
  * through PostgreSQL, which is the long way. Broker, PostgreSQL and all of them share the machine.
  */
@@ -43,7 +45,8 @@ const backlog = Number(values.backlog)
 const records = Number(values.records)
 const latencyRate = Number(values["latency-rate"])
 const latencySeconds = Number(values["latency-seconds"])
-const wanted = { rate: 12_000, goal: 30_000, p99: 20, timesBroker: 3 }
+/** The goal is told and not demanded; all else decides how the bench ends. */
+const wanted = { rate: 12_000, goal: 30_000, p99: 20, timesBroker: 3, slowestTenth: 0.5 }
 
 const lanes = 4
 const tenths = 10
@@ -234,11 +237,17 @@ try {
 
   const whole = (value: number) => Math.round(value).toString()
   const yes = (isIt: boolean) => (isIt ? "yes" : "NO")
+  let isKept = true
+  const demanded = (isIt: boolean) => {
+    isKept &&= isIt
+    return yes(isIt)
+  }
   const performanceRate = (before + after) / 2
   const p99 = percentile(took, 0.99)
   const allowed = Math.max(wanted.p99, wanted.timesBroker * brokers.p99)
-  const flat = ({ rate, tenths: each }: Drain) =>
-    `${(Math.min(...each) / rate).toFixed(2)}–${(Math.max(...each) / rate).toFixed(2)}`
+  const slowest = ({ rate, tenths: each }: Drain) => Math.min(...each) / rate
+  const flat = (one: Drain) =>
+    `${slowest(one).toFixed(2)}–${(Math.max(...one.tenths) / one.rate).toFixed(2)}, at least ${wanted.slowestTenth} wanted: ${demanded(slowest(one) >= wanted.slowestTenth)}`
   console.log(
     [
       table(
@@ -250,10 +259,10 @@ try {
       ),
       "",
       `relay ${whole(alone.rate)}/s of the broker's own ${whole(performanceRate)}/s (${whole(before)} before, ${whole(after)} after): ` +
-        `${(alone.rate / performanceRate).toFixed(2)}; at least ${wanted.rate}/s wanted: ${yes(alone.rate >= wanted.rate)}, goal ${wanted.goal}: ${yes(alone.rate >= wanted.goal)}`,
+        `${(alone.rate / performanceRate).toFixed(2)}; at least ${wanted.rate}/s wanted: ${demanded(alone.rate >= wanted.rate)}, goal ${wanted.goal}: ${yes(alone.rate >= wanted.goal)}`,
       `slowest and fastest tenth ÷ all: ${flat(alone)}; beside an open transaction ${flat(beside)}`,
       `commit → consumer at ${latencyRate} events/s: p50 ${percentile(took, 0.5).toFixed(1)} ms, p99 ${p99.toFixed(1)} ms; the broker's EndToEndLatency ` +
-        `p50 ${brokers.p50} ms, p99 ${brokers.p99} ms; at most ${allowed} ms wanted: ${yes(p99 <= allowed)}`,
+        `p50 ${brokers.p50} ms, p99 ${brokers.p99} ms; at most ${allowed} ms wanted: ${demanded(p99 <= allowed)}`,
       "",
       `Two backlogs of ${first.events} and ${second.events} events, ${recordBytes} bytes a record with key and headers, one in five to both topics; ${lanes} lanes.`,
       `ProducerPerformance: ${records} records of the same size, acks=all, batches of 16 kB, ${lanes} partitions. Latency counts from the answer to the append, in another process than the relay's.`,
@@ -261,6 +270,7 @@ try {
       `All on one machine: ${machine()}`
     ].join("\n")
   )
+  if (!isKept) process.exitCode = 1
   failed = false
 } finally {
   await admin.disconnect()

@@ -1,8 +1,9 @@
 /** The layers that others build on keep what they say: one time for engine and exchange, a true ledger, faults on order. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Cause, Effect } from "effect"
 import * as Decimal from "../src/domain/Decimal.ts"
-import { limit, market, Simulator, TestNexus } from "./layers.ts"
+import { asAdministrator } from "./harness/template.ts"
+import { limit, market, ScriptedExchange, Simulator, TestNexus } from "./layers.ts"
 
 describe("TestNexus with the simulator", () => {
   it.live("a market order is executed over its sockets, and the ledger there says the same as the log", () =>
@@ -52,5 +53,20 @@ describe("TestNexus with the simulator", () => {
       assert.deepStrictEqual([lost.attempt?.number, absent.attempt?.number, ledger().length], [1, 2, 2])
       assert.isTrue((yield* nexus.verify).ok)
     }).pipe(Effect.provide(TestNexus.layer))
+  )
+})
+
+describe("the verification at the end of a test", () => {
+  it.live("fails it when anything is not as it must be, with what that is", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      yield* nexus.place("told", market("BUY", "0.5"))
+      yield* nexus.verify
+      yield* asAdministrator(nexus.databaseUrl, (sql) => sql.unsafe("update orders set symbol = 'ETHUSDT'"))
+
+      const cause = yield* Effect.flip(Effect.sandbox(nexus.verify))
+
+      assert.match(Cause.pretty(cause), /orders, .*told: symbol is .*ETHUSDT/)
+    }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]), { roles: [] })))
   )
 })

@@ -9,7 +9,7 @@
 import { Clock, Context, Duration, Effect, Layer, Redacted, References, Result } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { inject } from "vitest"
-import { Verify, type VerifyReport } from "../src/audit/Verify.ts"
+import { reportText, Verify, type VerifyReport } from "../src/audit/Verify.ts"
 import type { BinanceClient } from "../src/binance/BinanceClient.ts"
 import type { Breaker } from "../src/binance/Breaker.ts"
 import type { RateLimits } from "../src/binance/RateLimits.ts"
@@ -145,7 +145,7 @@ export class TestNexus extends Context.Service<
     readonly until: (orderId: string, isIt: (order: Order) => boolean) => Effect.Effect<Order>
     /** Sets the time forward, for the engine and for the exchange. */
     readonly advance: (by: Duration.Input) => Effect.Effect<void>
-    /** The whole log checked as `nexus verify` does, and the metrics identity. */
+    /** The whole log checked as `nexus verify` does, and the metrics identity. Dies of whatever is not as it must be. */
     readonly verify: Effect.Effect<VerifyReport>
     readonly databaseUrl: string
     readonly clock: MovableClock
@@ -259,7 +259,9 @@ const driver = (databaseUrl: string, clock: MovableClock) =>
       verify: Effect.gen(function* () {
         const faults = totalsFaults(yield* store.totals)
         if (faults.length > 0) return yield* Effect.die(new Error(faults.join("; ")))
-        return yield* verify.verify
+        const report = yield* verify.verify
+        if (!report.ok) return yield* Effect.die(new Error(reportText(report)))
+        return report
       }).pipe(Effect.orDie),
       databaseUrl,
       clock

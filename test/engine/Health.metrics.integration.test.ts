@@ -1,14 +1,14 @@
 /** What an operator sees of a relay that is behind, an executor at work and the loops of a process. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { laneOf } from "../../src/domain/Ids.ts"
 import { Health } from "../../src/engine/Health.ts"
 import manifest from "../../package.json" with { type: "json" }
 import { templateLanes } from "../harness/template.ts"
-import { filled, market, slowly, TestNexus } from "../layers.ts"
+import { filled, market, neverArrived, ScriptedExchange, slowly, TestNexus } from "../layers.ts"
 import { until } from "../sql/until.ts"
 import { brokenBus, makeBusFaults } from "./brokenBus.ts"
-import { hasEnded, scripted } from "./scripted.ts"
+import { hasEnded, isUnknown, scripted } from "./scripted.ts"
 
 const samples = (name: string) =>
   Effect.map(
@@ -59,6 +59,50 @@ describe("metrics", () => {
 
       yield* until(metric("nexus_executor_ready"), (ready) => ready === 0)
     }).pipe(scripted([slowly(4_000, filled)]))
+  )
+
+  it.live("tell for how long the oldest order has been in doubt, and nothing once none is", () =>
+    Effect.gen(function* () {
+      const nexus = yield* TestNexus
+      const age = metric("nexus_orders_unknown_age_seconds")
+      assert.strictEqual(yield* age, 0)
+      yield* nexus.place("doubted", buy)
+      const { attempt } = yield* nexus.until("doubted", isUnknown)
+      yield* nexus.advance("2 seconds")
+      const sinceStart = () => (nexus.clock.currentTimeMillisUnsafe() - (attempt?.startedAt ?? 0)) / 1_000
+
+      const least = sinceStart()
+      const seconds = (yield* age) ?? 0
+
+      assert.isAtLeast(least, 2)
+      assert.isAtLeast(seconds, least)
+      assert.isAtMost(seconds, sinceStart())
+      // So much later nothing that was sent can arrive any more, and it is sent again.
+      yield* nexus.advance("10 seconds")
+      yield* nexus.until("doubted", hasEnded)
+      assert.strictEqual(yield* age, 0)
+    }).pipe(scripted([neverArrived, filled]))
+  )
+
+  it.live("count the live replicas of each role, this one and those that come and go", () =>
+    Effect.gen(function* () {
+      const { databaseUrl } = yield* TestNexus
+      const replicas = Effect.map(samples("nexus_role_replicas"), (all) =>
+        all.map(({ labels, value }) => `${labels["role"]} ${value}`).join(", ")
+      )
+      const alone = "relay 0, executor 1, reports 0, reconciler 0"
+      yield* until(replicas, (seen) => seen === alone)
+
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const roles = ["relay", "executor"] as const
+          yield* Layer.build(TestNexus.on(ScriptedExchange([]), { databaseUrl, roles }))
+          yield* until(replicas, (seen) => seen === "relay 1, executor 2, reports 0, reconciler 0")
+        })
+      )
+
+      yield* until(replicas, (seen) => seen === alone)
+    }).pipe(scripted([], { roles: ["executor"] }))
   )
 
   it.live("name the release that runs, and how long ago each loop took a step", () =>

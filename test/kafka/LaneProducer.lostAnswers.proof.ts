@@ -86,10 +86,10 @@ describeKafka("answers lost between Kafka and the relay", () => {
             )
             yield* untilRelayed(patienceMillis)
 
-            const verdict = yield* judge(kafkaBrokers(), options.topics.events)
+            const verdict = yield* judge(kafkaBrokers(), options.topics)
 
             assert.deepStrictEqual(verdict.faults, [])
-            assert.isAtLeast(verdict.events, 2 * orders)
+            assert.deepStrictEqual([verdict.events, verdict.asked], [2 * orders, orders])
             assert.isBelow(proxy.script.length, scriptLength, "no request met the script")
             return { ...verdict, faults }
           }).pipe(beside({ ...options, brokers: [proxy.brokers] }))

@@ -1,9 +1,10 @@
 /**
  * A relay on a Kafka in trouble, and the judge of what became of its records.
  *
- * The judge is a plain client that reads the events topic from its first record to its last, and compares with the log:
- * each event is there at least once with its body (INV-9); per order, repeats apart, versions come one after the other
- * (INV-10); and so do positions per lane.
+ * The judge is a plain client that reads both topics from their first record to their last, and compares with the log:
+ * each event is on the events topic at least once with its body (INV-9); per order, repeats apart, versions come one after
+ * the other (INV-10); and so do positions per lane. On the orders topic is each event that asks for work, and no other, in
+ * the order of the log.
  */
 import { Effect } from "effect"
 import type { Kafka, KafkaMessage } from "kafkajs"
@@ -26,7 +27,7 @@ export const beside = (options: KafkaBus.KafkaBusOptions) =>
     env: { NEXUS_OUTBOX_BATCH_SIZE: "8" }
   })
 
-/** Places an order and cancels it before anything was sent: three events, two of which ask for work. */
+/** Places an order and cancels it before anything was sent: two events, the first of which asks for work. */
 export const placeAndCancel = Effect.fnUntraced(function* (id: string) {
   const nexus = yield* TestNexus
   yield* nexus.place(id, limit("BUY", "0.01", "50000"))
@@ -60,18 +61,20 @@ interface Seen {
   readonly body: string
 }
 
-/** What is wrong on the topic; empty when nothing is. `repeats` counts what came more than once. */
-export const judge = Effect.fnUntraced(function* (brokers: string, topic: string) {
-  const log = yield* wholeLog
-  const seen = yield* Effect.promise(() => readTopic(brokers, topic))
-  const faults: Array<string> = []
+/** Said here once more, and not taken from the relay that is judged. */
+const asking = new Set(["OrderPlaced", "CancelRequested"])
 
-  const bodies = new Map(seen.map((one) => [`${one.lane}/${one.position}`, one.body]))
-  for (const { data, lane, position, type } of log) {
-    const body = bodies.get(`${lane}/${position}`)
-    if (body === undefined) faults.push(`lane ${lane} position ${position} (${type}) is not on the topic`)
-    else if (body !== JSON.stringify(data)) faults.push(`lane ${lane} position ${position} has another body`)
-  }
+/** What is wrong on the topics; empty when nothing is. `repeats` counts what came more than once on either. */
+export const judge = Effect.fnUntraced(function* (
+  brokers: string,
+  topics: { readonly orders: string; readonly events: string }
+) {
+  const log = yield* wholeLog
+  const work = log.filter(({ type }) => asking.has(type))
+  const seen = yield* Effect.promise(() => readTopic(brokers, topics.events))
+  const asked = yield* Effect.promise(() => readTopic(brokers, topics.orders))
+  const faults = [...missing(log, seen, "events"), ...missing(work, asked, "orders"), ...astray(work, asked)]
+
   for (const [stream, records] of Map.groupBy(seen, (one) => one.stream)) {
     for (const fault of topicFaults(records)) faults.push(`${stream}: ${fault}`)
   }
@@ -79,8 +82,36 @@ export const judge = Effect.fnUntraced(function* (brokers: string, topic: string
     for (const fault of densityFaults(new Set(records.map((one) => one.position)), 0))
       faults.push(`lane ${lane}: ${fault}`)
   }
-  return { faults, events: log.length, repeats: seen.length - bodies.size }
+  const repeats = seen.length + asked.length - placesOf(seen).size - placesOf(asked).size
+  return { faults, events: log.length, asked: work.length, repeats }
 })
+
+const placeOf = ({ lane, position }: { readonly lane: number; readonly position: number }) => `${lane}/${position}`
+const placesOf = (seen: ReadonlyArray<Seen>) => new Map(seen.map((one) => [placeOf(one), one.body]))
+
+const missing = (wanted: ReadonlyArray<StoredEvent>, seen: ReadonlyArray<Seen>, topic: string) => {
+  const bodies = placesOf(seen)
+  return wanted.flatMap((event) => {
+    const body = bodies.get(placeOf(event))
+    const what = `lane ${event.lane} position ${event.position} (${event.type})`
+    if (body === undefined) return [`${what} is not on the ${topic} topic`]
+    return body === JSON.stringify(event.data) ? [] : [`${what} has another body on the ${topic} topic`]
+  })
+}
+
+/** Of the orders topic: what asks for no work, and what comes for the first time after something later. */
+const astray = (work: ReadonlyArray<StoredEvent>, asked: ReadonlyArray<Seen>): ReadonlyArray<string> => {
+  const wanted = new Set(work.map(placeOf))
+  const faults = asked.filter((one) => !wanted.has(placeOf(one))).map((one) => `${placeOf(one)} asks for no work`)
+  for (const [lane, records] of Map.groupBy(asked, (one) => one.lane)) {
+    let last = 0
+    for (const position of new Set(records.map((one) => one.position))) {
+      if (position < last) faults.push(`lane ${lane} of the orders topic: ${position} follows ${last}`)
+      last = position
+    }
+  }
+  return faults
+}
 
 const wholeLog = Effect.gen(function* () {
   const store = yield* EventStore

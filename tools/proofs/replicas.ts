@@ -1,8 +1,9 @@
 /**
  * Proof: three replicas on one PostgreSQL and one Kafka lose nothing and do nothing twice, whichever of them is killed,
- * stands still, is cut off from anything, or is restarted; and what must be single is soon taken over.
+ * stands still, is cut off from anything, or is restarted, or PostgreSQL is away under all of them or ends an owner's
+ * sessions; and what must be single is soon taken over.
  *
- *   npm run test:replicas [-- --rounds kill=3,stop=1,postgres=2,kafka=2,exchange=2,roll=1,storm=1]
+ *   npm run test:replicas [-- --rounds kill=3,stop=1,postgres=2,kafka=2,exchange=2,outage=1,terminate=1,roll=1,storm=1]
  *     [--rate 50] [--pause 60] [--cut 20] [--seed 1] [--keep] [--short | --nightly]
  *
  * Every round runs under a load of orders of all kinds and ends with a verdict: takeovers, stale writes, the log against
@@ -18,9 +19,9 @@ import { few, verdict } from "./replicas/verdict.ts"
 import type { Intent } from "./soak/Traffic.ts"
 
 const sizes = {
-  short: "kill=3,stop=2,postgres=2,kafka=2,exchange=2,roll=1,storm=1",
-  full: "kill=20,stop=6,postgres=2,kafka=2,exchange=2,roll=5,storm=8",
-  nightly: "kill=100,stop=30,postgres=10,kafka=10,exchange=10,roll=20,storm=30"
+  short: "kill=3,stop=2,postgres=2,kafka=2,exchange=2,outage=1,terminate=1,roll=1,storm=1",
+  full: "kill=20,stop=6,postgres=2,kafka=2,exchange=2,outage=1,terminate=1,roll=5,storm=8",
+  nightly: "kill=100,stop=30,postgres=10,kafka=10,exchange=10,outage=5,terminate=5,roll=20,storm=30"
 }
 const { values } = parseArgs({
   options: {

@@ -89,6 +89,11 @@ export class Cut {
     this.#waiting.clear()
   }
 
+  /** As its target sees them: the ports that its connections come from. */
+  clientPorts(): ReadonlyArray<number> {
+    return [...this.#pairs].flatMap(({ far }) => (far.localPort === undefined ? [] : [far.localPort]))
+  }
+
   close(): void {
     for (const pair of this.#pairs) end(pair)
     for (const near of this.#waiting) near.destroy()

@@ -225,6 +225,25 @@ export class Stage {
     throw new Error(`nobody holds ${role}`)
   }
 
+  /** Of PostgreSQL itself, under all replicas. The moment from which on it answers again. */
+  async withoutPostgres(millis: number): Promise<number> {
+    await this.#postgres.stopAtOnce()
+    await pause(millis)
+    await this.#postgres.startAgain()
+    const returned = Date.now()
+    await this.witness.comesBack()
+    return returned
+  }
+
+  /** Ends every session that a replica has at PostgreSQL; how many there were. */
+  async terminateSessions(replica: Replica): Promise<number> {
+    const ports = replica.cuts.postgres.flatMap((cut) => cut.clientPorts())
+    const ended = await this.witness.ask(
+      `select pg_terminate_backend(pid) from pg_stat_activity where client_port = any('{${ports.join(",")}}'::int[])`
+    )
+    return ended.length
+  }
+
   verify(): Promise<{ readonly code: number | null; readonly out: string }> {
     return run(["verify"], this.#environment)
   }

@@ -5,6 +5,10 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Exit, Redacted, Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
+import { pause } from "../programs.ts"
+
+const backTries = 50
+const backPauseMillis = 100
 
 export const setUp: ReadonlyArray<string> = [
   `create schema proof`,
@@ -98,6 +102,28 @@ export class Witness {
          where lane = ${lane} and epoch > ${aboveEpoch}`
     )
     return row?.["at"] === null || row === undefined ? null : Number(row["at"])
+  }
+
+  /** Of each lane whose cursor was written since then, when that was for the first time, and under which epoch. */
+  async firstWrites(since: number): Promise<ReadonlyMap<number, { readonly at: number; readonly epoch: number }>> {
+    const rows = await this.ask(
+      `select distinct on (lane) lane, epoch::float8 as epoch, extract(epoch from at)::float8 * 1000 as at
+         from proof.cursor_moves where at >= to_timestamp(${since / 1_000}) order by lane, at`
+    )
+    return new Map(rows.map(({ at, epoch, lane }) => [Number(lane), { at: Number(at), epoch: Number(epoch) }]))
+  }
+
+  /** After PostgreSQL was away: a connection that it took along fails once more. */
+  async comesBack(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.ask("select 1")
+        return
+      } catch (error) {
+        if (tries === backTries) throw error
+        await pause(backPauseMillis)
+      }
+    }
   }
 
   /** Cursor writes, those under an epoch that was over, and those that went back or left a hole. */

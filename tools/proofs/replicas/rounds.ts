@@ -7,7 +7,7 @@ import { pause } from "../programs.ts"
 import type { CutKind } from "./Cut.ts"
 import type { Held, Part, Replica, Stage } from "./Stage.ts"
 
-export const kinds = ["kill", "stop", "postgres", "kafka", "exchange", "roll", "storm"] as const
+export const kinds = ["kill", "stop", "postgres", "kafka", "exchange", "outage", "terminate", "roll", "storm"] as const
 export type Kind = (typeof kinds)[number]
 
 export interface Outcome {
@@ -33,6 +33,9 @@ const otherwiseMillis = 10_000
 const calmMillis = 3_000
 const exitMillis = 25_000
 const stormMillis = 20_000
+/** Longer than each lease lives and each command waits. */
+const outageMillis = 10_000
+const lookMillis = 100
 
 /** The single work that a cut from this part takes away. */
 const needs: Readonly<Record<Part, (role: string) => boolean>> = {
@@ -55,6 +58,10 @@ export const fault = async (
       return kill(stage, number)
     case "stop":
       return stop(stage, number, settings.pauseMillis)
+    case "outage":
+      return outage(stage)
+    case "terminate":
+      return terminate(stage)
     case "roll":
       return roll(stage)
     case "storm":
@@ -121,6 +128,75 @@ const cut = async (stage: Stage, part: Part, number: number, millis: number): Pr
     limitMillis: otherwiseMillis,
     detail: `replica ${victim.index} cut off from ${part} (${kind}) for ${millis / 1_000} s`,
     faults: [],
+    isFlawless: false
+  }
+}
+
+const laneOf = (role: string): number => Number(role.slice("relay/".length))
+const isLane = ({ role }: { readonly role: string }) => role.startsWith("relay/")
+
+/** Until the cursor of each lane was written since then, or the time is over; says when, and complains of those that were not. */
+const moveAgain = async (stage: Stage, lanes: ReadonlyArray<number>, since: number, limitMillis: number) => {
+  let writes = await stage.witness.firstWrites(since)
+  while (!lanes.every((lane) => writes.has(lane)) && Date.now() - since < limitMillis) {
+    await pause(lookMillis)
+    writes = await stage.witness.firstWrites(since)
+  }
+  const took = lanes.map((lane) => ({ lane, millis: (writes.get(lane)?.at ?? Number.POSITIVE_INFINITY) - since }))
+  return {
+    writes,
+    detail: took.map(({ lane, millis }) => `lane ${lane} after ${(millis / 1_000).toFixed(2)} s`).join(", "),
+    faults: took
+      .filter(({ millis }) => millis > limitMillis)
+      .map(({ lane }) => `the cursor of lane ${lane} did not move within ${limitMillis / 1_000} s`)
+  }
+}
+
+/** PostgreSQL itself is away, so every lease ends; what is judged is how soon each lane goes on after its return. */
+const outage = async (stage: Stage): Promise<Outcome> => {
+  const lanes = (await stage.witness.leases()).filter(isLane).map(({ role }) => laneOf(role))
+  const since = Date.now()
+  const returned = await stage.withoutPostgres(outageMillis)
+  const { detail, faults } = await moveAgain(stage, lanes, returned, otherwiseMillis)
+  await pause(calmMillis)
+  return {
+    lost: [],
+    since,
+    limitMillis: otherwiseMillis,
+    detail: `PostgreSQL away for ${outageMillis / 1_000} s under all; ${detail} from its return`,
+    faults,
+    isFlawless: false
+  }
+}
+
+/** An owner loses all its sessions and nothing else: it keeps what it owns, for it connects again long before a lease ends. */
+const terminate = async (stage: Stage): Promise<Outcome> => {
+  const victim = await stage.holderOf("relay/0")
+  const held = (await victim.held()).filter(isJudged)
+  const before = await stage.witness.leases()
+  const since = Date.now()
+  const sessions = await stage.terminateSessions(victim)
+  const lanes = held.filter(isLane).map(({ role }) => laneOf(role))
+  const { detail, faults, writes } = await moveAgain(stage, lanes, since, killedMillis)
+  await pause(calmMillis)
+  const after = await stage.witness.leases()
+  const moved = held.flatMap(({ epoch, role }) => {
+    const [was, is] = [before, after].map((leases) => leases.find((one) => one.role === role))
+    const isKept = is?.owner === was?.owner && is?.epoch === epoch
+    return isKept ? [] : [`${role} went from epoch ${epoch} to ${is?.epoch}`]
+  })
+  const foreign = held.filter(isLane).filter(({ epoch, role }) => (writes.get(laneOf(role))?.epoch ?? epoch) !== epoch)
+  return {
+    lost: [],
+    since,
+    limitMillis: killedMillis,
+    detail: `${sessions} sessions of replica ${victim.index} terminated, it holds ${held.length} roles; ${detail}`,
+    faults: [
+      ...(sessions === 0 ? ["it had no session"] : []),
+      ...faults,
+      ...moved,
+      ...foreign.map(({ role }) => `${role} was written under another epoch`)
+    ],
     isFlawless: false
   }
 }
