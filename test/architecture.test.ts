@@ -236,11 +236,9 @@ describe("a planted fault is found:", () => {
         text: `const words = "select one of them"; const ours = "/api/v1/orders"; const url = "https://x/y" // process.exit`
       },
       { path: "src/config.ts", text: `import { keys } from "./config/keys.ts"\nconst all = process.env` },
-      { path: "src/config/derive.ts", text: `import { keys } from "./keys.ts"` },
+      { path: "src/config/keys.ts", text: `import { Key } from "./Key.ts"` },
       { path: "test/config/keys.test.ts", text: `import { keys } from "../../src/config/keys.ts"` },
       { path: "tools/proofs/a.ts", text: `import { AppConfig } from "../../src/config.ts"` },
-      // The mirror wants the file that the test above belongs to.
-      { path: "src/config/keys.ts", text: "export const keys = {}" },
       { path: "test/sql/Leases.expiry.integration.test.ts", text: "" },
       { path: "test/restart.integration.test.ts", text: "" }
     ]

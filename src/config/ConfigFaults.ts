@@ -21,7 +21,7 @@ export class ConfigFaults extends Schema.TaggedError<ConfigFaults>()("ConfigFaul
 }
 
 /**
- * How a rule between keys tells its fault: it is kept back when one of the paths, `also` those it depends on, has a fault
- * of its own, because it would be judged by the default in the place of what was meant.
+ * How a rule between keys tells its fault. It is kept back when `path`, or one in `also` that it depends on, has a
+ * fault of its own: the default stands there in the place of what was meant.
  */
 export type Reject = (path: string, rule: string, found: string, also?: ReadonlyArray<string>) => void

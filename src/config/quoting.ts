@@ -1,6 +1,6 @@
 /**
- * How a found value is printed in a fault: short, with its source, harmless to a terminal, and not at all where it is or
- * may hold a secret.
+ * How a found value is printed in a fault: short, with its source, harmless to a terminal, and not at all where it is
+ * or may hold a secret.
  */
 import type { Leaf } from "./variables.ts"
 

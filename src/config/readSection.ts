@@ -1,6 +1,6 @@
 /**
- * What config.yaml says: collects the text of every key that is given, by path, and a fault for whatever stands where no
- * key or another kind of value belongs.
+ * What config.yaml says: collects the text of every key that is given, by path, and a fault for whatever stands where
+ * no key or another kind of value belongs.
  */
 import type { Fault } from "./ConfigFaults.ts"
 import { Key } from "./Key.ts"

@@ -1,6 +1,6 @@
 /**
- * The rules about roles: a process may leave some to others only where something joins the processes, and does not trade
- * at an exchange inside this program that nobody runs.
+ * The rules about roles: a process may leave some to others only where something joins the processes, and does not
+ * trade at an exchange inside this program that nobody runs.
  */
 import type { Config } from "./Config.ts"
 import type { Reject } from "./ConfigFaults.ts"

@@ -1,6 +1,6 @@
 /**
- * What the environment says: `NEXUS_` and the path of a key in capitals sets it, and `${NAME:-default}` in a value takes
- * what another variable holds. An empty variable counts as none in both. Where a value came from goes along with it.
+ * What the environment says: `NEXUS_` and the path of a key in capitals sets it, and `${NAME:-default}` in a value
+ * takes what another variable holds. An empty variable counts as none in both. Where a value came from goes along.
  */
 import type { Fault } from "./ConfigFaults.ts"
 import type { Key } from "./Key.ts"
