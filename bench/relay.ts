@@ -26,6 +26,7 @@ import { output } from "./child.ts"
 import { startBenchPostgres } from "./postgres.ts"
 import type { Logged, LogPlan } from "./relayLog.ts"
 import { flushMillis, machine, percentile, table } from "./report.ts"
+import { createLed } from "../tools/kafka/createLed.ts"
 
 const { values } = parseArgs({
   options: {
@@ -90,7 +91,7 @@ const tool = (name: string, ...args: ReadonlyArray<string>) =>
 /** Records a second of the broker's own producer: 16 kB batches, all copies, as many partitions as there are lanes. */
 const producerPerformance = async (recordBytes: number): Promise<number> => {
   const topic = `pp-${Date.now()}`
-  await admin.createTopics({ topics: [{ topic, numPartitions: lanes }], waitForLeaders: true })
+  await createLed(admin, [{ topic, numPartitions: lanes }])
   const what = ["--num-records", `${records}`, "--record-size", `${recordBytes}`, "--throughput", "-1"]
   const how = ["--warmup-records", `${Math.min(toolRecords.warmUp, records / 2)}`]
   const properties = ["--command-property", "acks=all", "batch.size=16384"]
@@ -104,7 +105,7 @@ const producerPerformance = async (recordBytes: number): Promise<number> => {
 
 const endToEndLatency = async (recordBytes: number): Promise<{ readonly p50: number; readonly p99: number }> => {
   const topic = `e2e-${Date.now()}`
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true })
+  await createLed(admin, [{ topic, numPartitions: 1 }])
   const said = await tool("EndToEndLatency", broker.brokers, topic, values["round-trips"], "all", `${recordBytes}`)
   const [, p50, p99] = /50th = (\d+), 99th = (\d+)/.exec(said) ?? []
   if (p50 === undefined || p99 === undefined) throw new Error(`EndToEndLatency said: ${said}`)

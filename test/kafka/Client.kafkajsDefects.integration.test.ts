@@ -11,6 +11,7 @@ import { Kafka, logLevel, Partitioners, type Producer } from "kafkajs"
 import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
 import { makeFaultProxy, type Fault, type FaultProxy } from "./FaultProxy.ts"
 import { plainKafka, readLog } from "./kafkaForTests.ts"
+import { createLed } from "../../tools/kafka/createLed.ts"
 
 /** As the adapter sets it, but for the time of a request: these tests wait for it. */
 const settings = { retries: 4, initialRetryTime: 50, maxRetryTime: 200, factor: 0, multiplier: 1 }
@@ -29,7 +30,7 @@ const withBare = async (idempotent: boolean, use: (bench: Bench) => Promise<void
   const topic = `bare-${randomUUID().slice(0, 8)}`
   const admin = plainKafka(kafkaBrokers()).admin()
   await admin.connect()
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true })
+  await createLed(admin, [{ topic, numPartitions: 1, replicationFactor: 1 }])
   await admin.disconnect()
   const proxy = await makeFaultProxy(kafkaBrokers())
   const producer = new Kafka({
@@ -136,7 +137,7 @@ describeKafka("bare kafkajs", () => {
     })
     const admin = kafka.admin()
     await admin.connect()
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true })
+    await createLed(admin, [{ topic, numPartitions: 1 }])
     await admin.disconnect()
     await producer.connect()
     await producer.send({ topic, messages: [{ value: "bad" }, { value: "good" }] })

@@ -20,6 +20,7 @@ import { TestNexus } from "../layers.ts"
 import { record } from "./EventBus.contract.ts"
 import { freshOptions, plainKafka, readLog } from "./kafkaForTests.ts"
 import { beside, judge, placeAndCancel, untilRelayed } from "./relayed.ts"
+import { createLed } from "../../tools/kafka/createLed.ts"
 
 const startUpMillis = 400_000
 const testMillis = 900_000
@@ -104,7 +105,7 @@ describeOwnBroker("on three brokers", () => {
         configEntries: [{ name: "min.insync.replicas", value: "1" }]
       })
       const ourTopic = `ours-${randomUUID().slice(0, 8)}`
-      await admin.createTopics({ topics: [assigned(bareTopic), assigned(ourTopic)], waitForLeaders: true })
+      await createLed(admin, [assigned(bareTopic), assigned(ourTopic)])
       await admin.disconnect()
       const moved = async (topic: string) => {
         await cluster.reassign(topic, 1, [1])

@@ -7,6 +7,7 @@ import { ensureTopics } from "../../src/kafka/Topics.ts"
 import { record } from "./EventBus.contract.ts"
 import { freshOptions, plainKafka } from "./kafkaForTests.ts"
 import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
+import { createLed } from "../../tools/kafka/createLed.ts"
 
 const measuredMillis = 500
 /** On one broker, kafkajs alone arms one timer after the other, for one connection at least. */
@@ -39,7 +40,7 @@ const bareProducer = async (topic: string): Promise<Producer> => {
   const kafka = plainKafka(kafkaBrokers())
   const admin = kafka.admin()
   await admin.connect()
-  await admin.createTopics({ topics: [{ topic: `bare-${topic}` }], waitForLeaders: true })
+  await createLed(admin, [{ topic: `bare-${topic}` }])
   await admin.disconnect()
   const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })
   await producer.connect()

@@ -13,6 +13,7 @@ import { freePort } from "../freePort.ts"
 import { kafkaArtifacts } from "./Artifacts.ts"
 import { dockerBroker, dockerEngine } from "./DockerBroker.ts"
 import { javaBroker } from "./JavaBroker.ts"
+import { createLed } from "./createLed.ts"
 
 export type KafkaSource =
   | { readonly _tag: "Java"; readonly classPath: string }
@@ -118,7 +119,7 @@ const hasLeader = async (brokers: string): Promise<boolean> => {
   }).admin()
   try {
     await admin.connect()
-    await admin.createTopics({ topics: [{ topic: probeTopic, numPartitions: 1 }], waitForLeaders: true })
+    await createLed(admin, [{ topic: probeTopic, numPartitions: 1 }])
     const { topics } = await admin.fetchTopicMetadata({ topics: [probeTopic] })
     if ((topics[0]?.partitions[0]?.leader ?? -1) < 0) return false
     await admin.deleteTopics({ topics: [probeTopic] })

@@ -4,6 +4,7 @@
 import { Kafka, logLevel } from "kafkajs"
 import { assert, it } from "vitest"
 import { describeOwnBroker, startOwnBroker } from "../../harness/kafka.ts"
+import { createLed } from "../../../tools/kafka/createLed.ts"
 
 const clientOf = (brokers: string) => new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING })
 
@@ -13,7 +14,7 @@ describeOwnBroker("a broker of one's own", () => {
     try {
       const before = clientOf(broker.brokers).admin()
       await before.connect()
-      await before.createTopics({ topics: [{ topic: "kept", numPartitions: 3 }], waitForLeaders: true })
+      await createLed(before, [{ topic: "kept", numPartitions: 3 }])
       await before.disconnect()
 
       await broker.kill9()
