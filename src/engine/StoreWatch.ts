@@ -49,8 +49,9 @@ export class StoreWatch extends Context.Service<
         if (current !== store.generation || (yield* generations.isUnderRecovery)) {
           return yield* new StoreRecovered({ opened: store.generation, current })
         }
-        const gone = yield* generations.missing(seen)
+        // The new ends before the old ones are looked for: a failover in between must not make them the ones to compare.
         const heads = yield* generations.heads
+        const gone = yield* generations.missing(seen)
         if (gone.length > 0) {
           return yield* commitsLost(
             gone.map(({ lane, position }) => ({
