@@ -242,8 +242,8 @@ describe("Doubts", () => {
 
         yield* exchange.comeBack
 
-        yield* passesUntil(Effect.map(nexus.order("young"), ({ attempt }) => attempt?.state !== "STARTED"))
-        yield* passesUntil(Effect.map(nexus.order("old"), ({ attempt }) => attempt?.state !== "STARTED"))
+        yield* passesUntil(Effect.map(nexus.order("young"), ({ attempt }) => attempt?.state === "ABSENT"))
+        yield* passesUntil(Effect.map(nexus.order("old"), ({ attempt }) => attempt?.state === "ABSENT"))
         const from = yield* exchange.listedFrom
         assert.isTrue(from.some((startTime) => startTime <= old && startTime > old - 5_000))
         assert.isTrue(from.some((startTime) => startTime <= young && startTime > young - 5_000))
