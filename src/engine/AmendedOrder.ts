@@ -5,10 +5,10 @@
  * The exchange gives its ids anew after a reset, so the id alone proves nothing: symbol, side, type and price must be
  * ours too, and it must have come into being when our attempt was on its way.
  */
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import type { BinanceClient, FoundOrder } from "../binance/BinanceClient.ts"
 import * as Decimal from "../domain/Decimal.ts"
-import type { EpochMillis } from "../domain/Ids.ts"
+import { ClientOrderId, type EpochMillis } from "../domain/Ids.ts"
 import type { BlotterRow } from "../sql/Blotter.ts"
 
 /** An order comes into being within recvWindow (at most 60 s) and the exchange's delay of its timestamp. */
@@ -19,8 +19,12 @@ export type SentOrder = Pick<
   "clientOrderId" | "exchangeOrderId" | "symbol" | "side" | "type" | "price" | "quantity"
 > & { readonly attempt: { readonly timestamp: EpochMillis } | null }
 
+const isClientOrderId = Schema.is(ClientOrderId)
+
 /** Whether what the exchange shows under another client order id is this order, amended elsewhere. */
 export const isAmendedOf = (ours: SentOrder, found: FoundOrder): boolean =>
+  // Of our own making, and another one: after a reset its exchange id may be one that an older order of ours had.
+  !isClientOrderId(found.clientOrderId) &&
   ours.exchangeOrderId !== null &&
   ours.exchangeOrderId === found.report.exchangeOrderId &&
   ours.symbol === found.symbol &&

@@ -50,7 +50,7 @@ export class Doubts extends Context.Service<
   static readonly layer = Layer.effect(
     Doubts,
     Effect.gen(function* () {
-      const { margins } = yield* AppConfig
+      const { binance, margins } = yield* AppConfig
       const blotter = yield* Blotter
       const client = yield* BinanceClient
       const engine = yield* Engine
@@ -97,6 +97,11 @@ export class Doubts extends Context.Service<
           Effect.logWarning(`an archived order could not be ended: ${error.message}`, { orderId: row.orderId })
         )
 
+      // Its sender may have waited with the journal for half of recvWindow, and for the answer after that.
+      const isOrphaned = ({ attempt }: BlotterRow, now: EpochMillis) =>
+        attempt !== null &&
+        attempt.startedAt + attempt.recvWindowMillis / 2 + binance.testnet.timeout_ms + clockMarginMillis < now
+
       // Whoever sent it has died, or is past its time-out: whoever looks at the order is told that nobody knows.
       const say = ({ attempt, orderId }: BlotterRow) =>
         Effect.flatMap(Clock.currentTimeMillis, (at) =>
@@ -113,8 +118,9 @@ export class Doubts extends Context.Service<
         const answers = yield* Effect.forEach(rows, (row) => Effect.map(ask(row), (answer) => ({ row, answer })), {
           concurrency
         })
+        const said = yield* Clock.currentTimeMillis
         yield* Effect.forEach(
-          answers.filter(({ answer, row }) => answer !== "found" && !isAnswered(row)),
+          answers.filter(({ answer, row }) => answer !== "found" && !isAnswered(row) && isOrphaned(row, said)),
           ({ row }) => say(row),
           { discard: true }
         )

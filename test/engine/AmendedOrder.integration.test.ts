@@ -172,6 +172,11 @@ describe("under an id of the exchange that is ours", () => {
     ["one of another symbol", ours, { ...found, symbol: "ETHUSDT" }],
     ["one of another type", ours, { ...found, type: "LIMIT_MAKER" }],
     ["a larger one", ours, { ...found, quantity: Decimal.decimal("0.051") }],
+    [
+      "another one of our own making, as after a reset that was quick",
+      ours,
+      { ...found, clientOrderId: `nx${"a".repeat(30)}` }
+    ],
     ["one under another id", ours, { ...found, report: { ...found.report, exchangeOrderId: "8" } }],
     ["one, while ours has no id yet,", { ...ours, exchangeOrderId: null }, found],
     ["one that ours could never rest as", { ...ours, type: "MARKET", price: null }, found]

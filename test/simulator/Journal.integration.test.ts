@@ -27,7 +27,7 @@ const problemOf = (journal: string, options: { readonly port?: number } = {}) =>
 /** A process that has ended and that its parent never collects, as `pid start` of a lock: common in containers. */
 const uncollected = Effect.acquireRelease(
   Effect.promise(async () => {
-    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] })
+    const parent = spawn("sh", ["-c", "sleep 0.3 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] })
     const [pid] = await once(createInterface({ input: parent.stdout }), "line")
     const stat = () => fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? []
     while (stat()[0] !== "Z") await new Promise((resolve) => setTimeout(resolve, 10))
