@@ -157,37 +157,17 @@ export class BinanceClient extends Context.Service<
         return cancelledReport(cancelled)
       })
 
-      const queryOrder = Effect.fnUntraced(function* (order: {
-        readonly symbol: string
-        readonly clientOrderId: string
-      }) {
-        const endpoint = endpoints.queryOrder
-        const answer = yield* signed(endpoint, [
-          ["symbol", order.symbol],
-          ["origClientOrderId", order.clientOrderId]
-        ])
-        const found = foundOrder(yield* decodeAnswer(endpoint, wire.QueriedOrder, answer))
-        if (found.clientOrderId !== order.clientOrderId || found.symbol !== order.symbol) {
-          return yield* unreadable(endpoint, aboutAnother)
-        }
-        return found
-      })
-
-      const queryByExchangeId = Effect.fnUntraced(function* (order: {
-        readonly symbol: string
-        readonly exchangeOrderId: string
-      }) {
-        const endpoint = endpoints.queryOrder
-        const answer = yield* signed(endpoint, [
-          ["symbol", order.symbol],
-          ["orderId", order.exchangeOrderId]
-        ])
-        const found = foundOrder(yield* decodeAnswer(endpoint, wire.QueriedOrder, answer))
-        if (found.report.exchangeOrderId !== order.exchangeOrderId || found.symbol !== order.symbol) {
-          return yield* unreadable(endpoint, aboutAnother)
-        }
-        return found
-      })
+      const query = (
+        symbol: string,
+        id: readonly [name: string, value: string],
+        isIt: (found: FoundOrder) => boolean
+      ) =>
+        Effect.gen(function* () {
+          const endpoint = endpoints.queryOrder
+          const answer = yield* signed(endpoint, [["symbol", symbol], id])
+          const found = foundOrder(yield* decodeAnswer(endpoint, wire.QueriedOrder, answer))
+          return found.symbol === symbol && isIt(found) ? found : yield* unreadable(endpoint, aboutAnother)
+        })
 
       return BinanceClient.of({
         ping: Effect.asVoid(open(pingEndpoint, [])),
@@ -217,8 +197,10 @@ export class BinanceClient extends Context.Service<
         giveBack: requests.giveBack,
         placeOrder,
         cancelOrder,
-        queryOrder,
-        queryByExchangeId,
+        queryOrder: ({ clientOrderId, symbol }) =>
+          query(symbol, ["origClientOrderId", clientOrderId], (found) => found.clientOrderId === clientOrderId),
+        queryByExchangeId: ({ exchangeOrderId, symbol }) =>
+          query(symbol, ["orderId", exchangeOrderId], ({ report }) => report.exchangeOrderId === exchangeOrderId),
         openOrders: (symbol) =>
           symbol === undefined
             ? ordersOf(endpoints.openOrders, [])
