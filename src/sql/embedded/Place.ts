@@ -125,7 +125,7 @@ const lend = (native: string, own: string, user: User): Place => {
   // Others may pass through it, not look: what is only ours in it has a mode of its own.
   chmodSync(own, 0o711)
   const home = homeOf(own, user)
-  const bin = runs(native, user) ? native : copyBinaries(native)
+  const bin = runs(native, user) ? native : copyBinaries(native, user)
   if (!runs(bin, user)) throw doesNotRun(bin)
   const moved = [
     home === own ? [] : [`the data is in ${home}`],
@@ -164,16 +164,18 @@ const canEnter = (folder: string, user: User) =>
 const runs = (native: string, user: User | null) =>
   spawnSync(join(native, "bin/postgres"), ["--version"], { cwd: "/", ...user }).status === 0
 
-const copyBinaries = (native: string): string => {
+const copyBinaries = (native: string, user: User): string => {
   const text = readFileSync(join(native, "../package.json"), "utf8")
   const version = /"version":\s*"([\w.-]+)"/.exec(text)?.[1] ?? "unknown"
   const copy = join(elsewhere, `native-${version}`)
-  if (existsSync(copy)) return copy
+  if (existsSync(copy)) {
+    if (runs(copy, user)) return copy
+    // Nobody can be using one that does not run.
+    rmSync(copy, { recursive: true, force: true })
+  }
   openFolder(elsewhere)
   const unfinished = `${copy}.${process.pid}`
-  // Links become files: whatever they point to may be closed to the user as well.
-  cpSync(native, unfinished, { recursive: true, dereference: true })
-  spawnSync("chmod", ["-R", "a+rX", unfinished])
+  copyWhole(native, unfinished)
   // Who loses this race has the winner's copy.
   try {
     renameSync(unfinished, copy)
@@ -181,6 +183,15 @@ const copyBinaries = (native: string): string => {
     rmSync(unfinished, { recursive: true, force: true })
   }
   return copy
+}
+
+/**
+ * For others to read, and without a need of the original, whose folder they may not enter: links stay as they are, to
+ * their neighbours. Left to itself the copy would name the original's files by their full path.
+ */
+export const copyWhole = (from: string, to: string): void => {
+  cpSync(from, to, { recursive: true, verbatimSymlinks: true })
+  spawnSync("chmod", ["-R", "a+rX", to])
 }
 
 const openFolder = (folder: string) => {
