@@ -15,6 +15,7 @@ import type { Fault } from "./FaultProxy.ts"
 import { freshOptions, proxyBefore, plainKafka, readLog } from "./kafkaForTests.ts"
 import { until } from "./until.ts"
 import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
+import { createLed } from "../../tools/kafka/createLed.ts"
 
 /** kafkajs tries a send five times; the sixth request belongs to the next send. */
 const triesPerSend = 5
@@ -30,7 +31,7 @@ const makeNarrow = async (topic: string, lanes: number, maxMessageBytes: number)
   const admin = plainKafka(kafkaBrokers()).admin()
   await admin.connect()
   const configEntries = [{ name: "max.message.bytes", value: String(maxMessageBytes) }]
-  await admin.createTopics({ topics: [{ topic, numPartitions: lanes, replicationFactor: 1, configEntries }] })
+  await createLed(admin, [{ topic, numPartitions: lanes, replicationFactor: 1, configEntries }])
   await admin.disconnect()
 }
 

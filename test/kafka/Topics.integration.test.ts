@@ -6,6 +6,7 @@ import { makeClient } from "../../src/kafka/Client.ts"
 import { publishUntilTaken, record } from "./EventBus.contract.ts"
 import { freshOptions, plainKafka, withBus } from "./kafkaForTests.ts"
 import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
+import { createLed } from "../../tools/kafka/createLed.ts"
 
 describeKafka("the topics", () => {
   it.live("are made with a partition per lane and the asked settings, and are right when asked again", () =>
@@ -74,12 +75,10 @@ describeKafka("the topics", () => {
           { name: "cleanup.policy", value: "compact" }
         ]
         const sound = [{ name: "retention.ms", value: "-1" }]
-        await admin.createTopics({
-          topics: [
-            { topic: events, numPartitions: options.lanes, configEntries },
-            { topic: orders, numPartitions: options.lanes, configEntries: sound }
-          ]
-        })
+        await createLed(admin, [
+          { topic: events, numPartitions: options.lanes, configEntries },
+          { topic: orders, numPartitions: options.lanes, configEntries: sound }
+        ])
         await admin.disconnect()
       })
 

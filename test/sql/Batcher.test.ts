@@ -346,7 +346,8 @@ describe("a call without an answer", () => {
       yield* TestClock.adjust("50 millis")
       isAway = false
 
-      yield* TestClock.adjust("50 millis")
+      // Its third pause ends 140 ms after its first call at the latest; one of before the outage would last half a second.
+      yield* TestClock.adjust("100 millis")
 
       assert.strictEqual(atOnce, 1)
       assert.isAbove(inAMinute, 60)
