@@ -96,10 +96,6 @@ export const isLive = (order: Order): boolean => isInDoubt(order) || order.attem
 /** Known to the exchange and not ended: what a cancel can go out for. */
 export const isOpen = (order: Order): boolean => order.status === "EXECUTING" && order.attempt?.state === "ACCEPTED"
 
-/** The exchange takes from such an order what would have met another one of ours: it is complete with less. */
-export const isReducible = ({ request }: Order): boolean =>
-  request?.selfTradePrevention === "DECREMENT" || request?.selfTradePrevention === "TRANSFER"
-
 /** Where an order stands, as the table of legal lives counts it (invariants.ts). */
 export type Phase = "NEW" | "PENDING" | "SENT" | "DOUBT" | "OPEN" | "COMPLETED" | "FAILED" | "CANCELLED"
 

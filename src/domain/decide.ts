@@ -15,7 +15,7 @@ import { requestHashOf } from "./Envelope.ts"
 import type { Fill } from "./Event.ts"
 import { OrderEvent } from "./Event.ts"
 import type { Order } from "./Order.ts"
-import { evolve, isEnded, isInDoubt, isLive, isOpen, isReducible } from "./Order.ts"
+import { evolve, isEnded, isInDoubt, isLive, isOpen } from "./Order.ts"
 import { conclusiveAt } from "./reconcile.ts"
 import { Rejection } from "./Rejection.ts"
 
@@ -165,25 +165,20 @@ const acceptance = (order: Order, report: ExchangeReport, attempt: number): Read
         })
       ]
 
-/** Only an amendment made elsewhere fills an order of ours with less than it asked for: the rest was taken back. */
-const wasReduced = (order: Order, executed: Decimal.Decimal): boolean => {
-  const quantity = order.request?.quantity ?? null
-  return quantity !== null && Decimal.isLess(executed, quantity) && !isReducible(order)
-}
-
 const ending = (report: ExchangeReport, order: Order): ReadonlyArray<OrderEvent> => {
   const { executedQuantity, executedQuote, exchangeStatus, expiryReason, source } = report
   switch (exchangeStatus) {
-    case "FILLED":
-      return wasReduced(order, executedQuantity)
-        ? [
-            cases.OrderCancelled.make({
-              reason: `amended at the exchange, by another hand, to ${Decimal.format(executedQuantity)}, which was filled`,
-              executedQuantity,
-              source
-            })
-          ]
-        : [cases.OrderCompleted.make({ executedQuantity, executedQuote, source })]
+    case "FILLED": {
+      // Nothing is left of it there, and less was executed than was asked for: the exchange has taken the rest back.
+      const quantity = order.request?.quantity ?? null
+      if (quantity === null || !Decimal.isLess(executedQuantity, quantity)) {
+        return [cases.OrderCompleted.make({ executedQuantity, executedQuote, source })]
+      }
+      const reason =
+        `filled with ${Decimal.format(executedQuantity)} of ${Decimal.format(quantity)}: the exchange took the rest back, ` +
+        "for self-trade prevention or because another program amended the order"
+      return [cases.OrderCancelled.make({ reason, executedQuantity, source })]
+    }
     case "CANCELED":
       return [
         cases.OrderCancelled.make({

@@ -7,7 +7,7 @@ import * as Decimal from "./Decimal.ts"
 import type { OrderEvent } from "./Event.ts"
 import type { EpochMillis } from "./Ids.ts"
 import type { Order, Phase } from "./Order.ts"
-import { evolve, isLive, isReducible, phaseOf, unplaced } from "./Order.ts"
+import { evolve, isLive, phaseOf, unplaced } from "./Order.ts"
 
 type OrderEventType = OrderEvent["_tag"]
 
@@ -112,7 +112,6 @@ export const orderFaults = (order: Order): ReadonlyArray<string> => {
     order.status === "COMPLETED" &&
     quantity !== null &&
     order.reason?.code !== "OPERATOR" &&
-    !isReducible(order) &&
     !Decimal.equals(order.filledQuantity, quantity)
   ) {
     faults.push(`completed with ${Decimal.format(order.filledQuantity)} of ${Decimal.format(quantity)}`)

@@ -137,12 +137,16 @@ describe("fills", () => {
       .leaves({ status: "COMPLETED" })
   })
 
-  it("an order that was filled with less than it asked for was made smaller elsewhere, and is cancelled", () => {
+  it("an order that was filled with less than it asked for is not complete, whoever took the rest back", () => {
     given(...open)
       .when(report("FILLED", "1.5", [trade("1", "1.5")]))
       .gives(
         filled("1", "1.5"),
-        cancelledThere("1.5", "amended at the exchange, by another hand, to 1.5, which was filled")
+        cancelledThere(
+          "1.5",
+          "filled with 1.5 of 2: the exchange took the rest back, " +
+            "for self-trade prevention or because another program amended the order"
+        )
       )
       .leaves({ status: "CANCELLED", filledQuantity: decimal("1.5") })
   })
