@@ -10,7 +10,7 @@ import type { Reason } from "./BinanceError.ts"
 import { BinanceError, NotSent } from "./BinanceError.ts"
 import { Breaker } from "./Breaker.ts"
 import type { Answer } from "./classify.ts"
-import { classify, isInParts } from "./classify.ts"
+import { classify, isInParts, limitOf } from "./classify.ts"
 import type { Allowance, Kind } from "./RateLimits.ts"
 import { RateLimits } from "./RateLimits.ts"
 import { OrderSocket } from "./OrderSocket.ts"
@@ -149,7 +149,8 @@ const make = (socket: OrderSocket["Service"] | null) =>
             return answer
           }
           const reason = classify(answer)
-          if (reason._tag === "RateLimited") yield* limits.obey(reason)
+          const limit = limitOf(answer, reason)
+          if (limit !== null) yield* limits.obey(limit)
           yield* breaker.record(isInParts(reason) ? null : reason)
           return yield* errorOf(endpoint, reason)
         })

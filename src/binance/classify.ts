@@ -18,6 +18,7 @@ export interface Answer {
 const filterPrefix = "Filter failure: "
 const invalidTimestamp = -1021
 const tooManyOrders = -1015
+const tooManyStatus = 429
 const bannedStatus = 418
 
 /** Waits where the exchange names none: a weight window, an order window, the shortest ban, a firewall's patience. */
@@ -39,7 +40,7 @@ export const classify = (answer: Answer): Reason => {
     const byCode = classifyCode(error.code, error.msg)
     if (byCode !== null) return byCode
   }
-  if (status === 429 || status === bannedStatus || status === 403) return limited(answer, error)
+  if (status === tooManyStatus || status === bannedStatus || status === 403) return limited(answer, error)
   return unknown(answer, error)
 }
 
@@ -94,7 +95,17 @@ export const isInParts = (reason: Reason): boolean =>
 // For whoever did not ask for two things, that is no answer.
 const inParts = (error: ErrorOf, body: unknown): Reason => new OutcomeUnknown({ cause: new InParts(error, body) })
 
-const limited = (answer: Answer, error: ErrorOf | undefined): Reason => {
+/**
+ * The limit that an answer tells of, to be obeyed. One in parts may have it in its status alone: then an order among the
+ * parts was one too many.
+ */
+export const limitOf = (answer: Answer, reason: Reason): RateLimited | null => {
+  if (reason._tag === "RateLimited") return reason
+  if (!isInParts(reason) || answer.status !== tooManyStatus) return null
+  return limited(answer, { code: tooManyOrders, msg: "too many new orders" })
+}
+
+const limited = (answer: Answer, error: ErrorOf | undefined): RateLimited => {
   const code = error === undefined ? `HTTP_${answer.status}` : `${error.code}`
   const exchangeMessage = error === undefined ? "refused at the exchange's edge" : clean(error.msg)
   return new RateLimited({

@@ -6,7 +6,7 @@ import type { BinanceClient } from "../../src/binance/BinanceClient.ts"
 import { Breaker } from "../../src/binance/Breaker.ts"
 import type { BinanceError } from "../../src/binance/BinanceError.ts"
 import { type Half, OrderChanges, type Replacement } from "../../src/binance/OrderChanges.ts"
-import type { RateLimits } from "../../src/binance/RateLimits.ts"
+import { RateLimits } from "../../src/binance/RateLimits.ts"
 import { decimal, format } from "../../src/domain/Decimal.ts"
 import { type AnsweringServer, answeringServer, clientLayer, json } from "./AnsweringServer.ts"
 
@@ -162,6 +162,25 @@ describe("a replacement", () => {
         server.answer("POST /api/v3/order/cancelReplace", () => ({ status: 429, body: JSON.stringify(tooMany) }))
 
         assert.deepInclude(yield* reasonOf(replace), { _tag: "RateLimited", code: "-1015" })
+      })
+    )
+  )
+
+  it.live("that met too many orders holds back new ones for as long as the exchange wants, and nothing else", () =>
+    withServer((server) =>
+      Effect.gen(function* () {
+        const limits = yield* RateLimits
+        const data = body("FAILURE", "NOT_ATTEMPTED", unknownOrder, null)
+        server.answer("POST /api/v3/order/cancelReplace", () => ({
+          status: 429,
+          headers: { "retry-after": "30" },
+          body: JSON.stringify({ code: -2022, msg: "Order cancel-replace failed.", data })
+        }))
+
+        yield* replace
+
+        assert.approximately(yield* limits.stoppedMillis("submit"), 30_000, 1_000)
+        assert.strictEqual(yield* limits.stoppedMillis("cancel"), 0)
       })
     )
   )
