@@ -150,7 +150,7 @@ const outcomeOf = ({ reason }: BinanceError, attempt: number, at: EpochMillis, p
         at,
         attempt,
         code: "NOT_SENT",
-        message: "the exchange could not be reached; nothing was sent",
+        message: reason.message,
         nextAttemptAt: at + pause
       }
     case "DuplicateOrder":
