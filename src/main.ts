@@ -39,6 +39,7 @@ import type { Role } from "./config.ts"
 import { AppConfig, simulatorKeys } from "./config.ts"
 import { StoreId } from "./domain/Ids.ts"
 import { Backlog } from "./engine/Backlog.ts"
+import { AmendedOrders } from "./engine/AmendedOrders.ts"
 import * as AnchorKeeper from "./engine/AnchorKeeper.ts"
 import { Attempt } from "./engine/Attempt.ts"
 import { Balances } from "./engine/Balances.ts"
@@ -308,7 +309,7 @@ export const engineOnSupervisor = Health.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(Attempt.layer, Doubts.layer, OpenOrders.layer, Reconciliation.layer)),
   Layer.provideMerge(VanishedOrders.layer),
   Layer.provideMerge(Resets.layer),
-  Layer.provideMerge(Layer.mergeAll(Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
+  Layer.provideMerge(Layer.mergeAll(AmendedOrders.layer, Settlement.layer, ExchangeCheck.layer, Ownership.layer)),
   Layer.provideMerge(Cancels.layer),
   Layer.provideMerge(Engine.layer),
   Layer.provideMerge(

@@ -162,6 +162,7 @@ export const streamReport = (event: typeof ExecutionReport.Type): FoundOrder => 
   price: event.p,
   quantity: event.q,
   ...(event.x === "REPLACED" ? { isAmended: true } : {}),
+  ...(event.O === undefined ? {} : { createdAt: event.O }),
   report: {
     exchangeOrderId: event.i,
     exchangeStatus: word(event.X),

@@ -192,6 +192,7 @@ export const ExecutionReport = Schema.Struct({
   N: Schema.NullOr(Schema.String),
   t: Id,
   T: Time,
+  O: Schema.optionalKey(Time),
   eR: Schema.optionalKey(Schema.String)
 })
 

@@ -10,7 +10,7 @@ import * as Decimal from "../domain/Decimal.ts"
 import type { OrderId } from "../domain/Ids.ts"
 import { isOpen } from "../domain/Order.ts"
 import { ends } from "../domain/reconcile.ts"
-import { askForOrder } from "./AmendedOrder.ts"
+import { AmendedOrders } from "./AmendedOrders.ts"
 import { Cancels } from "./Cancels.ts"
 import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
@@ -21,6 +21,7 @@ import { Supervisor } from "./Supervisor.ts"
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const { execution } = yield* AppConfig
+    const amendedOrders = yield* AmendedOrders
     const cancels = yield* Cancels
     const check = yield* ExchangeCheck
     const client = yield* BinanceClient
@@ -41,8 +42,9 @@ export const layer = Layer.effectDiscard(
           (error) => error.reason._tag === "OrderUnknown",
           Effect.fnUntraced(function* () {
             const { price, quantity, side, type } = request
-            const found = yield* askForOrder(client, {
+            const found = yield* amendedOrders.ask({
               ...target,
+              orderId,
               exchangeOrderId,
               side,
               type,

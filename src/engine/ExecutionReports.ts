@@ -14,6 +14,7 @@ import type { ExchangeReport } from "../domain/Command.ts"
 import type { OrderId } from "../domain/Ids.ts"
 import { mergeReports } from "../domain/reconcile.ts"
 import { Blotter } from "../sql/Blotter.ts"
+import { AmendedOrders } from "./AmendedOrders.ts"
 import { Balances } from "./Balances.ts"
 import { Engine } from "./Engine.ts"
 import { ExchangeCheck } from "./ExchangeCheck.ts"
@@ -28,8 +29,6 @@ export const userStreamRole = "user-stream"
 
 // Orders with news that waits for a fiber; beyond it the stream itself waits.
 const pendingOrders = 8_192
-// Amended elsewhere and remembered at a time; what is beyond is found by the comparisons.
-const amendedOrders = 1_000
 // Appends of news in flight; they share the lanes' batches, so few are enough.
 const fibers = 16
 const gapPauseMillis = 1_000
@@ -41,6 +40,7 @@ const gatherMillis = 10_000
 
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
+    const amendedOrders = yield* AmendedOrders
     const balances = yield* Balances
     const blotter = yield* Blotter
     const check = yield* ExchangeCheck
@@ -63,9 +63,6 @@ export const layer = Layer.effectDiscard(
         yield* Effect.acquireRelease(away, () => Effect.sync(() => (state.awaySince = null)))
         // One entry per order of the exchange, however much news it has. Owned by this run.
         const pending = new Map<string, FoundOrder>()
-        // Orders of ours that were amended elsewhere, whose news has another client order id since. Forgotten with the
-        // connection: the comparison behind a gap finds them by themselves, and a reset gives their ids to others.
-        const amended = new Map<string, OrderId>()
         const queue = yield* Queue.bounded<string>(pendingOrders)
         const gaps = yield* Queue.sliding<void>(1)
         // Closed while a gap is repaired: news gathers.
@@ -76,7 +73,6 @@ export const layer = Layer.effectDiscard(
             switch (event._tag) {
               case "Connected":
                 state.awaySince = null
-                amended.clear()
                 flow.closeUnsafe()
                 return Effect.andThen(supervisor.beat(userStreamRole), Queue.offer(gaps, undefined))
               case "Lost":
@@ -116,7 +112,6 @@ export const layer = Layer.effectDiscard(
 
         const lookUp = (clientOrderId: string) =>
           blotter.findByClientOrderId(clientOrderId).pipe(
-            Effect.map((row) => row?.orderId ?? null),
             Effect.tapError(() => Effect.sleep(gapPauseMillis)),
             Effect.eventually
           )
@@ -124,11 +119,14 @@ export const layer = Layer.effectDiscard(
         const bookNews = Effect.fnUntraced(function* (key: string) {
           yield* flow.await
           const clientOrderId = pending.get(key)?.clientOrderId ?? ""
-          const orderId = amended.get(key) ?? (yield* engine.orderIdOf(clientOrderId)) ?? (yield* lookUp(clientOrderId))
+          const own = (yield* engine.orderIdOf(clientOrderId)) ?? (yield* lookUp(clientOrderId))?.orderId ?? null
+          // Before the news leaves the line: what comes right behind an amendment has another id already.
+          const row = own !== null && pending.get(key)?.isAmended === true ? yield* lookUp(clientOrderId) : null
           const news = pending.get(key)
           pending.delete(key)
           if (news === undefined) return
-          if (news.isAmended === true && orderId !== null && amended.size < amendedOrders) amended.set(key, orderId)
+          if (row !== null) amendedOrders.amended(row, news)
+          const orderId = own ?? amendedOrders.ownerOf(news)
           yield* orderId === null ? listForeign(news) : bookOne(orderId, news.report)
         })
 

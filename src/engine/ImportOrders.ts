@@ -115,7 +115,8 @@ const create = Effect.fnUntraced(function* (found: FoundOrder) {
     at: found.createdAt ?? report.transactTime,
     request,
     clientOrderId,
-    report: { ...report, fills }
+    // The list says when it changed last; it was accepted when it came into being.
+    report: { ...report, fills, transactTime: found.createdAt ?? report.transactTime }
   })
   if (events.length === 0) return null
   return importedOf(orderId, true, found, stream.order)

@@ -20,7 +20,7 @@ import type { BlotterRow } from "../sql/Blotter.ts"
 import type { Difference, ReconciliationReport } from "../sql/Findings.ts"
 import { Findings } from "../sql/Findings.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
-import { askForOrder, isAmendedOf } from "./AmendedOrder.ts"
+import { AmendedOrders } from "./AmendedOrders.ts"
 import { ForeignOrders } from "./ForeignOrders.ts"
 import { Settlement } from "./Settlement.ts"
 import { VanishedOrders } from "./VanishedOrders.ts"
@@ -47,6 +47,7 @@ export class OpenOrders extends Context.Service<
   static readonly layer = Layer.effect(
     OpenOrders,
     Effect.gen(function* () {
+      const amendedOrders = yield* AmendedOrders
       const blotter = yield* Blotter
       const client = yield* BinanceClient
       const findings = yield* Findings
@@ -61,7 +62,7 @@ export class OpenOrders extends Context.Service<
           if (row === null) return "foreign" as const
           // It was open or ended while the list was on its way; the next comparison looks at it again.
           if (row.updatedAt >= begun - settleMillis) return "known" as const
-          const found = yield* askForOrder(client, row)
+          const found = yield* amendedOrders.ask(row)
           const stream = yield* settlement.adopt(row.orderId, found)
           if (stream.order.status === "EXECUTING") return "adopted" as const
           if (ends.has(found.report.exchangeStatus) || !isEnded(stream.order)) return "known" as const
@@ -83,9 +84,7 @@ export class OpenOrders extends Context.Service<
       const compareListed = Effect.fnUntraced(function* (row: BlotterRow, listed: FoundOrder) {
         const filled = Decimal.decimal(row.filledQuantity)
         if (Decimal.equals(filled, listed.report.executedQuantity)) return null
-        const found = Decimal.isGreater(listed.report.executedQuantity, filled)
-          ? listed
-          : yield* askForOrder(client, row)
+        const found = Decimal.isGreater(listed.report.executedQuantity, filled) ? listed : yield* amendedOrders.ask(row)
         const { order } = yield* settlement.adopt(row.orderId, found)
         const { executedQuantity } = found.report
         return {
@@ -119,7 +118,8 @@ export class OpenOrders extends Context.Service<
         const take = (row: BlotterRow): FoundOrder | undefined => {
           const amended = byExchangeId.get(exchangeKey(row.symbol, row))
           const found =
-            listed.get(row.clientOrderId) ?? (amended !== undefined && isAmendedOf(row, amended) ? amended : undefined)
+            listed.get(row.clientOrderId) ??
+            (amended !== undefined && amendedOrders.recognise(row, amended) ? amended : undefined)
           if (found !== undefined) listed.delete(found.clientOrderId)
           return found
         }

@@ -24,7 +24,7 @@ import { Blotter } from "../sql/Blotter.ts"
 import { Findings } from "../sql/Findings.ts"
 import { Store } from "../sql/Store.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
-import { askForOrder, type SentOrder } from "./AmendedOrder.ts"
+import { AmendedOrders, type SentOrder } from "./AmendedOrders.ts"
 import { Engine } from "./Engine.ts"
 import { ForeignOrders } from "./ForeignOrders.ts"
 import { Settlement } from "./Settlement.ts"
@@ -63,6 +63,7 @@ export class Resets extends Context.Service<
     Resets,
     Effect.gen(function* () {
       const { margins } = yield* AppConfig
+      const amendedOrders = yield* AmendedOrders
       const blotter = yield* Blotter
       const client = yield* BinanceClient
       const engine = yield* Engine
@@ -98,7 +99,7 @@ export class Resets extends Context.Service<
       // Null: the question itself is refused, as of a symbol that is traded there no more.
       const isKnown = (sentinel: Sentinel) =>
         // One that was amended elsewhere is remembered under another client order id.
-        askForOrder(client, sentinel.sent).pipe(
+        amendedOrders.ask(sentinel.sent).pipe(
           Effect.as(true),
           Effect.catch((error) => {
             const { reason } = error

@@ -17,7 +17,7 @@ import { ends } from "../domain/reconcile.ts"
 import type { Rejection } from "../domain/Rejection.ts"
 import type { BlotterRow } from "../sql/Blotter.ts"
 import type { StoreUnavailable } from "../sql/StoreUnavailable.ts"
-import { askForOrder, isAmendedOf } from "./AmendedOrder.ts"
+import { AmendedOrders } from "./AmendedOrders.ts"
 import { Resets } from "./Resets.ts"
 import { Settlement } from "./Settlement.ts"
 
@@ -49,6 +49,7 @@ export class VanishedOrders extends Context.Service<
   static readonly layer = Layer.effect(
     VanishedOrders,
     Effect.gen(function* () {
+      const amendedOrders = yield* AmendedOrders
       const client = yield* BinanceClient
       const resets = yield* Resets
       const settlement = yield* Settlement
@@ -65,7 +66,7 @@ export class VanishedOrders extends Context.Service<
         })
 
       const ask = Effect.fnUntraced(function* (row: BlotterRow) {
-        const answer = yield* Effect.result(Effect.flatMap(askForOrder(client, row), (found) => book(row, found)))
+        const answer = yield* Effect.result(Effect.flatMap(amendedOrders.ask(row), (found) => book(row, found)))
         if (Result.isSuccess(answer)) return answer.success ? ("repaired" as const) : ("same" as const)
         const error = answer.failure
         if (error._tag === "BinanceError" && error.reason._tag === "OrderUnknown") return "unknown" as const
@@ -128,7 +129,8 @@ export class VanishedOrders extends Context.Service<
         const found = new Map(orders.map((order) => [order.report.exchangeOrderId, order]))
         const listed = rows.flatMap((row) => {
           const order = found.get(row.exchangeOrderId ?? "")
-          return order !== undefined && (order.clientOrderId === row.clientOrderId || isAmendedOf(row, order))
+          return order !== undefined &&
+            (order.clientOrderId === row.clientOrderId || amendedOrders.recognise(row, order))
             ? [{ row, order }]
             : []
         })

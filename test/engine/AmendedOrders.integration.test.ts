@@ -2,33 +2,19 @@
  * An order of ours that another program with the same keys amends at the exchange, where it gets another client order id:
  * no fill is lost, it can still be cancelled, and it is nobody else's order.
  */
-import { createHmac } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { FoundOrder } from "../../src/binance/BinanceClient.ts"
 import * as Decimal from "../../src/domain/Decimal.ts"
-import { isAmendedOf, type SentOrder } from "../../src/engine/AmendedOrder.ts"
+import { isAmendedOf, type SentOrder } from "../../src/engine/AmendedOrders.ts"
 import { ForeignOrders } from "../../src/engine/ForeignOrders.ts"
 import { OpenOrders } from "../../src/engine/OpenOrders.ts"
+import { StreamState } from "../../src/engine/StreamState.ts"
+import { Findings } from "../../src/sql/Findings.ts"
+import { until } from "../sql/until.ts"
+import { byHand } from "./byHand.ts"
 import { hasEnded, isResting } from "./scripted.ts"
 import { limit, Simulator, SimulatedExchange, TestNexus } from "../layers.ts"
-
-/** With our keys and none of our code. */
-const byHand = (request: string, params: Readonly<Record<string, string>>) =>
-  Effect.flatMap(Simulator, ({ url }) =>
-    Effect.promise(async () => {
-      const [method = "", path = ""] = request.split(" ")
-      const { serverTime } = (await (await fetch(`${url}/api/v3/time`)).json()) as { readonly serverTime: number }
-      const form = new URLSearchParams({ ...params, timestamp: `${serverTime}` }).toString()
-      const signature = createHmac("sha256", "secret-of-the-tests").update(form).digest("hex")
-      const response = await fetch(`${url}${path}?${form}&signature=${signature}`, {
-        method,
-        headers: { "x-mbx-apikey": "key-of-the-tests" }
-      })
-      assert.strictEqual(response.status, 200, await response.clone().text())
-      return response.json()
-    })
-  )
 
 const amend = (orderId: string, newQty: string, more: Readonly<Record<string, string>> = {}) =>
   byHand("PUT /api/v3/order/amend/keepPriority", { symbol: "BTCUSDT", orderId, newQty, ...more })
@@ -65,7 +51,7 @@ describe("an order that another program amends", () => {
 
         const order = yield* nexus.until("ours", hasEnded)
         assert.deepStrictEqual([order.status, Decimal.format(order.filledQuantity)], ["CANCELLED", "0.03"])
-        assert.include(order.reason?.message ?? "", "amended at the exchange")
+        assert.include(order.reason?.message ?? "", "filled with 0.03 of 0.05")
         assert.deepStrictEqual(yield* onLedger, ["FILLED 0.03"])
         assert.deepStrictEqual(yield* (yield* ForeignOrders).read, [])
       })
@@ -89,6 +75,60 @@ describe("an order that another program amends", () => {
         assert.deepStrictEqual([foreign, missing], [0, 0])
         const order = yield* nexus.until("ours", hasEnded)
         assert.deepStrictEqual([order.status, Decimal.format(order.filledQuantity)], ["CANCELLED", "0.03"])
+      })
+    )
+  )
+
+  it.live("while the stream was away is followed by it afterwards", () =>
+    trading(
+      Effect.gen(function* () {
+        const nexus = yield* TestNexus
+        const findings = yield* Findings
+        const stream = yield* StreamState
+        const { faults, moveMarket } = yield* Simulator
+        yield* until(findings.lastReport, (report) => report !== null)
+        const id = yield* resting
+        faults.revokeKey(true)
+        faults.closeStreams(false)
+        const away = yield* until(
+          Effect.sync(() => stream.awaySince),
+          (since) => since !== null
+        )
+        faults.revokeKey(false)
+        yield* amend(id, "0.03")
+        // Only the one behind the gap comes in this time.
+        yield* until(findings.lastReport, (report) => (report?.at ?? 0) > (away ?? 0))
+
+        moveMarket("BTCUSDT", "58900")
+
+        assert.strictEqual((yield* nexus.until("ours", hasEnded)).status, "CANCELLED")
+        const sources = (yield* nexus.events("ours")).flatMap((event) =>
+          event._tag === "OrderFilled" || event._tag === "OrderCancelled" ? [event.source] : []
+        )
+        assert.deepStrictEqual([...new Set(sources)], ["stream"])
+        assert.deepStrictEqual(yield* (yield* ForeignOrders).read, [])
+      })
+    )
+  )
+
+  it.live("does not keep the news of one that has its id after a reset", () =>
+    trading(
+      Effect.gen(function* () {
+        const nexus = yield* TestNexus
+        const { faults, moveMarket } = yield* Simulator
+        const id = yield* resting
+        yield* amend(id, "0.03")
+        yield* (yield* OpenOrders).compare
+
+        faults.reset()
+        yield* nexus.place("next", limit("BUY", "0.05", "59000"))
+        const next = yield* nexus.until("next", isResting)
+        assert.strictEqual(next.exchangeOrderId, id)
+        moveMarket("BTCUSDT", "58900")
+
+        const order = yield* nexus.until("next", hasEnded)
+        assert.deepStrictEqual([order.status, Decimal.format(order.filledQuantity)], ["COMPLETED", "0.05"])
+        assert.strictEqual(Decimal.format((yield* nexus.order("ours")).filledQuantity), "0")
       })
     )
   )
@@ -130,6 +170,7 @@ describe("an order that another program amends", () => {
 
 describe("under an id of the exchange that is ours", () => {
   const ours: SentOrder = {
+    orderId: "ours" as SentOrder["orderId"],
     clientOrderId: "nx1" as SentOrder["clientOrderId"],
     exchangeOrderId: "7",
     symbol: "BTCUSDT",
@@ -137,7 +178,7 @@ describe("under an id of the exchange that is ours", () => {
     type: "LIMIT",
     price: "59000",
     quantity: "0.05",
-    attempt: { timestamp: 1_000_000 }
+    attempt: { timestamp: 1_000_000, recvWindowMillis: 5_000 }
   }
   const found: FoundOrder = {
     clientOrderId: "web_1",
@@ -160,12 +201,16 @@ describe("under an id of the exchange that is ours", () => {
   }
   const { createdAt: _, ...withoutTime } = found
 
-  it("an amended order is found", () => {
-    assert.isTrue(isAmendedOf(ours, found))
+  const deltaMillis = 10_000
+
+  // A timestamp may be a second ahead of the exchange's clock, and is accepted for 5 s + 10 s.
+  it.for([1_000_400, 1_000_000 - 1_000, 1_000_000 + 15_000])("an amended order is found, made at %i", (createdAt) => {
+    assert.isTrue(isAmendedOf(ours, { ...found, createdAt }, deltaMillis))
   })
 
   it.for<readonly [string, SentOrder, FoundOrder]>([
-    ["one of another time, as after a reset", ours, { ...found, createdAt: 1_000_000 + 121_000 }],
+    ["one made later than ours can have been, as after a reset,", ours, { ...found, createdAt: 1_000_000 + 15_001 }],
+    ["one made before ours was sent", ours, { ...found, createdAt: 1_000_000 - 1_001 }],
     ["one whose time nobody says", ours, withoutTime],
     ["one of another price", ours, { ...found, price: Decimal.decimal("59001") }],
     ["one of the other side", ours, { ...found, side: "SELL" }],
@@ -181,6 +226,6 @@ describe("under an id of the exchange that is ours", () => {
     ["one, while ours has no id yet,", { ...ours, exchangeOrderId: null }, found],
     ["one that ours could never rest as", { ...ours, type: "MARKET", price: null }, found]
   ])("%s is somebody else's", ([, mine, theirs]) => {
-    assert.isFalse(isAmendedOf(mine, theirs))
+    assert.isFalse(isAmendedOf(mine, theirs, deltaMillis))
   })
 })
