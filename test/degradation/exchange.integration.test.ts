@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import { TestNexus } from "../layers.ts"
 import { until } from "../sql/until.ts"
 import {
+  ask,
   becomes,
   bid,
   buy,
@@ -17,6 +18,7 @@ import {
   find,
   makeExchange,
   onLedger,
+  orders,
   place,
   rests,
   standing,
@@ -46,8 +48,12 @@ describe("exchange down", () => {
     trading((on) =>
       Effect.gen(function* () {
         const nexus = yield* TestNexus
+        yield* place202(buy("done"))
+        yield* ends("done")
         yield* place202(bid("rests"))
         yield* rests("rests")
+        assert.deepStrictEqual(yield* marks, {})
+        const seen = yield* find("rests")
 
         on.network.cut("refusing")
         const placed = yield* place202(buy("waits"))
@@ -72,12 +78,23 @@ describe("exchange down", () => {
         const stale = yield* ends("short")
         assert.deepInclude(stale["reason"], { code: "STALE" })
         assert.include(["PENDING", "EXECUTING"], (yield* find("waits")).body["status"])
+        // What has ended is final, and says nothing of a connection.
+        assert.deepStrictEqual(yield* marks, { rests: "disconnected", waits: "disconnected" })
+        const marked = yield* ask("GET", `${orders}/rests`, undefined, {
+          "if-none-match": `${seen.headers.get("etag")}`
+        })
+        assert.deepStrictEqual(
+          [marked.status, marked.body["exchange"], marked.headers.get("etag")],
+          [200, "disconnected", null]
+        )
 
         on.network.heal()
         yield* stands(({ parts }) => !parts.includes("exchange"))
 
         assert.strictEqual((yield* ends("waits"))["status"], "COMPLETED")
         assert.strictEqual((yield* ends("rests"))["status"], "CANCELLED")
+        yield* Effect.andThen(place202(bid("again")), rests("again"))
+        assert.deepStrictEqual(yield* marks, {})
         for (const id of ["short", "unwanted"]) {
           assert.strictEqual(onLedger(on, (yield* find(id)).body["client_order_id"]), 0, id)
         }
@@ -103,6 +120,15 @@ describe("exchange down", () => {
     )
   )
 })
+
+/** Which orders of the list say what of the exchange. */
+const marks = Effect.map(ask("GET", `${orders}?status=all&limit=500`), ({ body }) =>
+  Object.fromEntries(
+    (body as unknown as ReadonlyArray<{ readonly id: string; readonly exchange?: string }>).flatMap(
+      ({ exchange, id }) => (exchange === undefined ? [] : [[id, exchange]])
+    )
+  )
+)
 
 describe("exchange answer unknown", () => {
   it.live("an order that it took is found in time, and is there once", () =>
@@ -160,6 +186,7 @@ describe("user stream down, REST up", () => {
         on.simulator.moveMarket("BTCUSDT", "49000")
         yield* place202(buy("now"))
         const now = yield* ends("now")
+        assert.deepStrictEqual(yield* marks, {})
         // reconciler.interval_ms
         yield* nexus.advance("31 seconds")
         const filled = yield* ends("filled")
