@@ -218,6 +218,7 @@ describe("429 and 418", () => {
           yield* place202(buy("waits"))
           const limited = yield* stands(({ details }) => details.includes("it wants no requests"))
           const struck = yield* strikes(on)
+          const foreseen = yield* forecasts
           const kept = yield* cancel("rests")
           const validUntil = new Date(nexus.clock.currentTimeMillisUnsafe() + 1_000).toISOString()
           yield* place202({ ...buy("short"), valid_until: validUntil })
@@ -227,6 +228,7 @@ describe("429 and 418", () => {
           assert.deepInclude(stale["reason"], { code: "STALE" })
           assert.strictEqual((yield* find("waits")).body["status"], "PENDING")
           assert.isAbove(yield* figure("nexus_exchange_stopped_seconds"), 0)
+          for (const millis of foreseen) assert.isTrue(millis > 1_000 && millis <= limitedMillis, `${millis} ms`)
           assert.strictEqual(yield* strikes(on), struck)
           assert.strictEqual((yield* ends("waits"))["status"], "COMPLETED")
           assert.strictEqual((yield* ends("rests"))["status"], "CANCELLED")
@@ -235,6 +237,13 @@ describe("429 and 418", () => {
       )
     )
   }
+})
+
+/** When the next order could be sent, by /ready and by /metrics, in milliseconds. */
+const forecasts = Effect.gen(function* () {
+  const { body } = yield* ask("GET", "/ready")
+  const seconds = yield* figure('nexus_exchange_wait_seconds\\{kind="submit"\\}')
+  return [(body["exchange"] as { readonly next_submit_ms: number }).next_submit_ms, seconds * 1_000]
 })
 
 /** How many requests have met the ban. */
