@@ -4,6 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { inject } from "vitest"
+import { freshDatabase } from "../harness/template.ts"
 import { TestNexus } from "../layers.ts"
 import { until } from "../sql/until.ts"
 import {
@@ -116,6 +118,34 @@ describe("exchange down", () => {
         yield* place202(buy("next"))
         assert.strictEqual((yield* ends("next"))["status"], "COMPLETED")
         assert.strictEqual(onLedger(on, aged["client_order_id"]), 0)
+      })
+    )
+  )
+})
+
+describe("exchange away at the start", () => {
+  it.live("orders are marked until it is seen, but not by a process that has nothing to do with it", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const on = yield* makeExchange
+        const databaseUrl = yield* freshDatabase(inject("pgUrl"))
+        yield* Effect.gen(function* () {
+          yield* place202(buy("waits"))
+          assert.deepStrictEqual(yield* marks, {})
+        }).pipe(Effect.provide(wholeOn(on, { databaseUrl, roles: ["api"] })))
+        on.network.cut("refusing")
+
+        yield* Effect.gen(function* () {
+          const away = yield* stands(({ parts }) => parts.includes("exchange"))
+          const marked = yield* marks
+          on.network.heal()
+
+          assert.deepStrictEqual([away.health, away.ready], [200, 200])
+          assert.deepStrictEqual(marked, { waits: "disconnected" })
+          assert.strictEqual((yield* ends("waits"))["status"], "COMPLETED")
+          yield* Effect.andThen(place202(bid("rests")), rests("rests"))
+          assert.deepStrictEqual(yield* marks, {})
+        }).pipe(Effect.provide(wholeOn(on, { databaseUrl })))
       })
     )
   )
