@@ -6,6 +6,7 @@
  */
 import { Clock, Context, Effect, Layer, Ref, Result } from "effect"
 import { BinanceClient } from "../binance/BinanceClient.ts"
+import { Breaker } from "../binance/Breaker.ts"
 import { ServerTime } from "../binance/ServerTime.ts"
 import { AppConfig } from "../config.ts"
 import { EventBus } from "../kafka/EventBus.ts"
@@ -54,6 +55,8 @@ export class Health extends Context.Service<
   Health,
   {
     readonly readiness: Effect.Effect<Readiness>
+    /** The exchange does not answer this process, or was not seen yet; false where it has nothing to do with it. */
+    readonly disconnected: Effect.Effect<boolean>
     readonly metrics: Effect.Effect<ReadonlyArray<MetricFamily>>
     /** From now on not ready: the process is about to stop. */
     readonly drain: Effect.Effect<void>
@@ -66,6 +69,7 @@ export class Health extends Context.Service<
       const { app, leases } = yield* AppConfig
       const backlog = yield* Backlog
       const blotter = yield* Blotter
+      const breaker = yield* Breaker
       const bus = yield* EventBus
       const check = yield* ExchangeCheck
       const outlook = yield* ExchangeOutlook
@@ -87,6 +91,10 @@ export class Health extends Context.Service<
       const streamAway = Effect.map(Clock.currentTimeMillis, (now) =>
         stream.awaySince === null ? 0 : Math.max(0, now - stream.awaySince)
       )
+
+      const disconnected = Effect.gen(function* () {
+        return needsExchange && (!(yield* check.hasPassed) || (yield* breaker.state) !== "closed")
+      })
 
       const away = Effect.gen(function* () {
         const degraded: Array<Degraded> = []
@@ -277,6 +285,7 @@ export class Health extends Context.Service<
 
       return Health.of({
         readiness,
+        disconnected,
         metrics,
         drain: Ref.set(draining, true),
         draining: Ref.get(draining)

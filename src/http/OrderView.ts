@@ -54,7 +54,10 @@ export const OrderView = Schema.Struct({
       fee_asset: Schema.String,
       at: Time
     })
-  )
+  ),
+  exchange: Schema.optionalKey(Schema.Literal("disconnected")).annotateKey({
+    description: "Only in reads of an open order, while the process that answers has no connection to the exchange."
+  })
 })
 export type OrderView = typeof OrderView.Type
 
@@ -92,6 +95,9 @@ export const ofRow = (o: BlotterRow): string =>
   `,"certainty":"${o.certainty}","cancel_requested":${o.cancelRequested}` +
   `,"filled_quantity":${o.filledQuantity},"average_price":${o.averagePrice},"fees":${fees(o.fees)}` +
   `,"reason":${o.reason === null ? "null" : reason(o.reason)},"fills":[${o.fills.map(fill).join(",")}]}`
+
+/** The order's JSON with the mark that the exchange may know more of it by now. */
+export const disconnected = (order: string): string => `${order.slice(0, -1)},"exchange":"disconnected"}`
 
 const fees = (byAsset: BlotterRow["fees"]): string =>
   `{${Object.entries(byAsset)

@@ -15,6 +15,7 @@ import type { Busy, FilterDenied, InstrumentsUnknown, NotConfirmed } from "../en
 import { AppConfig } from "../config.ts"
 import { DoubtStories } from "../engine/DoubtStories.ts"
 import { Engine } from "../engine/Engine.ts"
+import { Health } from "../engine/Health.ts"
 import type { BlotterRow } from "../sql/Blotter.ts"
 import { Blotter } from "../sql/Blotter.ts"
 import { EventStore } from "../sql/EventStore.ts"
@@ -25,7 +26,7 @@ import { withDoubt } from "./DoubtView.ts"
 import { withParked } from "./ParkedView.ts"
 import { read } from "./OrderBody.ts"
 import { cursorText, readQuery } from "./OrderList.ts"
-import { ofRow, ofStream, time } from "./OrderView.ts"
+import { disconnected, ofRow, ofStream, time } from "./OrderView.ts"
 import type { Answer, Check } from "./Problem.ts"
 import { describe, invalid, json, problem, tryAgain } from "./Problem.ts"
 import { parse } from "./StrictJson.ts"
@@ -55,6 +56,7 @@ export const makeOrders = Effect.gen(function* () {
   const parked = yield* Parked
   const store = yield* EventStore
   const stories = yield* DoubtStories
+  const health = yield* Health
   const cancelEach = yield* makeCancelAll
   const { timeout_ms: answerMillis } = (yield* AppConfig).binance.testnet
 
@@ -110,14 +112,16 @@ export const makeOrders = Effect.gen(function* () {
     if (stored === null) return noOrder(orderId)
     // Whoever placed it knows it by this id, whatever it is called in the log.
     const row = { ...stored, orderId }
-    // The story goes on without the order changing, so it has no tag.
     const story = isInDoubt(row, (yield* Clock.currentTimeMillis) - answerMillis)
       ? yield* stories.of(stored.orderId)
       : null
-    const tag = etag(row.version)
-    if (story === null && headers.ifNoneMatch === tag) return { status: 304, headers: ["ETag", tag], body: "" }
-    const order = yield* shown(row)
-    return story === null ? json(200, order, ["ETag", tag]) : json(200, withDoubt(order, story))
+    const isAway = isOpen(row) && (yield* health.disconnected)
+    // The story goes on, and the connection comes and goes, without the order changing: neither has a tag.
+    const tag = story === null && !isAway ? etag(row.version) : null
+    if (tag !== null && headers.ifNoneMatch === tag) return { status: 304, headers: ["ETag", tag], body: "" }
+    const known = yield* shown(row)
+    const order = isAway ? disconnected(known) : known
+    return json(200, story === null ? order : withDoubt(order, story), tag === null ? [] : ["ETag", tag])
   }, bounded)
 
   const list = Effect.fnUntraced(function* (query: URLSearchParams) {
@@ -135,7 +139,9 @@ export const makeOrders = Effect.gen(function* () {
     const page = rows.slice(0, limit)
     const last = page.at(-1)
     const headers = rows.length > limit && last !== undefined ? nextPage(query, cursorText(last)) : []
-    return json(200, `[${page.map(ofRow).join(",")}]`, headers)
+    const isAway = yield* health.disconnected
+    const views = page.map((row) => (isAway && isOpen(row) ? disconnected(ofRow(row)) : ofRow(row)))
+    return json(200, `[${views.join(",")}]`, headers)
   }, bounded)
 
   const events = Effect.fnUntraced(function* (text: string) {
@@ -149,6 +155,8 @@ export const makeOrders = Effect.gen(function* () {
 
   return { place, cancel, cancelAll, find, list, events }
 })
+
+const isOpen = ({ status }: BlotterRow): boolean => status === "PENDING" || status === "EXECUTING"
 
 /** An attempt without an answer is in doubt once nobody waits for that answer any more. */
 const isInDoubt = ({ attempt, status }: BlotterRow, answeredBy: number): boolean =>

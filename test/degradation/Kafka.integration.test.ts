@@ -3,7 +3,7 @@
  * the log; and once it is back, every event goes out in order.
  */
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { Kafka, logLevel } from "kafkajs"
 import { randomUUID } from "node:crypto"
 import { vi } from "vitest"
@@ -95,6 +95,9 @@ const assertInOrder = (seen: ReadonlyArray<Seen>): void => {
   }
 }
 
+const completedIn = (seen: ReadonlyArray<Seen>) =>
+  Effect.sync(() => new Set(seen.flatMap(({ orderId, type }) => (type === "OrderCompleted" ? [orderId] : []))).size)
+
 const crowd = 20
 
 /** A group forgets a member that left without a word only after its session of 30 s. */
@@ -137,12 +140,7 @@ describeKafka("Kafka down", () => {
         for (const network of networks) network.heal()
         yield* until(figure("nexus_outbox_backlog"), (owed) => owed === 0)
         const { seen } = yield* reader(topic)
-        yield* until(
-          Effect.sync(
-            () => new Set(seen.flatMap(({ orderId, type }) => (type === "OrderCompleted" ? [orderId] : []))).size
-          ),
-          (completed) => completed === crowd
-        )
+        yield* until(completedIn(seen), (completed) => completed === crowd)
         assertInOrder(seen)
         yield* joined
       })
@@ -150,7 +148,54 @@ describeKafka("Kafka down", () => {
   )
 })
 
+/** Of one answer, at which a broker is of little use and yet alive. */
+const slowMillis = 700
+
 describeKafka("Kafka slow", () => {
+  it.live("with every answer late, commands, reads and readiness are as ever, and events still go out in order", () =>
+    trading(({ networks, topic }) =>
+      Effect.gen(function* () {
+        yield* Effect.andThen(place(bid("rests")), rests("rests"))
+        for (const network of networks) network.slow(slowMillis)
+        const ids = Array.from({ length: crowd }, (_, index) => `o-${index}`)
+        const { seen } = yield* reader(topic)
+        const probes: Array<string> = []
+        const probing = yield* Effect.forkChild(
+          Effect.forever(
+            Effect.andThen(
+              Effect.map(standing, ({ health, ready }) => probes.push(`${health} ${ready}`)),
+              Effect.sleep("100 millis")
+            )
+          )
+        )
+
+        const begun = performance.now()
+        let took = Infinity
+        const answered = Effect.sync(() => (took = Math.min(took, performance.now() - begun)))
+        const placed = yield* Effect.forEach(ids, (id) => Effect.tap(place(buy(id)), answered), {
+          concurrency: "unbounded"
+        })
+        const cancelled = yield* cancel("rests")
+        const found = yield* find("rests")
+        for (const id of ids) assert.strictEqual((yield* ends(id))["status"], "COMPLETED")
+        const lag = yield* until(figure("nexus_outbox_lag_seconds"), (seconds) => seconds > 0)
+        yield* until(completedIn(seen), (completed) => completed === crowd)
+        yield* Fiber.interrupt(probing)
+
+        assert.isTrue(placed.every(({ status }) => status === 202))
+        assert.deepStrictEqual([cancelled.status, found.status, found.body["cancel_requested"]], [202, 200, true])
+        // The first answer came before Kafka can have said anything.
+        assert.isBelow(took, slowMillis)
+        assert.isAbove(lag, 0)
+        assert.isAbove(probes.length, 5)
+        assert.deepStrictEqual([...new Set(probes)], ["200 200"])
+        assertInOrder(seen)
+        for (const network of networks) network.heal()
+        yield* until(figure("nexus_outbox_backlog"), (owed) => owed === 0)
+      })
+    )
+  )
+
   it.live("answers that come late cost a client nothing, and no event its place", () =>
     trading(({ networks, topic }) =>
       Effect.gen(function* () {
@@ -158,9 +203,11 @@ describeKafka("Kafka slow", () => {
         const placed = yield* place(buy("waits"))
         const order = yield* ends("waits")
         const owed = yield* until(figure("nexus_outbox_backlog"), (left) => left > 0)
+        const silent = yield* standing
         for (const network of networks) network.heal()
 
         assert.deepStrictEqual([placed.status, order["status"]], [202, "COMPLETED"])
+        assert.deepStrictEqual([silent.health, silent.ready, silent.reason], [200, 200, null])
         assert.isAbove(owed, 0)
         yield* until(figure("nexus_outbox_backlog"), (left) => left === 0)
         const { seen } = yield* reader(topic)

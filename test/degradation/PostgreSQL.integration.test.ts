@@ -230,6 +230,7 @@ describe("PostgreSQL slow", () => {
             (count) => count > 0
           )
           const slow = yield* standing
+          const [found, listed] = yield* Effect.all([find("rests"), ask("GET", orders)])
           yield* release
 
           yield* Fiber.join(placing)
@@ -239,12 +240,63 @@ describe("PostgreSQL slow", () => {
           for (const reply of shed) assertTryAgain(reply, "overloaded")
           assert.strictEqual(answers.filter(({ status }) => status === 202).length, crowd - shed.length)
           assert.deepStrictEqual([slow.health, slow.ready, cancelled.status], [200, 200, 202])
+          assert.deepStrictEqual([found.status, listed.status], [200, 200])
           assert.strictEqual((yield* ends("rests"))["status"], "CANCELLED")
           // What was shed is recorded nowhere, and its id is free.
           const { body } = shed[0] ?? assert.fail("nothing was shed")
           assert.include(String(body["detail"]), "nothing was recorded")
         }),
       { NEXUS_ENGINE_LANE_QUEUE_SIZE: "8" }
+    )
+  )
+})
+
+/** Of one answer: far below what makes it not ready, and far above. */
+const slowMillis = 100
+const tooSlowMillis = 1_500
+
+describe("PostgreSQL late with every answer", () => {
+  it.live("a read is never older than an answer that was given, and it stays ready until a write takes a second", () =>
+    trading(
+      ({ network }) =>
+        Effect.gen(function* () {
+          yield* Effect.andThen(place(bid("rests")), rests("rests"))
+          network.slow(slowMillis)
+
+          const begun = performance.now()
+          yield* find("rests")
+          const took = performance.now() - begun
+          const pairs = yield* Effect.forEach(
+            Array.from({ length: 10 }, (_, index) => `o-${index}`),
+            (id) => Effect.flatMap(place(buy(id)), (placed) => Effect.map(find(id), (found) => ({ placed, found }))),
+            { concurrency: "unbounded" }
+          )
+          const cancelled = yield* cancel("rests")
+          const cancelling = yield* find("rests")
+          const listed = yield* ask("GET", `${orders}?status=all`)
+          const slow = yield* stands(({ ready }) => ready === 200)
+
+          assert.isAtLeast(took, slowMillis)
+          for (const { found, placed } of pairs) {
+            assert.deepStrictEqual([placed.status, found.status], [202, 200])
+          }
+          assert.deepStrictEqual([cancelled.status, cancelling.body["cancel_requested"]], [202, true])
+          const ids = (listed.body as unknown as ReadonlyArray<{ readonly id: string }>).map(({ id }) => id)
+          assert.sameMembers(ids, ["rests", ...pairs.map(({ placed }) => String(placed.body["id"]))])
+          assert.strictEqual(slow.health, 200)
+
+          network.slow(tooSlowMillis)
+          const away = yield* stands(({ ready }) => ready === 503)
+          network.heal()
+
+          assert.strictEqual(away.health, 200)
+          assert.strictEqual(away.reason, "PostgreSQL did not take a write within 1000 ms")
+          yield* stands(({ ready }) => ready === 200)
+          for (const { placed } of pairs) {
+            assert.strictEqual((yield* ends(String(placed.body["id"])))["status"], "COMPLETED")
+          }
+        }),
+      {}
     )
   )
 })

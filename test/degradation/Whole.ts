@@ -105,12 +105,20 @@ export interface Reply {
   readonly body: Readonly<Record<string, unknown>>
 }
 
-export const askAt = (url: string, method: string, path: string, body?: object): Effect.Effect<Reply> =>
+type Headed = Readonly<Record<string, string>>
+
+export const askAt = (
+  url: string,
+  method: string,
+  path: string,
+  body?: object,
+  headers: Headed = {}
+): Effect.Effect<Reply> =>
   Effect.promise(async () => {
-    const headers = { "content-type": "application/json" }
     const response = await fetch(`${url}${path}`, {
       method,
-      ...(body === undefined ? {} : { headers, body: JSON.stringify(body) })
+      headers: body === undefined ? headers : { "content-type": "application/json", ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
     })
     const text = await response.text()
     const isJson = /json/.test(response.headers.get("content-type") ?? "")
@@ -121,8 +129,8 @@ export const askAt = (url: string, method: string, path: string, body?: object):
     }
   })
 
-export const ask = (method: string, path: string, body?: object) =>
-  Effect.flatMap(ListeningAddress, ({ url }) => askAt(url, method, path, body))
+export const ask = (method: string, path: string, body?: object, headers?: Headed) =>
+  Effect.flatMap(ListeningAddress, ({ url }) => askAt(url, method, path, body, headers))
 
 export const orders = "/api/v1/orders"
 export const buy = (id: string) => ({ id, symbol: "BTCUSDT", side: "BUY", type: "MARKET", quantity: 0.001 })

@@ -4,9 +4,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { inject } from "vitest"
+import { freshDatabase } from "../harness/template.ts"
 import { TestNexus } from "../layers.ts"
 import { until } from "../sql/until.ts"
 import {
+  ask,
   becomes,
   bid,
   buy,
@@ -17,6 +20,7 @@ import {
   find,
   makeExchange,
   onLedger,
+  orders,
   place,
   rests,
   standing,
@@ -46,8 +50,12 @@ describe("exchange down", () => {
     trading((on) =>
       Effect.gen(function* () {
         const nexus = yield* TestNexus
+        yield* place202(buy("done"))
+        yield* ends("done")
         yield* place202(bid("rests"))
         yield* rests("rests")
+        assert.deepStrictEqual(yield* marks, {})
+        const seen = yield* find("rests")
 
         on.network.cut("refusing")
         const placed = yield* place202(buy("waits"))
@@ -72,12 +80,23 @@ describe("exchange down", () => {
         const stale = yield* ends("short")
         assert.deepInclude(stale["reason"], { code: "STALE" })
         assert.include(["PENDING", "EXECUTING"], (yield* find("waits")).body["status"])
+        // What has ended is final, and says nothing of a connection.
+        assert.deepStrictEqual(yield* marks, { rests: "disconnected", waits: "disconnected" })
+        const marked = yield* ask("GET", `${orders}/rests`, undefined, {
+          "if-none-match": `${seen.headers.get("etag")}`
+        })
+        assert.deepStrictEqual(
+          [marked.status, marked.body["exchange"], marked.headers.get("etag")],
+          [200, "disconnected", null]
+        )
 
         on.network.heal()
         yield* stands(({ parts }) => !parts.includes("exchange"))
 
         assert.strictEqual((yield* ends("waits"))["status"], "COMPLETED")
         assert.strictEqual((yield* ends("rests"))["status"], "CANCELLED")
+        yield* Effect.andThen(place202(bid("again")), rests("again"))
+        assert.deepStrictEqual(yield* marks, {})
         for (const id of ["short", "unwanted"]) {
           assert.strictEqual(onLedger(on, (yield* find(id)).body["client_order_id"]), 0, id)
         }
@@ -103,6 +122,43 @@ describe("exchange down", () => {
     )
   )
 })
+
+describe("exchange away at the start", () => {
+  it.live("orders are marked until it is seen, but not by a process that has nothing to do with it", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const on = yield* makeExchange
+        const databaseUrl = yield* freshDatabase(inject("pgUrl"))
+        yield* Effect.gen(function* () {
+          yield* place202(buy("waits"))
+          assert.deepStrictEqual(yield* marks, {})
+        }).pipe(Effect.provide(wholeOn(on, { databaseUrl, roles: ["api"] })))
+        on.network.cut("refusing")
+
+        yield* Effect.gen(function* () {
+          const away = yield* stands(({ parts }) => parts.includes("exchange"))
+          const marked = yield* marks
+          on.network.heal()
+
+          assert.deepStrictEqual([away.health, away.ready], [200, 200])
+          assert.deepStrictEqual(marked, { waits: "disconnected" })
+          assert.strictEqual((yield* ends("waits"))["status"], "COMPLETED")
+          yield* Effect.andThen(place202(bid("rests")), rests("rests"))
+          assert.deepStrictEqual(yield* marks, {})
+        }).pipe(Effect.provide(wholeOn(on, { databaseUrl })))
+      })
+    )
+  )
+})
+
+/** Which orders of the list say what of the exchange. */
+const marks = Effect.map(ask("GET", `${orders}?status=all&limit=500`), ({ body }) =>
+  Object.fromEntries(
+    (body as unknown as ReadonlyArray<{ readonly id: string; readonly exchange?: string }>).flatMap(
+      ({ exchange, id }) => (exchange === undefined ? [] : [[id, exchange]])
+    )
+  )
+)
 
 describe("exchange answer unknown", () => {
   it.live("an order that it took is found in time, and is there once", () =>
@@ -160,6 +216,7 @@ describe("user stream down, REST up", () => {
         on.simulator.moveMarket("BTCUSDT", "49000")
         yield* place202(buy("now"))
         const now = yield* ends("now")
+        assert.deepStrictEqual(yield* marks, {})
         // reconciler.interval_ms
         yield* nexus.advance("31 seconds")
         const filled = yield* ends("filled")
@@ -191,6 +248,7 @@ describe("429 and 418", () => {
           yield* place202(buy("waits"))
           const limited = yield* stands(({ details }) => details.includes("it wants no requests"))
           const struck = yield* strikes(on)
+          const foreseen = yield* forecasts
           const kept = yield* cancel("rests")
           const validUntil = new Date(nexus.clock.currentTimeMillisUnsafe() + 1_000).toISOString()
           yield* place202({ ...buy("short"), valid_until: validUntil })
@@ -200,6 +258,7 @@ describe("429 and 418", () => {
           assert.deepInclude(stale["reason"], { code: "STALE" })
           assert.strictEqual((yield* find("waits")).body["status"], "PENDING")
           assert.isAbove(yield* figure("nexus_exchange_stopped_seconds"), 0)
+          for (const millis of foreseen) assert.isTrue(millis > 1_000 && millis <= limitedMillis, `${millis} ms`)
           assert.strictEqual(yield* strikes(on), struck)
           assert.strictEqual((yield* ends("waits"))["status"], "COMPLETED")
           assert.strictEqual((yield* ends("rests"))["status"], "CANCELLED")
@@ -208,6 +267,13 @@ describe("429 and 418", () => {
       )
     )
   }
+})
+
+/** When the next order could be sent, by /ready and by /metrics, in milliseconds. */
+const forecasts = Effect.gen(function* () {
+  const { body } = yield* ask("GET", "/ready")
+  const seconds = yield* figure('nexus_exchange_wait_seconds\\{kind="submit"\\}')
+  return [(body["exchange"] as { readonly next_submit_ms: number }).next_submit_ms, seconds * 1_000]
 })
 
 /** How many requests have met the ban. */

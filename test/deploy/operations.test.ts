@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
-import { configured, isCommand, root, textOf } from "./deployments.ts"
+import { metricNames } from "../../src/telemetry.ts"
+import { configured, root, textOf } from "./deployments.ts"
 
 const document = textOf("docs/operations.md")
 
@@ -70,11 +71,17 @@ describe("operations.md", () => {
     }
   })
 
-  it("names commands that exist", () => {
-    const named = new Set([...document.matchAll(/`nexus ([a-z-]+)/g)].map(([, name]) => name!))
+  it("alarms by metrics that exist, with the labels that they have", () => {
+    const alarms = document.split("\n## ").find((section) => section.startsWith("Alarms"))!
+    const named = [...alarms.matchAll(/\b(nexus_\w+)(?:\{(\w+)=)?/g)]
+    const health = textOf("src/engine/Health.ts") + textOf("src/engine/ExchangeOutlook.ts")
 
-    assert.isAbove(named.size, 6)
-    for (const name of named) assert.isTrue(name === "X" || isCommand(name), name)
+    assert.isAbove(named.length, 8)
+    for (const [, name, label] of named) {
+      const [key] = Object.entries(metricNames).find(([, one]) => one === name) ?? []
+      assert.include(health, `metricNames.${key}`, name)
+      if (label !== undefined) assert.match(health, new RegExp(`labels: \\{ ${label}:`), name)
+    }
   })
 
   it("names keys, variables and files that exist", () => {

@@ -62,35 +62,41 @@ describe("a rotated secret", () => {
 
   it("of the exchange is a second key: the store stays the account's, and orders are signed with the new half", async () => {
     const folder = newFolder()
-    const halves = ["old", "new"].map((name) => {
-      const { privateKey, publicKey } = generateKeyPairSync("ed25519")
+    const pairs = [
+      generateKeyPairSync("ed25519"),
+      generateKeyPairSync("ed25519"),
+      generateKeyPairSync("rsa", { modulusLength: 2_048 })
+    ]
+    const halves = pairs.map(({ privateKey, publicKey }, name) => {
       const files = [join(folder, `${name}.pem`), join(folder, `${name}.pub`)] as const
       writeFileSync(files[0], privateKey.export({ type: "pkcs8", format: "pem" }))
       writeFileSync(files[1], publicKey.export({ type: "spki", format: "pem" }))
       return { privateFile: files[0], publicFile: files[1] }
     })
-    const [old, fresh] = [halves[0]!, halves[1]!]
+    const [old, fresh, rsa] = [halves[0]!, halves[1]!, halves[2]!]
     const flags = (...files: ReadonlyArray<string>) => files.flatMap((file) => ["--public-key", file])
     const journal = ["--journal", join(folder, "exchange")]
-    const both = await startSimulator(folder, ...journal, ...flags(old.publicFile, fresh.publicFile))
+    const all = await startSimulator(folder, ...journal, ...flags(old.publicFile, fresh.publicFile, rsa.publicFile))
     const url = await database()
     const settings = (at: string, file: string) => ({
-      ...both.env,
+      ...all.env,
       BINANCE_TESTNET_API_SECRET: "",
       DATABASE_URL: url,
       NEXUS_BINANCE_TESTNET_BASE_URL: at,
       NEXUS_BINANCE_TESTNET_PRIVATE_KEY_FILE: file,
       NEXUS_HTTP_DRAIN_MS: "0"
     })
-    const before = await serve(newFolder(), settings(both.address, old.privateFile))
+    const before = await serve(newFolder(), settings(all.address, old.privateFile))
     const first = await place(before.url)
     assert.strictEqual((await ends(before.url, first.id)).status, "COMPLETED")
 
     assert.strictEqual(await before.end("SIGTERM"), 0, before.err)
-    const during = await serve(newFolder(), settings(both.address, fresh.privateFile))
-    assert.strictEqual((await ends(during.url, (await place(during.url)).id)).status, "COMPLETED")
-    await during.end("SIGTERM")
-    await both.program.end("SIGTERM")
+    for (const { privateFile } of [rsa, fresh]) {
+      const during = await serve(newFolder(), settings(all.address, privateFile))
+      assert.strictEqual((await ends(during.url, (await place(during.url)).id)).status, "COMPLETED")
+      await during.end("SIGTERM")
+    }
+    await all.program.end("SIGTERM")
     const one = await startSimulator(folder, ...journal, ...flags(fresh.publicFile))
 
     const after = await serve(newFolder(), settings(one.address, fresh.privateFile))

@@ -92,7 +92,7 @@ const account = Effect.succeed({
 /** Everything from the store up. The exchange is away, so symbols have no market. */
 const served = (url: string) =>
   Server.layer.pipe(
-    Layer.provide(Layer.mock(Health)({ draining: Effect.succeed(false) })),
+    Layer.provide(Layer.mock(Health)({ draining: Effect.succeed(false), disconnected: Effect.succeed(false) })),
     Layer.provideMerge(Engine.layer),
     Layer.provide(Reconciliation.layer),
     Layer.provide([Backlog.layer, Balances.layer, DoubtStories.layer, ForeignOrders.layer, Instruments.layer]),

@@ -10,9 +10,10 @@ import { afterAll, afterEach, beforeAll, inject, vi } from "vitest"
 import type { KafkaBusOptions } from "../../src/kafka/KafkaBus.ts"
 import { readSecurity, type SecurityOptions } from "../../src/kafka/Security.ts"
 import { checkTopics } from "../../src/kafka/Topics.ts"
+import type { ClientCertificate } from "../../tools/kafka/certificates.ts"
 import type { SecureBroker } from "../../tools/kafka/SecureBroker.ts"
 import { ends, place } from "../cli/orders.ts"
-import { newFolder, removeAll, run, serve } from "../cli/Program.ts"
+import { type Environment, newFolder, removeAll, run, serve } from "../cli/Program.ts"
 import { emptyDatabase } from "../harness/template.ts"
 import { until as eventually } from "../sql/until.ts"
 import { batchOf, collect, publishUntilTaken, values } from "./EventBus.contract.ts"
@@ -191,7 +192,73 @@ describeSecure("a broker that demands TLS and a user", () => {
   const checkedOrMissing = (options: KafkaBusOptions) =>
     Effect.catchTag(checkTopics(options), "TopicsWrong", () => Effect.void)
 
-  it("a password is rotated by a restart: the new one serves, and the old one is let in no more", async () => {
+  interface Rotation {
+    readonly old: Environment
+    readonly next: Environment
+    /** Until both are good, or only the new one where there can be but one. */
+    readonly begin: () => Promise<void>
+    /** From here on only the new one is. */
+    readonly end: () => Promise<void>
+    /** What is let in no more, and what it is told. */
+    readonly refused: Environment
+    readonly refusal: RegExp
+  }
+  const certificate = ({ cert, key }: ClientCertificate): Environment => ({
+    KAFKA_BROKERS: broker.ssl,
+    KAFKA_USERNAME: "",
+    KAFKA_PASSWORD: "",
+    NEXUS_KAFKA_SASL_MECHANISM: "none",
+    NEXUS_KAFKA_TLS_CERT_FILE: cert,
+    NEXUS_KAFKA_TLS_KEY_FILE: key
+  })
+  const nothing = () => Promise.resolve()
+
+  const rotations: ReadonlyArray<readonly [name: string, of: () => Rotation | Promise<Rotation>]> = [
+    [
+      "a second user",
+      async () => {
+        const old = { KAFKA_USERNAME: "user-1", KAFKA_PASSWORD: "password-of-user-1" }
+        const next = { KAFKA_USERNAME: "user-2", KAFKA_PASSWORD: "password-of-user-2" }
+        await broker.changePassword("SCRAM-SHA-512", old.KAFKA_PASSWORD, old.KAFKA_USERNAME)
+        return {
+          old,
+          next,
+          begin: () => broker.changePassword("SCRAM-SHA-512", next.KAFKA_PASSWORD, next.KAFKA_USERNAME),
+          end: () => broker.removePassword("SCRAM-SHA-512", old.KAFKA_USERNAME),
+          refused: old,
+          refusal: /Kafka does not let this user in/
+        }
+      }
+    ],
+    [
+      "a second certificate",
+      () => ({
+        old: certificate(broker.certificates.client),
+        next: certificate(broker.certificates.nextClient),
+        begin: nothing,
+        end: nothing,
+        refused: certificate(broker.certificates.otherClient),
+        refusal: /Kafka asks for a certificate of ours that it knows/
+      })
+    ],
+    [
+      "another password",
+      () => {
+        const next = { KAFKA_PASSWORD: "the-second+pass" }
+        return {
+          old: { KAFKA_PASSWORD: broker.password },
+          next,
+          begin: () => broker.changePassword("SCRAM-SHA-512", next.KAFKA_PASSWORD),
+          end: nothing,
+          refused: { KAFKA_PASSWORD: broker.password },
+          refusal: /Kafka does not let this user in/
+        }
+      }
+    ]
+  ]
+
+  it.for(rotations)("%s is changed over to by a restart, orders go on, and the old one ends", async ([, of]) => {
+    const { begin, end, next, old, refusal, refused } = await of()
     const scope = Scope.makeUnsafe()
     const name = freshOptions("").topics
     // Holds the embedded exchange, which both programs trade on in turn.
@@ -203,25 +270,28 @@ describeSecure("a broker that demands TLS and a user", () => {
       NEXUS_KAFKA_TOPICS_EVENTS: name.events,
       NEXUS_HTTP_DRAIN_MS: "0"
     }
-    const next = "the-second+pass"
-    const before = await serve(folder, settings)
+    const before = await serve(folder, { ...settings, ...old })
     const first = await place(before.url)
     assert.strictEqual((await ends(before.url, first.id)).status, "COMPLETED")
 
-    await broker.changePassword("SCRAM-SHA-512", next)
+    await begin()
     // Its connections are open and stay so.
     assert.strictEqual((await ends(before.url, (await place(before.url)).id)).status, "COMPLETED")
     assert.strictEqual(await before.end("SIGTERM"), 0, before.err)
-    const after = await serve(folder, { ...settings, KAFKA_PASSWORD: next })
+    const after = await serve(folder, { ...settings, ...next })
+    await end()
 
     assert.strictEqual((await ends(after.url, (await place(after.url)).id)).status, "COMPLETED")
     // Three lives of at least four events each.
     while ((await recordsOf(name.events)) < 12) await pause(50)
-    const old = await run(["topics"], newFolder(), settings)
-    assert.deepStrictEqual([old.code, /Kafka does not let this user in/.test(old.err)], [1, true], old.err)
-    assert.strictEqual((await run(["topics"], newFolder(), { ...settings, KAFKA_PASSWORD: next })).code, 0)
-    const said = [before, after].map(({ err, out }) => out + err).join("\n") + old.err + old.out
-    for (const secret of [broker.password, next]) assert.notInclude(said, secret)
+    const shut = await run(["topics"], newFolder(), { ...settings, ...refused })
+    assert.deepStrictEqual([shut.code, refusal.test(shut.err)], [1, true], shut.err)
+    const open = await run(["topics"], newFolder(), { ...settings, ...next })
+    assert.strictEqual(open.code, 0, open.err)
+    const said = [before, after, shut].map(({ err, out }) => out + err).join("\n")
+    for (const secret of [old["KAFKA_PASSWORD"], next["KAFKA_PASSWORD"]]) {
+      if (secret !== undefined && secret !== "") assert.notInclude(said, secret)
+    }
     await after.end("SIGTERM")
     await Effect.runPromise(Scope.close(scope, Exit.void))
   })

@@ -32,8 +32,9 @@ export interface SecureBroker {
   readonly user: string
   /** Of the user at the start. */
   readonly password: string
-  /** The old one is good no more, except on connections that are open. */
-  readonly changePassword: (mechanism: Mechanism, password: string) => Promise<void>
+  /** The old one is good no more, except on connections that are open. Whoever had none is a user from now on. */
+  readonly changePassword: (mechanism: Mechanism, password: string, of?: string) => Promise<void>
+  readonly removePassword: (mechanism: Mechanism, of: string) => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -79,6 +80,11 @@ export const startSecureBroker = async (source: KafkaSource): Promise<SecureBrok
       await stop()
       throw cause
     }
+    const alter = async (name: string, ...what: ReadonlyArray<string>) => {
+      const whose = ["--entity-type", "users", "--entity-name", name]
+      const command = ["-Xmx128m", "-cp", source.classPath, "kafka.admin.ConfigCommand", "--bootstrap-server", plain]
+      await run("java", [...command, "--alter", ...what, ...whose], { timeout: commandTimeoutMs })
+    }
     return {
       saslSsl,
       saslPlain,
@@ -87,12 +93,9 @@ export const startSecureBroker = async (source: KafkaSource): Promise<SecureBrok
       certificates,
       user,
       password: firstPassword,
-      changePassword: async (mechanism, password) => {
-        const what = ["--alter", "--add-config", `${mechanism}=[password=${password}]`]
-        const whose = ["--entity-type", "users", "--entity-name", user]
-        const command = ["-Xmx128m", "-cp", source.classPath, "kafka.admin.ConfigCommand", "--bootstrap-server", plain]
-        await run("java", [...command, ...what, ...whose], { timeout: commandTimeoutMs })
-      },
+      changePassword: (mechanism, password, of = user) =>
+        alter(of, "--add-config", `${mechanism}=[password=${password}]`),
+      removePassword: (mechanism, of) => alter(of, "--delete-config", mechanism),
       stop
     }
   } catch (cause) {

@@ -1,7 +1,8 @@
 /**
  * A TCP proxy that stands for a network: it passes bytes, or is cut. A silent cut swallows nothing and answers nothing:
  * what was sent waits, as packets of a lost route do, and arrives late when the route is back. A refusing cut ends every
- * connection, and each new one at once. A deaf one lets requests through and keeps the answers until it is healed.
+ * connection, and each new one at once. A deaf one lets requests through and keeps the answers until it is healed. A
+ * network may also be slow: every answer comes late.
  *
  * A Kafka client follows the addresses that its broker tells it, so answers may be rewritten to name other ports of the
  * same host, which keeps every length.
@@ -37,6 +38,8 @@ export class Cut {
   readonly #pairs = new Set<Pair>()
   readonly #server: Server
   #cut: CutKind | null = null
+  /** An answer waits so long before it is passed on. */
+  #slowMillis = 0
   /** Connections of a silent cut that nobody has been asked for yet. */
   readonly #waiting = new Set<Socket>()
 
@@ -82,8 +85,14 @@ export class Cut {
     }
   }
 
+  /** Until it is healed. */
+  slow(millis: number): void {
+    this.#slowMillis = millis
+  }
+
   heal(): void {
     this.#cut = null
+    this.#slowMillis = 0
     for (const { far, near } of this.#pairs) for (const socket of [near, far]) socket.resume()
     for (const near of this.#waiting) this.#join(near)
     this.#waiting.clear()
@@ -126,11 +135,15 @@ export class Cut {
       far.write(bytes)
     })
     const back = this.#renamed.length === 0 ? null : rename(this.#renamed)
-    if (back === null) far.on("data", (bytes) => void near.write(bytes))
-    else {
-      back.on("data", (bytes: Buffer) => void near.write(bytes))
-      far.on("data", (bytes) => void back.write(bytes))
-    }
+    const pass = (bytes: Buffer) => void (back ?? near).write(bytes)
+    back?.on("data", (bytes: Buffer) => void near.write(bytes))
+    const late: Array<Buffer> = []
+    far.on("data", (bytes: Buffer) => {
+      if (this.#slowMillis === 0 && late.length === 0) return pass(bytes)
+      // Nothing may overtake what waits, so it waits as well.
+      if (late.push(bytes) > 1) return
+      setTimeout(() => late.splice(0).forEach((each) => near.destroyed || pass(each)), this.#slowMillis)
+    })
     if (this.#cut === "deaf") far.pause()
     near.on("end", () => far.end())
     far.on("end", () => near.end())
