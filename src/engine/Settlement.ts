@@ -113,7 +113,11 @@ export class Settlement extends Context.Service<
         const stream = yield* engine.read(orderId)
         const request = stream?.order.request ?? null
         const known = stream?.order.exchangeOrderId ?? null
-        if (request === null || isTheOneWeSent(request, found, known)) return yield* record(orderId, found.report)
+        if (request === null || isTheOneWeSent(request, found, known)) {
+          // Found by a log that has lost its attempt: it was sent when the exchange made it, not when it changed last.
+          const isMadeUp = stream?.order.attempt === null && found.createdAt !== undefined
+          return yield* record(orderId, isMadeUp ? { ...found.report, transactTime: found.createdAt } : found.report)
+        }
         const reason = "the exchange has another order under this order's client order id"
         yield* Effect.logError(reason, { orderId, exchangeOrderId: found.report.exchangeOrderId })
         const told = yield* engine.tell(orderId, {

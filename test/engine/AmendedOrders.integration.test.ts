@@ -133,6 +133,35 @@ describe("an order that another program amends", () => {
     )
   )
 
+  it.live("does not keep the news of a foreign one that has its id after a reset", () =>
+    trading(
+      Effect.gen(function* () {
+        const nexus = yield* TestNexus
+        const { faults, moveMarket } = yield* Simulator
+        const id = yield* resting
+        yield* amend(id, "0.03")
+        yield* (yield* OpenOrders).compare
+
+        faults.reset()
+        const { orderId } = yield* byHand("POST /api/v3/order", {
+          symbol: "BTCUSDT",
+          side: "BUY",
+          type: "LIMIT",
+          timeInForce: "GTC",
+          quantity: "0.02",
+          price: "59100",
+          newClientOrderId: "web_1"
+        })
+        assert.strictEqual(`${orderId}`, id)
+        moveMarket("BTCUSDT", "58900")
+
+        const [foreign] = yield* until((yield* ForeignOrders).read, (all) => all.some(({ isOpen }) => !isOpen))
+        assert.deepStrictEqual([foreign?.id, foreign?.status], [id, "FILLED"])
+        assert.strictEqual(Decimal.format((yield* nexus.order("ours")).filledQuantity), "0")
+      })
+    )
+  )
+
   it.live("is cancelled for its client all the same", () =>
     trading(
       Effect.gen(function* () {

@@ -17,6 +17,6 @@ export const byHand = (request: string, params: Readonly<Record<string, string>>
         headers: { "x-mbx-apikey": "key-of-the-tests" }
       })
       assert.strictEqual(response.status, 200, await response.clone().text())
-      return (await response.json()) as { readonly transactTime: number }
+      return (await response.json()) as { readonly orderId: number; readonly transactTime: number }
     })
   )
