@@ -66,11 +66,18 @@ export class StoreWatch extends Context.Service<
         seen = heads
       })
 
+      // Answers of two servers, amid a failover, may not fit each other. What is lost is lost at the second look too.
+      const lookAgain = (failure: Effect.Error<typeof look>) =>
+        failure._tag === "StoreUnavailable" ? Effect.fail(failure) : look
+
+      // What happened while the process started is found before it serves.
+      yield* look
+
       const watch = Effect.gen(function* () {
         for (;;) {
           yield* Effect.sleep(lookMillis)
           yield* supervisor.beat("store-watch")
-          const answer = yield* Effect.result(look)
+          const answer = yield* Effect.result(Effect.catch(look, lookAgain))
           if (answer._tag === "Success") continue
           const { failure } = answer
           // A database that is away says nothing; readiness tells of it.

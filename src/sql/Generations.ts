@@ -8,6 +8,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
+import type { Statement } from "effect/sql/Statement"
 import type { EpochMillis } from "../domain/Ids.ts"
 import { connectTo, type DatabaseAddress } from "./Database.ts"
 import { Int8 } from "./LogRows.ts"
@@ -24,10 +25,10 @@ export interface LaneHead {
 const decodeHeads = Schema.decodeUnknownSync(
   Schema.Array(Schema.Struct({ lane: Schema.Int, position: Int8, hash: Schema.String }))
 )
-const decodeBatches = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ hash: Schema.String })))
+const decodeHashes = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ hashes: Schema.Array(Schema.String) })]))
+const decodeFound = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ found: Schema.NullOr(Schema.String) })]))
 const decodeGeneration = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ generation: Schema.Int })]))
 const decodeMoment = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ at: Int8 })]))
-const decodeIds = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ id: Schema.String })))
 const decodeSymbols = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ symbol: Schema.String })))
 const decodeThere = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ there: Schema.Boolean })]))
 
@@ -57,9 +58,18 @@ export class Generations extends Context.Service<
     Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
 
+      // A standby that is still behind has lost nothing. Each answer says whether it is one's, for no two need come from the
+      // same server.
+      const settled = (statement: Statement<object>) =>
+        Effect.flatMap(answerOf(statement), (rows) =>
+          rows.some((row) => "replaying" in row && row.replaying === true)
+            ? Effect.fail(StoreUnavailable.of(new Error("this server still replays what another one has written")))
+            : Effect.succeed(rows)
+        )
+
       const heads = Effect.map(
-        answerOf(sql`
-          select lane::int4, coalesce(b.last_position, 0) as position, coalesce(encode(b.hash, 'hex'), '') as hash
+        settled(sql`
+          select pg_is_in_recovery() as replaying, lane::int4, coalesce(b.last_position, 0) as position, coalesce(encode(b.hash, 'hex'), '') as hash
             from generate_series(0, (select lanes - 1 from store)) as l(lane)
             left join lateral (select last_position, hash from batches where batches.lane = l.lane
               order by last_position desc limit 1) b on true
@@ -68,32 +78,33 @@ export class Generations extends Context.Service<
       )
 
       const batchAt = Effect.fnUntraced(function* (lane: number, position: number) {
-        const rows = yield* answerOf(sql`
-          select encode(hash, 'hex') as hash from batches
-            where lane = ${lane} and last_position = ${position}::bigint`)
-        return decodeBatches(rows)[0]?.hash ?? null
+        const rows = yield* settled(sql`
+          select pg_is_in_recovery() as replaying, (select encode(hash, 'hex') from batches
+            where lane = ${lane} and last_position = ${position}::bigint) as found`)
+        return decodeFound(rows)[0].found
       })
 
       const eventAt = Effect.fnUntraced(function* (lane: number, position: number) {
-        const rows = yield* answerOf(sql`
-          select event_id as id from events where lane = ${lane} and position = ${position}::bigint`)
-        return decodeIds(rows)[0]?.id ?? null
+        const rows = yield* settled(sql`
+          select pg_is_in_recovery() as replaying,
+            (select event_id from events where lane = ${lane} and position = ${position}::bigint) as found`)
+        return decodeFound(rows)[0].found
       })
 
       const current = Effect.map(
-        answerOf(sql`select generation from store`),
+        settled(sql`select pg_is_in_recovery() as replaying, generation from store`),
         (rows) => decodeGeneration(rows)[0].generation
       )
 
       const missing = Effect.fnUntraced(function* (heads: ReadonlyArray<LaneHead>) {
         const written = heads.filter(({ position }) => position > 0)
-        const rows = yield* answerOf(sql`
-          select encode(b.hash, 'hex') as hash
+        const rows = yield* settled(sql`
+          select pg_is_in_recovery() as replaying, array(select encode(b.hash, 'hex')
             from unnest(${written.map(({ lane }) => lane)}::int[], ${written.map(({ position }) => position)}::bigint[])
               as seen(lane, position)
-            join batches b on b.lane = seen.lane and b.last_position = seen.position`)
+            join batches b on b.lane = seen.lane and b.last_position = seen.position) as hashes`)
         // Each hash is chained to all before it, so it stands for its lane up to there.
-        const there = new Set(decodeBatches(rows).map(({ hash }) => hash))
+        const there = new Set(decodeHashes(rows)[0].hashes)
         return written.filter(({ hash }) => !there.has(hash))
       })
 
@@ -211,7 +222,8 @@ export class Recoveries extends Context.Service<
         const [{ may, me }] = decodeRights(
           yield* answerOf(sql`
             select current_user::text as me, has_table_privilege('recoveries', 'INSERT')
-              and has_table_privilege('generations', 'INSERT') and has_table_privilege('store', 'UPDATE') as may`)
+              and has_table_privilege('recoveries', 'UPDATE') and has_table_privilege('generations', 'INSERT')
+              and has_table_privilege('store', 'UPDATE') and has_table_privilege('leases', 'UPDATE') as may`)
         )
         if (!may) return yield* new RecoveryNotAllowed({ user: me })
         const locked = yield* answerOf(sql`select pg_try_advisory_lock(${recoveryLock}::bigint) as there`)

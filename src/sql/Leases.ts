@@ -50,7 +50,10 @@ export class Leases extends Context.Service<
       readonly me: string
       readonly roles: ReadonlyArray<string>
       readonly ttlMs: number
-      /** Of the store, as this process opened it: on another one, or under a recovery, nothing is held or taken. */
+      /**
+       * Of the store, as this process opened it: on another one, or under a recovery, nothing is held or taken. Who asks is
+       * seen to live all the same, and a recovery waits for it.
+       */
       readonly generation: number
     }) => Effect.Effect<ReadonlyArray<HeldLease>, StoreUnavailable>
     /** Gives a role back at once, if it still is the owner's. Its work must have stopped before. */
@@ -78,8 +81,9 @@ export class Leases extends Context.Service<
         const { generation, me, roles, ttlMs } = asked
         const rows = yield* answerOf(sql`
           with t as materialized (
-            select clock_timestamp() as now, ${ttlMs}::float8 * interval '1 millisecond' as life from store
-              where generation = ${generation} and not exists (select from recoveries where finished_at is null)
+            select clock_timestamp() as now, ${ttlMs}::float8 * interval '1 millisecond' as life,
+                generation = ${generation} and not exists (select from recoveries where finished_at is null) as may_hold
+              from store
           ), beat as (
             insert into replicas (id, roles, seen_at) select ${me}, ${roles}::text[], now from t
               on conflict (id) do update set roles = excluded.roles, seen_at = excluded.seen_at
@@ -102,14 +106,14 @@ export class Leases extends Context.Service<
             select kind, n, exists (select from others o where o.kind = share.kind and o.held < floor(n)) as poorer_lives
               from share
           ), kept as (
-            update leases set expires_at = t.now + t.life from t where owner = ${me} and role = any(${roles}::text[])
-              returning role, epoch
+            update leases set expires_at = t.now + t.life from t
+              where t.may_hold and owner = ${me} and role = any(${roles}::text[]) returning role, epoch
           ), held as (
             select kind, count(kept.role) as held, max(kept.role) as last
               from work left join kept using (role) group by kind
           ), candidates as (
             select role, kind, row_number() over (partition by kind order by random()) as nth
-              from work, t where owner is distinct from ${me} and expires_at < t.now
+              from work, t where t.may_hold and owner is distinct from ${me} and expires_at < t.now
           ), free as (
             -- What is left over beyond equal shares goes to whoever comes first, once nobody has less than its share.
             select l.role from leases l, candidates c, needy n, held h, t

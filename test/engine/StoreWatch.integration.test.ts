@@ -93,6 +93,38 @@ describe("a process that runs ends when its store", () => {
     )
   )
 
+  it.live("and not when only one look says so", () =>
+    Effect.gen(function* () {
+      let looks = 0
+      // The answers of two servers, amid a failover: every second look fits, and none is missing twice.
+      const unsteady = Layer.effect(
+        Generations,
+        Effect.map(Generations, (generations) =>
+          Generations.of({
+            ...generations,
+            missing: (heads) => Effect.sync(() => (looks++ % 2 === 1 ? heads : []))
+          })
+        )
+      )
+      yield* placed
+      const ended = yield* Effect.gen(function* () {
+        const { refused } = yield* StoreWatch
+        return yield* Effect.raceFirst(
+          Effect.asSome(Effect.flip(refused)),
+          Effect.as(
+            until(
+              Effect.sync(() => looks),
+              (count) => count >= 5
+            ),
+            Option.none()
+          )
+        )
+      }).pipe(Effect.provide(StoreWatch.layer.pipe(Layer.provide(unsteady))))
+
+      assert.isTrue(Option.isNone(ended))
+    }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
+  )
+
   it.live("and not while it only grows", () =>
     watched(
       Effect.gen(function* () {

@@ -79,7 +79,14 @@ describe("a lease", () => {
           (sql) => sql`insert into recoveries (number, begun_by, reason, heads, log_ended_at)
             values (1, 'ann', 'a test', '{}', 0)`
         )
+        yield* asAdministrator(url, (sql) => sql`delete from replicas`)
         assert.deepStrictEqual(yield* leases.tick({ ...asleep, generation: 2 }), [])
+        // Whoever recovers must see that somebody still lives.
+        const seen = yield* asAdministrator(url, (sql) => sql<{ id: string }>`select id from replicas`)
+        assert.deepStrictEqual(
+          seen.map(({ id }) => id),
+          ["a"]
+        )
       })
     )
   )

@@ -1,0 +1,66 @@
+/** A standby in the place of the server, as a proxy shows it amid a failover: it has lost nothing while it is behind. */
+import { assert, it } from "@effect/vitest"
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Layer, Redacted } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { appendFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { Generations, type LaneHead } from "../../src/sql/Generations.ts"
+import { asAdministrator, databaseUrl, prepareTemplate, templateName } from "../harness/template.ts"
+import { startStoppable } from "./StoppablePostgres.ts"
+import { until } from "./until.ts"
+
+// Never written here: what a process has seen elsewhere.
+const seen: LaneHead = { lane: 0, position: 3, hash: "aa" }
+
+it.live("says nothing of the log until it is promoted, and then what is missing", () =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const server = yield* Effect.acquireRelease(Effect.promise(startStoppable), (started) =>
+        Effect.promise(started.stop)
+      )
+      yield* Effect.promise(() => prepareTemplate(server.url))
+      const [row] = yield* asAdministrator(
+        server.url,
+        (sql) => sql<{ folder: string }>`select current_setting('data_directory') as folder`
+      )
+      yield* Effect.promise(server.stopAtOnce)
+      writeFileSync(join(row!.folder, "standby.signal"), "")
+      appendFileSync(join(row!.folder, "postgresql.auto.conf"), "restore_command = 'false'\n")
+      yield* Effect.promise(server.start)
+      const url = databaseUrl(server.url, templateName)
+      const onServer = <A, E>(use: (generations: typeof Generations.Service) => Effect.Effect<A, E>) =>
+        Effect.flatMap(Generations, use).pipe(
+          Effect.provide(
+            Generations.layer.pipe(
+              Layer.provide(Layer.effect(PgClient.PgClient, PgClient.make({ url: Redacted.make(url) }))),
+              Layer.provide(Reactivity.layer)
+            ),
+            { local: true }
+          ),
+          Effect.scoped
+        )
+      yield* until(Effect.result(onServer(({ symbols }) => symbols)), ({ _tag }) => _tag === "Success")
+
+      const answers = yield* onServer((generations) =>
+        Effect.all(
+          [
+            generations.current,
+            generations.heads,
+            generations.missing([seen]),
+            generations.eventAt(0, 3),
+            generations.batchAt(0, 3)
+          ].map((question: Effect.Effect<unknown, { readonly message: string }>) =>
+            Effect.match(question, { onFailure: ({ message }) => message, onSuccess: () => "an answer" })
+          )
+        )
+      )
+      yield* asAdministrator(url, (sql) => sql`select pg_promote()`)
+      const promoted = yield* onServer((generations) => generations.missing([seen]))
+
+      const behind = "PostgreSQL is not available: this server still replays what another one has written"
+      assert.deepStrictEqual(answers, [behind, behind, behind, behind, behind])
+      assert.deepStrictEqual(promoted, [seen])
+    })
+  )
+)
