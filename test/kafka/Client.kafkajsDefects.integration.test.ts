@@ -115,15 +115,16 @@ describeKafka("bare kafkajs", () => {
 
   it("stores a send after it was disconnected under it, behind what another producer has stored since", () =>
     withBare(true, async ({ log, producer, proxy, send, topic }) => {
+      const second = plainKafka(kafkaBrokers()).producer({ createPartitioner: Partitioners.DefaultPartitioner })
+      await second.connect()
       await send("v1")
       const before = proxy.produced()
-      proxy.script.push("drop request")
+      // Three of its five tries, so that there is time for the other one.
+      proxy.script.push(...Array.from<Fault>({ length: triesPerSend - 2 }).fill("drop request"))
 
       const zombie = outcomeOf(send("zombie"))
       while (proxy.produced() === before) await pause(1)
       await producer.disconnect()
-      const second = plainKafka(kafkaBrokers()).producer({ createPartitioner: Partitioners.DefaultPartitioner })
-      await second.connect()
       await second.send({ topic, messages: [{ value: "v2" }] })
       await second.disconnect()
       await zombie
