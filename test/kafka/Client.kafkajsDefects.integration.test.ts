@@ -1,13 +1,16 @@
 /**
- * What the bare client does when an answer is lost, on a real broker: the reasons for the rules of the adapter.
+ * What a producer of the bare client does when an answer is lost or a connection refused, on a real broker: the reasons
+ * for the rules of the adapter.
  *
- * Nothing of ours runs here but the proxy and the judge. Each defect stands beside the test of the adapter that shows
- * its absence (LaneProducer, Consumer, idleTimerGuard). When one of these fails, kafkajs has changed, and a rule may go.
+ * Nothing of ours runs here but the proxy and the judge. docs/decisions/0006 names for each defect the test of the
+ * adapter that shows its absence. When one of these fails, kafkajs has changed, and a rule may go.
  */
 import { assert, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
+import { createRequire } from "node:module"
 import { setTimeout as pause } from "node:timers/promises"
-import { Kafka, logLevel, Partitioners, type Producer } from "kafkajs"
+import { Kafka, logLevel, Partitioners, type Producer, type RetryOptions } from "kafkajs"
+import { retry as retryOfOurs } from "../../src/kafka/Client.ts"
 import { describeKafka, kafkaBrokers } from "../harness/kafka.ts"
 import { makeFaultProxy, type Fault, type FaultProxy } from "./FaultProxy.ts"
 import { plainKafka, readLog } from "./kafkaForTests.ts"
@@ -18,6 +21,14 @@ const settings = { retries: 4, initialRetryTime: 50, maxRetryTime: 200, factor: 
 const triesPerSend = 5
 const requestTimeoutMillis = 500
 
+/** kafkajs takes these when NODE_ENV is "test", as vitest sets it: 15. Else it is 5. */
+const { retries: defaultRetries } = createRequire(import.meta.url)("kafkajs/src/retry/defaults.test.js") as {
+  readonly retries: number
+}
+
+/** What it takes after a leader was killed, at least. */
+const newLeaderMillis = 6_000
+
 interface Bench {
   readonly proxy: FaultProxy
   readonly topic: string
@@ -26,7 +37,11 @@ interface Bench {
   readonly log: () => Promise<ReadonlyArray<string>>
 }
 
-const withBare = async (idempotent: boolean, use: (bench: Bench) => Promise<void>): Promise<void> => {
+const withBare = async (
+  idempotent: boolean,
+  use: (bench: Bench) => Promise<void>,
+  retry: RetryOptions = settings
+): Promise<void> => {
   const topic = `bare-${randomUUID().slice(0, 8)}`
   const admin = plainKafka(kafkaBrokers()).admin()
   await admin.connect()
@@ -38,8 +53,8 @@ const withBare = async (idempotent: boolean, use: (bench: Bench) => Promise<void
     clientId: "bare",
     logLevel: logLevel.NOTHING,
     requestTimeout: requestTimeoutMillis,
-    retry: settings
-  }).producer({ idempotent, createPartitioner: Partitioners.DefaultPartitioner, retry: settings })
+    retry
+  }).producer({ idempotent, createPartitioner: Partitioners.DefaultPartitioner, retry })
   try {
     await producer.connect()
     await use({
@@ -100,15 +115,16 @@ describeKafka("bare kafkajs", () => {
 
   it("stores a send after it was disconnected under it, behind what another producer has stored since", () =>
     withBare(true, async ({ log, producer, proxy, send, topic }) => {
+      const second = plainKafka(kafkaBrokers()).producer({ createPartitioner: Partitioners.DefaultPartitioner })
+      await second.connect()
       await send("v1")
       const before = proxy.produced()
-      proxy.script.push("drop request")
+      // Three of its five tries, so that there is time for the other one.
+      proxy.script.push(...Array.from<Fault>({ length: triesPerSend - 2 }).fill("drop request"))
 
       const zombie = outcomeOf(send("zombie"))
       while (proxy.produced() === before) await pause(1)
       await producer.disconnect()
-      const second = plainKafka(kafkaBrokers()).producer({ createPartitioner: Partitioners.DefaultPartitioner })
-      await second.connect()
       await second.send({ topic, messages: [{ value: "v2" }] })
       await second.disconnect()
       await zombie
@@ -128,39 +144,44 @@ describeKafka("bare kafkajs", () => {
       assert.lengthOf(stored, 4)
     }))
 
-  it("ends a consumer for good after one TypeError of its handler", async () => {
-    const topic = `bare-${randomUUID().slice(0, 8)}`
-    const kafka = plainKafka(kafkaBrokers())
-    const producer = kafka.producer({
-      allowAutoTopicCreation: false,
-      createPartitioner: Partitioners.DefaultPartitioner
-    })
-    const admin = kafka.admin()
-    await admin.connect()
-    await createLed(admin, [{ topic, numPartitions: 1 }])
-    await admin.disconnect()
-    await producer.connect()
-    await producer.send({ topic, messages: [{ value: "bad" }, { value: "good" }] })
-    await producer.disconnect()
-    const consumer = kafka.consumer({ groupId: topic, retry: { retries: 1 }, maxWaitTimeInMs: 100 })
-    const seen: Array<string> = []
-    await consumer.connect()
-    await consumer.subscribe({ topics: [topic], fromBeginning: true })
-    try {
-      const crashed = new Promise<boolean>((resolve) =>
-        consumer.on("consumer.crash", ({ payload }) => resolve(payload.restart))
-      )
-      await consumer.run({
-        eachMessage: ({ message }) => {
-          seen.push(message.value!.toString())
-          throw new TypeError("a bug")
-        }
-      })
+  it("gives a send up after few tries though it was told of no limit, where its documentation promises endless ones", () => {
+    const { initialRetryTime, maxRetryTime } = settings
+    return withBare(
+      true,
+      async ({ log, proxy, send }) => {
+        await send("warm")
+        const before = proxy.produced()
+        proxy.script.push(...Array.from<Fault>({ length: 10 * defaultRetries }).fill("reset on request"))
 
-      assert.isFalse(await crashed)
-      assert.notInclude(seen, "good")
-    } finally {
-      await consumer.disconnect()
-    }
+        const outcome = await outcomeOf(send("A"))
+
+        assert.strictEqual(outcome, "rejected")
+        assert.strictEqual(proxy.produced() - before, 1 + defaultRetries)
+        assert.deepStrictEqual(await log(), ["warm"])
+      },
+      { initialRetryTime, maxRetryTime }
+    )
   })
+
+  it("gives a send up within seconds where connections are refused, sooner than brokers choose a leader anew", () =>
+    withBare(
+      true,
+      async ({ log, proxy, send }) => {
+        await send("warm")
+        await proxy.close()
+        const begun = performance.now()
+
+        const error = await send("A").then(
+          () => "nothing",
+          (cause: unknown) => (cause instanceof Error ? cause.name : cause)
+        )
+        const heldMillis = performance.now() - begun
+        await proxy.listen()
+
+        assert.strictEqual(error, "KafkaJSNonRetriableError")
+        assert.isBelow(heldMillis, newLeaderMillis)
+        assert.deepStrictEqual(await log(), ["warm"])
+      },
+      retryOfOurs
+    ))
 })

@@ -17,8 +17,9 @@ import { type Cluster, startCluster } from "../../tools/kafka/Cluster.ts"
 import { newFolder, removeAll, run } from "../cli/Program.ts"
 import { describeOwnBroker } from "../harness/kafka.ts"
 import { TestNexus } from "../layers.ts"
-import { record } from "./EventBus.contract.ts"
-import { freshOptions, plainKafka, readLog } from "./kafkaForTests.ts"
+import { until as eventually } from "../sql/until.ts"
+import { collect, publishUntilTaken, record } from "./EventBus.contract.ts"
+import { freshOptions, plainKafka, readLog, withBus } from "./kafkaForTests.ts"
 import { beside, judge, placeAndCancel, untilRelayed } from "./relayed.ts"
 import { createLed } from "../../tools/kafka/createLed.ts"
 
@@ -28,6 +29,7 @@ const patienceMillis = 120_000
 const restartRounds = 3
 const killRounds = 8
 const ids = [1, 2, 3]
+const stuckSessionMillis = 6_000
 
 describeOwnBroker("on three brokers", () => {
   let cluster: Cluster
@@ -141,6 +143,62 @@ describeOwnBroker("on three brokers", () => {
       assert.deepStrictEqual(await readLog(cluster.brokers, bareTopic, 1), ["before"])
       for (const lane of [0, 1])
         assert.deepStrictEqual(await readLog(cluster.brokers, ourTopic, lane), ["before", "after"])
+    },
+    testMillis
+  )
+
+  it(
+    "bare kafkajs beats for a handler that is stuck, and nobody learns of it; ours names the record that it holds",
+    async () => {
+      const options = { ...optionsOf(), lanes: 1 }
+      const bareTopic = `bare-${randomUUID().slice(0, 8)}`
+      const kafka = plainKafka(cluster.brokers)
+      const admin = kafka.admin()
+      await admin.connect()
+      await createLed(admin, [{ topic: bareTopic, numPartitions: 1, replicationFactor: 3 }])
+      const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })
+      await producer.connect()
+      await producer.send({ topic: bareTopic, messages: [{ value: "stuck" }] })
+      await producer.disconnect()
+      const groupId = `g-${bareTopic}`
+      const consumer = kafka.consumer({
+        groupId,
+        sessionTimeout: stuckSessionMillis,
+        heartbeatInterval: 1_000,
+        maxWaitTimeInMs: 500
+      })
+      let beats = 0
+      let letGo: (() => void) | undefined
+      await consumer.connect()
+      await consumer.subscribe({ topics: [bareTopic], fromBeginning: true })
+      const stuck = new Promise<void>((inHand) => {
+        void consumer.run({
+          eachMessage: () => {
+            consumer.on("consumer.heartbeat", () => void (beats += 1))
+            inHand()
+            return new Promise<void>((resolve) => (letGo = resolve))
+          }
+        })
+      })
+      await stuck
+      await new Promise((resolve) => setTimeout(resolve, 2 * stuckSessionMillis))
+      const beatsWhileStuck = beats
+      const { groups } = await admin.describeGroups([groupId])
+      letGo?.()
+      await consumer.disconnect()
+      await admin.disconnect()
+
+      const told = await withBus({ ...options, sessionTimeoutMs: stuckSessionMillis }, (bus) =>
+        Effect.gen(function* () {
+          yield* collect(bus, { group: groupId, handle: () => Effect.never })
+          yield* publishUntilTaken(bus, "orders", 0, [record("o", "stuck")])
+          return yield* eventually(bus.health, (problem) => problem?.includes("in hand") ?? false)
+        })
+      ).pipe(Effect.runPromise)
+
+      assert.isAtLeast(beatsWhileStuck, 3)
+      assert.deepStrictEqual([groups[0]?.state, groups[0]?.members.length], ["Stable", 1])
+      assert.match(told ?? "", /lane 0 has had the record at offset 0 in hand for \d+ s/)
     },
     testMillis
   )

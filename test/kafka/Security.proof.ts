@@ -4,8 +4,10 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Logger, Redacted, Scope } from "effect"
+import { readFileSync } from "node:fs"
 import { setTimeout as pause } from "node:timers/promises"
 import { inspect } from "node:util"
+import { Kafka, logLevel, type SASLOptions } from "kafkajs"
 import { afterAll, afterEach, beforeAll, inject, vi } from "vitest"
 import type { KafkaBusOptions } from "../../src/kafka/KafkaBus.ts"
 import { readSecurity, type SecurityOptions } from "../../src/kafka/Security.ts"
@@ -176,6 +178,32 @@ describeSecure("a broker that demands TLS and a user", () => {
       )
     })
   )
+
+  it("bare kafkajs logs in with the old password when the new one is put beside what it was given before", async () => {
+    const ssl = { ca: readFileSync(broker.certificates.ca, "utf8") }
+    const clientOf = (sasl: SASLOptions) =>
+      new Kafka({ brokers: [broker.saslSsl], ssl, sasl, logLevel: logLevel.NOTHING, retry: { retries: 0 } }).admin()
+    const loginOf = async (sasl: SASLOptions) => {
+      const admin = clientOf(sasl)
+      try {
+        await admin.connect()
+        return "let in"
+      } catch (error) {
+        return error instanceof Error ? error.name : String(error)
+      } finally {
+        await admin.disconnect()
+      }
+    }
+    const { password, user: username } = broker
+    const used: SASLOptions = { mechanism: "scram-sha-512", username, password }
+
+    assert.strictEqual(await loginOf(used), "let in")
+    assert.strictEqual(await loginOf({ ...used, password: "of-somebody-else" }), "let in")
+    assert.strictEqual(
+      await loginOf({ mechanism: "scram-sha-512", username, password: "of-somebody-else" }),
+      "KafkaJSSASLAuthenticationError"
+    )
+  })
 
   it.live("a client of its own logs in with its own password, whatever another one was given before it", () =>
     Effect.gen(function* () {

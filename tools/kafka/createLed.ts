@@ -3,7 +3,7 @@
  * brokers have not told each other of the topic yet.
  */
 import type { Admin, ITopicConfig } from "kafkajs"
-import { KafkaJSProtocolError } from "kafkajs"
+import kafkajs from "kafkajs"
 
 const limitMillis = 30_000
 const pauseMillis = 50
@@ -26,7 +26,7 @@ const areLed = async (admin: Admin, names: ReadonlyArray<string>): Promise<boole
     const { topics } = await admin.fetchTopicMetadata({ topics: [...names] })
     return topics.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0))
   } catch (error) {
-    if (error instanceof KafkaJSProtocolError && notYet.has(error.type)) return false
+    if (error instanceof kafkajs.KafkaJSProtocolError && notYet.has(error.type)) return false
     throw error
   }
 }
