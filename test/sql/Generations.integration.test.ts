@@ -131,4 +131,31 @@ describe("a recovery", () => {
       })
     )
   )
+
+  it.live("is refused beforehand to whoever could not end the leases with it", () =>
+    onDatabase((url) =>
+      Effect.gen(function* () {
+        const user = new URL(url)
+        user.username = `almost_${process.pid}`
+        const asOwner = (...statements: ReadonlyArray<string>) =>
+          asAdministrator(url, (sql) => Effect.forEach(statements, (statement) => sql.unsafe(statement)))
+        yield* asOwner(
+          `create role ${user.username} login`,
+          `grant select, insert, update on recoveries, generations, store to ${user.username}`,
+          `grant usage on schema public to ${user.username}`,
+          `grant select on leases to ${user.username}`
+        )
+        yield* Effect.addFinalizer(() =>
+          Effect.orDie(asOwner(`drop owned by ${user.username}`, `drop role ${user.username}`))
+        )
+
+        const before = yield* Effect.result(asRecovery(user.href, () => Effect.void))
+        yield* asOwner(`grant update on leases to ${user.username}`)
+        const after = yield* Effect.result(asRecovery(user.href, () => Effect.void))
+
+        assert.strictEqual(before._tag === "Failure" && before.failure._tag, "RecoveryNotAllowed")
+        assert.strictEqual(after._tag, "Success")
+      }).pipe(Effect.scoped)
+    )
+  )
 })
