@@ -49,12 +49,10 @@ export class StoreWatch extends Context.Service<
         if (current !== store.generation || (yield* generations.isUnderRecovery)) {
           return yield* new StoreRecovered({ opened: store.generation, current })
         }
-        // The new ends before the old ones are looked for: a failover in between must not make them the ones to compare.
-        const heads = yield* generations.heads
-        const gone = yield* generations.missing(seen)
-        if (gone.length > 0) {
+        const { heads, missing } = yield* generations.compare(seen)
+        if (missing.length > 0) {
           return yield* commitsLost(
-            gone.map(({ lane, position }) => ({
+            missing.map(({ lane, position }) => ({
               by: "this process",
               lane,
               generation: store.generation,

@@ -25,7 +25,9 @@ export interface LaneHead {
 const decodeHeads = Schema.decodeUnknownSync(
   Schema.Array(Schema.Struct({ lane: Schema.Int, position: Int8, hash: Schema.String }))
 )
-const decodeHashes = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ hashes: Schema.Array(Schema.String) })]))
+const decodeCompared = Schema.decodeUnknownSync(
+  Schema.Array(Schema.Struct({ lane: Schema.Int, position: Int8, hash: Schema.String, hasSeen: Schema.Boolean }))
+)
 const decodeFound = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ found: Schema.NullOr(Schema.String) })]))
 const decodeGeneration = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ generation: Schema.Int })]))
 const decodeMoment = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ at: Int8 })]))
@@ -43,8 +45,17 @@ export class Generations extends Context.Service<
     readonly eventAt: (lane: number, position: number) => Effect.Effect<string | null, StoreUnavailable>
     /** The generation as it stands now. */
     readonly current: Effect.Effect<number, StoreUnavailable>
-    /** Of these ends of lanes the ones that the log does not have any more. */
-    readonly missing: (heads: ReadonlyArray<LaneHead>) => Effect.Effect<ReadonlyArray<LaneHead>, StoreUnavailable>
+    /**
+     * The ends of all lanes, and of those seen before the ones that the log does not have any more. Both are one server's
+     * word at one moment: amid a failover two questions may go to two servers, and ends of the one prove nothing of the other.
+     */
+    readonly compare: (seen: ReadonlyArray<LaneHead>) => Effect.Effect<
+      {
+        readonly heads: ReadonlyArray<LaneHead>
+        readonly missing: ReadonlyArray<LaneHead>
+      },
+      StoreUnavailable
+    >
     /** When the log was last written, by PostgreSQL's clock; before the first event, when the store was opened. */
     readonly lastWritten: Effect.Effect<EpochMillis, StoreUnavailable>
     /** A recovery was begun and is not finished. */
@@ -96,16 +107,27 @@ export class Generations extends Context.Service<
         (rows) => decodeGeneration(rows)[0].generation
       )
 
-      const missing = Effect.fnUntraced(function* (heads: ReadonlyArray<LaneHead>) {
-        const written = heads.filter(({ position }) => position > 0)
-        const rows = yield* settled(sql`
-          select pg_is_in_recovery() as replaying, array(select encode(b.hash, 'hex')
-            from unnest(${written.map(({ lane }) => lane)}::int[], ${written.map(({ position }) => position)}::bigint[])
-              as seen(lane, position)
-            join batches b on b.lane = seen.lane and b.last_position = seen.position) as hashes`)
+      const compare = Effect.fnUntraced(function* (seen: ReadonlyArray<LaneHead>) {
+        const written = seen.filter(({ position }) => position > 0)
         // Each hash is chained to all before it, so it stands for its lane up to there.
-        const there = new Set(decodeHashes(rows)[0].hashes)
-        return written.filter(({ hash }) => !there.has(hash))
+        const rows = yield* settled(sql`
+          select pg_is_in_recovery() as replaying, l.lane::int4, coalesce(b.last_position, 0) as position,
+              coalesce(encode(b.hash, 'hex'), '') as hash,
+              exists (select from batches old where old.lane = l.lane and old.last_position = seen.position
+                and encode(old.hash, 'hex') = seen.hash) as "hasSeen"
+            from generate_series(0, (select lanes - 1 from store)) as l(lane)
+            left join lateral (select last_position, hash from batches where batches.lane = l.lane
+              order by last_position desc limit 1) b on true
+            left join unnest(${written.map(({ lane }) => lane)}::int[],
+              ${written.map(({ position }) => position)}::bigint[], ${written.map(({ hash }) => hash)}::text[])
+              as seen(lane, position, hash) on seen.lane = l.lane
+            order by l.lane`)
+        const compared = decodeCompared(rows)
+        const there = new Set(compared.filter(({ hasSeen }) => hasSeen).map(({ lane }) => lane))
+        return {
+          heads: compared.map(({ hash, lane, position }) => ({ lane, position, hash })),
+          missing: written.filter(({ lane }) => !there.has(lane))
+        }
       })
 
       const lastWritten = Effect.map(
@@ -120,9 +142,14 @@ export class Generations extends Context.Service<
 
       // Before the schema has the table nothing can have been recovered.
       const isUnderRecovery = Effect.gen(function* () {
-        const [table] = decodeThere(yield* answerOf(sql`select to_regclass('public.recoveries') is not null as there`))
+        const [table] = decodeThere(
+          yield* settled(
+            sql`select pg_is_in_recovery() as replaying, to_regclass('public.recoveries') is not null as there`
+          )
+        )
         if (!table.there) return false
-        const rows = yield* answerOf(sql`select exists (select from recoveries where finished_at is null) as there`)
+        const rows = yield* settled(sql`
+          select pg_is_in_recovery() as replaying, exists (select from recoveries where finished_at is null) as there`)
         return decodeThere(rows)[0].there
       })
 
@@ -131,7 +158,7 @@ export class Generations extends Context.Service<
         batchAt,
         eventAt,
         current,
-        missing,
+        compare,
         lastWritten,
         isUnderRecovery,
         symbols: Effect.map(answerOf(sql`select distinct symbol from orders order by symbol`), (rows) =>

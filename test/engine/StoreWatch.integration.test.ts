@@ -102,7 +102,7 @@ describe("a process that runs ends when its store", () => {
         Effect.map(Generations, (generations) =>
           Generations.of({
             ...generations,
-            missing: (heads) => Effect.sync(() => (looks++ % 2 === 1 ? heads : []))
+            compare: (seen) => Effect.sync(() => ({ heads: seen, missing: looks++ % 2 === 1 ? seen : [] }))
           })
         )
       )
@@ -123,6 +123,50 @@ describe("a process that runs ends when its store", () => {
 
       assert.isTrue(Option.isNone(ended))
     }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
+  )
+
+  it.live("has lost something, also after a server that was behind has answered one look", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      // Of a pool whose connections lead to two servers, every second answer is the older one's: it ends before what was seen.
+      const mixed = Layer.effect(
+        Generations,
+        Effect.map(Generations, (generations) =>
+          Generations.of({
+            ...generations,
+            compare: (seen) =>
+              Effect.map(generations.compare(seen), (told) =>
+                asked++ % 2 === 0
+                  ? told
+                  : { heads: told.heads.map((head) => ({ ...head, position: 0, hash: "" })), missing: seen }
+              )
+          })
+        )
+      )
+      yield* placed
+      const error = yield* Effect.gen(function* () {
+        yield* until(
+          Effect.sync(() => asked),
+          (count) => count >= 5
+        )
+        yield* change("delete from batches")
+        return yield* refusal
+      }).pipe(Effect.provide(StoreWatch.layer.pipe(Layer.provide(mixed))), Effect.timeoutOption("8 seconds"))
+
+      assert.strictEqual(Option.getOrUndefined(error)?._tag, "CommitsLost")
+    }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
+  )
+
+  it.live("is being recovered already when it starts: then it does not begin to serve", () =>
+    Effect.gen(function* () {
+      yield* change(
+        "insert into recoveries (number, begun_by, reason, heads, log_ended_at) values (1, 'ann', 'a test', '{}', 0)"
+      )
+
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(StoreWatch.layer)))
+
+      assert.strictEqual(error._tag, "StoreRecovered")
+    }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]), { roles: [] })))
   )
 
   it.live("and not while it only grows", () =>
