@@ -420,6 +420,7 @@ export const serve = (lastSignal: () => string | null) =>
         Layer.provideMerge(engine),
         Layer.provideMerge(alone),
         Layer.provideMerge(StartCheck.gatedBus),
+        Layer.provideMerge(StoreWatch.watchedBus),
         Layer.provideMerge(StoreWatch.layer),
         Layer.provideMerge(StartCheck.layer),
         Layer.provideMerge(LostCommits.layer),

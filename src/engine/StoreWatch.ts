@@ -1,12 +1,13 @@
 /**
  * Looks once a second whether the store is still the one that this process opened.
  *
- * A failover or a restore under living processes may lose commits: what this process has seen at the end of a lane must
- * stay where it was. A recovery that this process slept through, stopped or cut off, has begun another generation. Either
+ * A failover or a restore under living processes may lose commits: what this process has seen at the end of a lane, and
+ * what it has given to the bus, must stay where it was. A recovery that this process slept through, stopped or cut off, has begun another generation. Either
  * way the process ends at once: what it would write means something else by now.
  */
 import { Context, Deferred, Effect, Layer, Schema } from "effect"
-import type { LaneHead } from "../sql/Generations.ts"
+import { EventBus } from "../kafka/EventBus.ts"
+import type { EventPlace, LaneHead } from "../sql/Generations.ts"
 import { Generations } from "../sql/Generations.ts"
 import { Store } from "../sql/Store.ts"
 import { type CommitsLost, commitsLost } from "./StartCheck.ts"
@@ -26,12 +27,16 @@ export class StoreRecovered extends Schema.TaggedError<StoreRecovered>()("StoreR
 }
 
 const lookMillis = 1_000
+// Batches given to the bus between two looks, and while the store does not answer; of more the oldest are forgotten.
+const keptEvents = 2_000
 
 export class StoreWatch extends Context.Service<
   StoreWatch,
   {
     /** Fails when the store is not the same any more; never succeeds. */
     readonly refused: Effect.Effect<never, CommitsLost | StoreRecovered>
+    /** This event, the last of several, is on its way to the bus. */
+    readonly published: (event: EventPlace) => void
   }
 >()("nexus/engine/StoreWatch") {
   static readonly layer = Layer.effect(
@@ -41,6 +46,8 @@ export class StoreWatch extends Context.Service<
       const store = yield* Store
       const supervisor = yield* Supervisor
       const refused = yield* Deferred.make<never, CommitsLost | StoreRecovered>()
+      // What was given to the bus since the last look; each is looked for once.
+      let published: Array<EventPlace> = []
       // The ends of the lanes as they were seen last.
       let seen: ReadonlyArray<LaneHead> = yield* generations.heads
 
@@ -49,10 +56,13 @@ export class StoreWatch extends Context.Service<
         if (current !== store.generation || (yield* generations.isUnderRecovery)) {
           return yield* new StoreRecovered({ opened: store.generation, current })
         }
-        const { heads, missing } = yield* generations.compare(seen)
-        if (missing.length > 0) {
+        const given = new Set(published)
+        const { heads, lost, missing } = yield* generations.compare(seen, [...given])
+        const gone = new Map<number, number>()
+        for (const { lane, position } of [...missing, ...lost]) gone.set(lane, Math.max(gone.get(lane) ?? 0, position))
+        if (gone.size > 0) {
           return yield* commitsLost(
-            missing.map(({ lane, position }) => ({
+            Array.from(gone, ([lane, position]) => ({
               by: "this process",
               lane,
               generation: store.generation,
@@ -61,6 +71,7 @@ export class StoreWatch extends Context.Service<
             }))
           )
         }
+        published = published.filter((event) => !given.has(event))
         seen = heads
       })
 
@@ -68,14 +79,16 @@ export class StoreWatch extends Context.Service<
       const lookAgain = (failure: Effect.Error<typeof look>) =>
         failure._tag === "StoreUnavailable" ? Effect.fail(failure) : look
 
+      const looked = Effect.catch(look, lookAgain)
+
       // What happened while the process started is found before it serves.
-      yield* look
+      yield* looked
 
       const watch = Effect.gen(function* () {
         for (;;) {
           yield* Effect.sleep(lookMillis)
           yield* supervisor.beat("store-watch")
-          const answer = yield* Effect.result(Effect.catch(look, lookAgain))
+          const answer = yield* Effect.result(looked)
           if (answer._tag === "Success") continue
           const { failure } = answer
           // A database that is away says nothing; readiness tells of it.
@@ -87,7 +100,38 @@ export class StoreWatch extends Context.Service<
       })
       yield* supervisor.supervise("store-watch", watch)
 
-      return StoreWatch.of({ refused: Deferred.await(refused) })
+      return StoreWatch.of({
+        refused: Deferred.await(refused),
+        published: (event) => {
+          if (published.length === keptEvents) published.shift()
+          published.push(event)
+        }
+      })
+    })
+  )
+
+  /** The bus, of which the watch remembers what went to it: readers have that, so the log must have it too. */
+  static readonly watchedBus = Layer.effect(
+    EventBus,
+    Effect.gen(function* () {
+      const bus = yield* EventBus
+      const watch = yield* StoreWatch
+      return EventBus.of({
+        ...bus,
+        publish: (topic, lane, records) =>
+          Effect.suspend(() => {
+            const headers = records.at(-1)?.headers
+            // Before it is known whether it arrived: an answer that is lost changes nothing for the readers.
+            if (topic === "events" && headers !== undefined) {
+              watch.published({
+                lane,
+                position: Number(headers["ce_position"]),
+                eventId: headers["ce_id"] ?? ""
+              })
+            }
+            return bus.publish(topic, lane, records)
+          })
+      })
     })
   )
 }

@@ -56,7 +56,8 @@ export const OrderView = Schema.Struct({
     })
   ),
   exchange: Schema.optionalKey(Schema.Literal("disconnected")).annotateKey({
-    description: "Only in reads of an open order, while the process that answers has no connection to the exchange."
+    description:
+      "Only in reads of an open order, from a process whose circuit to the exchange is open, or which has not seen it yet."
   })
 })
 export type OrderView = typeof OrderView.Type

@@ -22,11 +22,26 @@ export interface LaneHead {
   readonly hash: string
 }
 
+/** Where an event stands, or stood. */
+export interface EventPlace {
+  readonly lane: number
+  readonly position: number
+  readonly eventId: string
+}
+
 const decodeHeads = Schema.decodeUnknownSync(
   Schema.Array(Schema.Struct({ lane: Schema.Int, position: Int8, hash: Schema.String }))
 )
 const decodeCompared = Schema.decodeUnknownSync(
-  Schema.Array(Schema.Struct({ lane: Schema.Int, position: Int8, hash: Schema.String, hasSeen: Schema.Boolean }))
+  Schema.Array(
+    Schema.Struct({
+      lane: Schema.Int,
+      position: Int8,
+      hash: Schema.String,
+      hasSeen: Schema.Boolean,
+      lost: Schema.Array(Schema.Finite)
+    })
+  )
 )
 const decodeFound = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ found: Schema.NullOr(Schema.String) })]))
 const decodeGeneration = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ generation: Schema.Int })]))
@@ -46,13 +61,18 @@ export class Generations extends Context.Service<
     /** The generation as it stands now. */
     readonly current: Effect.Effect<number, StoreUnavailable>
     /**
-     * The ends of all lanes, and of those seen before the ones that the log does not have any more. Both are one server's
-     * word at one moment: amid a failover two questions may go to two servers, and ends of the one prove nothing of the other.
+     * The ends of all lanes; of those seen before the ones that the log does not have any more; and of these events the ones
+     * that do not stand where they stood. All are one server's word at one moment: amid a failover two questions may go to two
+     * servers, and ends of the one prove nothing of the other.
      */
-    readonly compare: (seen: ReadonlyArray<LaneHead>) => Effect.Effect<
+    readonly compare: (
+      seen: ReadonlyArray<LaneHead>,
+      events: ReadonlyArray<EventPlace>
+    ) => Effect.Effect<
       {
         readonly heads: ReadonlyArray<LaneHead>
         readonly missing: ReadonlyArray<LaneHead>
+        readonly lost: ReadonlyArray<{ readonly lane: number; readonly position: number }>
       },
       StoreUnavailable
     >
@@ -107,14 +127,18 @@ export class Generations extends Context.Service<
         (rows) => decodeGeneration(rows)[0].generation
       )
 
-      const compare = Effect.fnUntraced(function* (seen: ReadonlyArray<LaneHead>) {
+      const compare = Effect.fnUntraced(function* (seen: ReadonlyArray<LaneHead>, events: ReadonlyArray<EventPlace>) {
         const written = seen.filter(({ position }) => position > 0)
         // Each hash is chained to all before it, so it stands for its lane up to there.
         const rows = yield* settled(sql`
           select pg_is_in_recovery() as replaying, l.lane::int4, coalesce(b.last_position, 0) as position,
               coalesce(encode(b.hash, 'hex'), '') as hash,
               exists (select from batches old where old.lane = l.lane and old.last_position = seen.position
-                and encode(old.hash, 'hex') = seen.hash) as "hasSeen"
+                and encode(old.hash, 'hex') = seen.hash) as "hasSeen",
+              array(select p.position::float8 from unnest(${events.map(({ lane }) => lane)}::int[],
+                ${events.map(({ position }) => position)}::bigint[], ${events.map(({ eventId }) => eventId)}::text[])
+                as p(lane, position, id) where p.lane = l.lane and not exists (select from events e
+                  where e.lane = p.lane and e.position = p.position and e.event_id::text = p.id)) as lost
             from generate_series(0, (select lanes - 1 from store)) as l(lane)
             left join lateral (select last_position, hash from batches where batches.lane = l.lane
               order by last_position desc limit 1) b on true
@@ -126,7 +150,8 @@ export class Generations extends Context.Service<
         const there = new Set(compared.filter(({ hasSeen }) => hasSeen).map(({ lane }) => lane))
         return {
           heads: compared.map(({ hash, lane, position }) => ({ lane, position, hash })),
-          missing: written.filter(({ lane }) => !there.has(lane))
+          missing: written.filter(({ lane }) => !there.has(lane)),
+          lost: compared.flatMap(({ lane, lost }) => lost.map((position) => ({ lane, position })))
         }
       })
 

@@ -85,7 +85,9 @@ export class Leases extends Context.Service<
                 generation = ${generation} and not exists (select from recoveries where finished_at is null) as may_hold
               from store
           ), beat as (
-            insert into replicas (id, roles, seen_at) select ${me}, ${roles}::text[], now from t
+            -- Alive all the same; but nobody shares with one that may hold nothing, or leaves work to it.
+            insert into replicas (id, roles, seen_at)
+              select ${me}, case when may_hold then ${roles}::text[] else '{}' end, now from t
               on conflict (id) do update set roles = excluded.roles, seen_at = excluded.seen_at
           ), forgotten as (
             delete from replicas where id in (

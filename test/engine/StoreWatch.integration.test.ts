@@ -1,10 +1,18 @@
 /** The store under a process that runs: set back, written anew, recovered, or simply growing. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { LostCommits } from "../../src/engine/LostCommits.ts"
 import { Ownership } from "../../src/engine/Ownership.ts"
 import { StoreWatch } from "../../src/engine/StoreWatch.ts"
 import { type HistoryRecord, TopicHistory } from "../../src/kafka/TopicHistory.ts"
+import { EventBus } from "../../src/kafka/EventBus.ts"
+import { toRecord } from "../../src/kafka/wire.ts"
+import { AppConfig } from "../../src/config.ts"
+import * as AnchorKeeper from "../../src/engine/AnchorKeeper.ts"
+import { EventStore } from "../../src/sql/EventStore.ts"
 import { Generations } from "../../src/sql/Generations.ts"
 import { Store } from "../../src/sql/Store.ts"
 import { asAdministrator } from "../harness/template.ts"
@@ -96,13 +104,13 @@ describe("a process that runs ends when its store", () => {
   it.live("and not when only one look says so", () =>
     Effect.gen(function* () {
       let looks = 0
-      // The answers of two servers, amid a failover: every second look fits, and none is missing twice.
+      // The answers of two servers, amid a failover: every second look fits, and none is missing twice. Nor at the start.
       const unsteady = Layer.effect(
         Generations,
         Effect.map(Generations, (generations) =>
           Generations.of({
             ...generations,
-            compare: (seen) => Effect.sync(() => ({ heads: seen, missing: looks++ % 2 === 1 ? seen : [] }))
+            compare: (seen) => Effect.sync(() => ({ heads: seen, missing: looks++ % 2 === 0 ? seen : [], lost: [] }))
           })
         )
       )
@@ -134,11 +142,11 @@ describe("a process that runs ends when its store", () => {
         Effect.map(Generations, (generations) =>
           Generations.of({
             ...generations,
-            compare: (seen) =>
-              Effect.map(generations.compare(seen), (told) =>
+            compare: (seen, events) =>
+              Effect.map(generations.compare(seen, events), (told) =>
                 asked++ % 2 === 0
                   ? told
-                  : { heads: told.heads.map((head) => ({ ...head, position: 0, hash: "" })), missing: seen }
+                  : { heads: told.heads.map((head) => ({ ...head, position: 0, hash: "" })), missing: seen, lost: [] }
               )
           })
         )
@@ -167,6 +175,61 @@ describe("a process that runs ends when its store", () => {
 
       assert.strictEqual(error._tag, "StoreRecovered")
     }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]), { roles: [] })))
+  )
+
+  it.live("has lost what was given to the bus after the last look", () =>
+    watched(
+      Effect.gen(function* () {
+        const nexus = yield* TestNexus
+        const generations = yield* Generations
+        const events = yield* EventStore
+        const { originOf } = yield* Store
+        const before = yield* generations.heads
+        const bus = yield* EventBus
+        yield* nexus.place("after", limit("BUY", "0.01", "50000"))
+        const lane = (yield* generations.heads).findIndex(({ position }, at) => position > (before[at]?.position ?? 0))
+        const [event] = yield* events.readLane(lane, before[lane]?.position ?? 0, 1)
+
+        // All that was seen at the last look is there still, and something else takes the place of what was lost.
+        yield* change("alter table events disable trigger all")
+        yield* change(
+          `update events set event_id = gen_random_uuid() where lane = ${lane} and position = ${event!.position}`
+        )
+        yield* change(`delete from batches where lane = ${lane} and last_position >= ${event!.position}`)
+        yield* bus.publish("events", lane, [toRecord(event!, originOf(event!))])
+
+        const error = yield* refusal
+        assert.strictEqual(error._tag, "CommitsLost")
+        assert.include(error.message, `position ${event!.position} of generation 1`)
+      }).pipe(Effect.provide(StoreWatch.watchedBus))
+    )
+  )
+
+  it.live("has lost commits, and the anchor keeps what it knew of them", () =>
+    Effect.gen(function* () {
+      const folder = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "nexus-anchor-"))),
+        (made) => Effect.sync(() => rmSync(made, { recursive: true }))
+      )
+      const config = yield* AppConfig
+      const file = join(folder, "anchor.json")
+      const withAnchor = Layer.succeed(AppConfig, {
+        ...config,
+        audit: { ...config.audit, anchor_file: file, anchor_interval_ms: 100 }
+      })
+      yield* placed
+      const { error, kept, set } = yield* Effect.gen(function* () {
+        const anchor = Effect.sync(() => (existsSync(file) ? readFileSync(file, "utf8") : ""))
+        const set = yield* until(anchor, (text) => text !== "")
+        yield* change("delete from batches")
+        // A look takes a second, in which the keeper came by ten times.
+        const error = yield* refusal
+        return { kept: yield* anchor, set, error }
+      }).pipe(Effect.provide(Layer.mergeAll(StoreWatch.layer, AnchorKeeper.layer.pipe(Layer.provide(withAnchor)))))
+
+      assert.strictEqual(error._tag, "CommitsLost")
+      assert.deepStrictEqual(JSON.parse(kept).heads, JSON.parse(set).heads)
+    }).pipe(Effect.scoped, Effect.provide(TestNexus.on(ScriptedExchange([]), { roles: [] })))
   )
 
   it.live("and not while it only grows", () =>

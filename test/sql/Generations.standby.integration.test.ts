@@ -47,7 +47,7 @@ it.live("says nothing of the log until it is promoted, and then what is missing"
           [
             generations.current,
             generations.heads,
-            generations.compare([seen]),
+            generations.compare([seen], []),
             generations.isUnderRecovery,
             generations.eventAt(0, 3),
             generations.batchAt(0, 3)
@@ -57,7 +57,7 @@ it.live("says nothing of the log until it is promoted, and then what is missing"
         )
       )
       yield* asAdministrator(url, (sql) => sql`select pg_promote()`)
-      const promoted = yield* onServer((generations) => generations.compare([seen]))
+      const promoted = yield* onServer((generations) => generations.compare([seen], []))
 
       const behind = "PostgreSQL is not available: this server still replays what another one has written"
       assert.deepStrictEqual(answers, [behind, behind, behind, behind, behind, behind])

@@ -81,11 +81,15 @@ describe("a lease", () => {
         )
         yield* asAdministrator(url, (sql) => sql`delete from replicas`)
         assert.deepStrictEqual(yield* leases.tick({ ...asleep, generation: 2 }), [])
-        // Whoever recovers must see that somebody still lives.
-        const seen = yield* asAdministrator(url, (sql) => sql<{ id: string }>`select id from replicas`)
+        // Whoever recovers must see that somebody still lives; nobody counts on it for any role.
+        const seen = yield* asAdministrator(
+          url,
+          (sql) => sql<{ id: string; roles: number }>`
+          select id, cardinality(roles) as roles from replicas`
+        )
         assert.deepStrictEqual(
-          seen.map(({ id }) => id),
-          ["a"]
+          seen.map(({ id, roles }) => [id, roles]),
+          [["a", 0]]
         )
       })
     )
