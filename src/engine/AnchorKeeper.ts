@@ -1,30 +1,27 @@
 /**
  * Writes the anchor: how far the log is, every few seconds, into the file that the configuration names.
  *
- * Each process keeps its own. A log that ends before what was written stays out of it. One that cannot be written holds nobody up; that is said, and tried again.
+ * Each process keeps its own. It is what the watch has seen and found sound, so a loss does not come into the file, which
+ * may be all that still knows of it. One that cannot be written holds nobody up; that is said, and tried again.
  */
 import { Clock, Effect, Layer } from "effect"
 import { writeAnchor } from "../audit/Anchors.ts"
 import { AppConfig } from "../config.ts"
-import { Generations, type LaneHead } from "../sql/Generations.ts"
 import { Store } from "../sql/Store.ts"
+import { StoreWatch } from "./StoreWatch.ts"
 import { Supervisor } from "./Supervisor.ts"
 
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const { audit } = yield* AppConfig
     if (audit.anchor_file === "") return
-    const generations = yield* Generations
     const { generation, storeId } = yield* Store
     const supervisor = yield* Supervisor
-    let written: ReadonlyArray<LaneHead> = []
+    const watch = yield* StoreWatch
 
     const write = Effect.gen(function* () {
-      const { heads, missing } = yield* generations.compare(written, [])
-      // The file may be all that still knows of what was lost.
-      if (missing.length > 0) return
+      const heads = yield* watch.heads
       yield* writeAnchor(audit.anchor_file, { storeId, generation, at: yield* Clock.currentTimeMillis, heads })
-      written = heads
     })
 
     yield* supervisor.supervise(

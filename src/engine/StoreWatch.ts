@@ -27,14 +27,16 @@ export class StoreRecovered extends Schema.TaggedError<StoreRecovered>()("StoreR
 }
 
 const lookMillis = 1_000
-// Batches given to the bus between two looks, and while the store does not answer; of more the oldest are forgotten.
-const keptEvents = 2_000
+// Batches of a lane given to the bus between two looks, and while the store does not answer; of more the oldest are forgotten.
+const keptEvents = 200
 
 export class StoreWatch extends Context.Service<
   StoreWatch,
   {
     /** Fails when the store is not the same any more; never succeeds. */
     readonly refused: Effect.Effect<never, CommitsLost | StoreRecovered>
+    /** The ends of the lanes at the last look that found nothing wrong. */
+    readonly heads: Effect.Effect<ReadonlyArray<LaneHead>>
     /** This event, the last of several, is on its way to the bus. */
     readonly published: (event: EventPlace) => void
   }
@@ -46,8 +48,8 @@ export class StoreWatch extends Context.Service<
       const store = yield* Store
       const supervisor = yield* Supervisor
       const refused = yield* Deferred.make<never, CommitsLost | StoreRecovered>()
-      // What was given to the bus since the last look; each is looked for once.
-      let published: Array<EventPlace> = []
+      // By lane what was given to the bus since the last look; each is looked for once.
+      const published = new Map<number, Array<EventPlace>>()
       // The ends of the lanes as they were seen last.
       let seen: ReadonlyArray<LaneHead> = yield* generations.heads
 
@@ -56,7 +58,7 @@ export class StoreWatch extends Context.Service<
         if (current !== store.generation || (yield* generations.isUnderRecovery)) {
           return yield* new StoreRecovered({ opened: store.generation, current })
         }
-        const given = new Set(published)
+        const given = new Set(Array.from(published.values()).flat())
         const { heads, lost, missing } = yield* generations.compare(seen, [...given])
         const gone = new Map<number, number>()
         for (const { lane, position } of [...missing, ...lost]) gone.set(lane, Math.max(gone.get(lane) ?? 0, position))
@@ -71,7 +73,12 @@ export class StoreWatch extends Context.Service<
             }))
           )
         }
-        published = published.filter((event) => !given.has(event))
+        for (const [lane, events] of published) {
+          published.set(
+            lane,
+            events.filter((event) => !given.has(event))
+          )
+        }
         seen = heads
       })
 
@@ -101,10 +108,15 @@ export class StoreWatch extends Context.Service<
       yield* supervisor.supervise("store-watch", watch)
 
       return StoreWatch.of({
+        heads: Effect.sync(() => seen),
         refused: Deferred.await(refused),
         published: (event) => {
-          if (published.length === keptEvents) published.shift()
-          published.push(event)
+          const given = published.get(event.lane) ?? []
+          published.set(event.lane, given)
+          // Tried again, it is the same one.
+          if (given.at(-1)?.eventId === event.eventId) return
+          if (given.length === keptEvents) given.shift()
+          given.push(event)
         }
       })
     })

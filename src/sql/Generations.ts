@@ -8,7 +8,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
-import type { Statement } from "effect/sql/Statement"
 import type { EpochMillis } from "../domain/Ids.ts"
 import { connectTo, type DatabaseAddress } from "./Database.ts"
 import { Int8 } from "./LogRows.ts"
@@ -91,7 +90,7 @@ export class Generations extends Context.Service<
 
       // A standby that is still behind has lost nothing. Each answer says whether it is one's, for no two need come from the
       // same server.
-      const settled = (statement: Statement<object>) =>
+      const settled = (statement: Effect.Effect<ReadonlyArray<object>, unknown>) =>
         Effect.flatMap(answerOf(statement), (rows) =>
           rows.some((row) => "replaying" in row && row.replaying === true)
             ? Effect.fail(StoreUnavailable.of(new Error("this server still replays what another one has written")))
@@ -130,22 +129,30 @@ export class Generations extends Context.Service<
       const compare = Effect.fnUntraced(function* (seen: ReadonlyArray<LaneHead>, events: ReadonlyArray<EventPlace>) {
         const written = seen.filter(({ position }) => position > 0)
         // Each hash is chained to all before it, so it stands for its lane up to there.
-        const rows = yield* settled(sql`
+        // Planned for each question: a plan from a young log would walk through a whole lane later, and one event at a
+        // time is asked for whatever the planner thinks of their number.
+        const asked = sql`
+          with given as materialized (
+            select * from unnest(${events.map(({ lane }) => lane)}::int[], ${events.map(({ position }) => position)}::bigint[],
+              ${events.map(({ eventId }) => eventId)}::text[]) as g(lane, position, id)
+          ), lost as materialized (
+            select lane, position::float8 as position from given
+              where (select e.event_id from events e where e.lane = given.lane and e.position = given.position)
+                is distinct from given.id
+          )
           select pg_is_in_recovery() as replaying, l.lane::int4, coalesce(b.last_position, 0) as position,
               coalesce(encode(b.hash, 'hex'), '') as hash,
               exists (select from batches old where old.lane = l.lane and old.last_position = seen.position
                 and encode(old.hash, 'hex') = seen.hash) as "hasSeen",
-              array(select p.position::float8 from unnest(${events.map(({ lane }) => lane)}::int[],
-                ${events.map(({ position }) => position)}::bigint[], ${events.map(({ eventId }) => eventId)}::text[])
-                as p(lane, position, id) where p.lane = l.lane and not exists (select from events e
-                  where e.lane = p.lane and e.position = p.position and e.event_id::text = p.id)) as lost
+              array(select lost.position from lost where lost.lane = l.lane) as lost
             from generate_series(0, (select lanes - 1 from store)) as l(lane)
             left join lateral (select last_position, hash from batches where batches.lane = l.lane
               order by last_position desc limit 1) b on true
             left join unnest(${written.map(({ lane }) => lane)}::int[],
               ${written.map(({ position }) => position)}::bigint[], ${written.map(({ hash }) => hash)}::text[])
               as seen(lane, position, hash) on seen.lane = l.lane
-            order by l.lane`)
+            order by l.lane`
+        const rows = yield* settled(asked.unprepared)
         const compared = decodeCompared(rows)
         const there = new Set(compared.filter(({ hasSeen }) => hasSeen).map(({ lane }) => lane))
         return {

@@ -82,6 +82,8 @@ describe("a stop", () => {
 
       assert.deepStrictEqual(processesOf(folder), [])
       const { url } = await serve(folder)
+      // Till then open orders say that it is not connected.
+      await until("the exchange is seen", async () => (await list(url)).every((order) => !("exchange" in order)))
       assert.deepStrictEqual(await list(url), before)
       await cancel(url, kept.id)
       assert.strictEqual((await ends(url, kept.id)).status, "CANCELLED")

@@ -225,7 +225,7 @@ describe("a process that runs ends when its store", () => {
         // A look takes a second, in which the keeper came by ten times.
         const error = yield* refusal
         return { kept: yield* anchor, set, error }
-      }).pipe(Effect.provide(Layer.mergeAll(StoreWatch.layer, AnchorKeeper.layer.pipe(Layer.provide(withAnchor)))))
+      }).pipe(Effect.provide(AnchorKeeper.layer.pipe(Layer.provide(withAnchor), Layer.provideMerge(StoreWatch.layer))))
 
       assert.strictEqual(error._tag, "CommitsLost")
       assert.deepStrictEqual(JSON.parse(kept).heads, JSON.parse(set).heads)
