@@ -54,8 +54,10 @@ const tenths = 10
 const sampleMillis = 100
 /** Without a further record for so long, the relay stands still. */
 const stillMillis = 60_000
-/** Compilers settle, connections open. */
-const warmUpSeconds = 3
+/** Relay, writer and consumer are processes just started: till their compilers settle, the tail is theirs. */
+const warmUpSeconds = 15
+/** To know the size of a record. */
+const sampleEvents = 5_000
 const toolRecords = { warmUp: 50_000 }
 const group = "bench-relay"
 
@@ -224,12 +226,15 @@ try {
   if (topics.code !== 0) throw new Error(topics.out)
   const fill = () => log({ events: backlog, rate: 0, commits: "" })
 
-  const first = await fill()
-  const { recordBytes } = first
+  const sample = await log({ events: sampleEvents, rate: 0, commits: "" })
+  await drain(sample.events)
+  const { recordBytes } = sample
   const before = await producerPerformance(recordBytes)
-  const alone = await drain(first.events)
+  // Before the backlog: behind a million rows in a minute PostgreSQL is busy with vacuuming them for some more.
   const took = await latencies()
   const brokers = await endToEndLatency(recordBytes)
+  const first = await fill()
+  const alone = await drain(first.events)
   const second = await fill()
   const foreign = foreignTransaction()
   const beside = await drain(second.events)
