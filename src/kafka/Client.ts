@@ -7,6 +7,7 @@
 import { Effect } from "effect"
 import type { LogEntry } from "kafkajs"
 import { Kafka, logLevel } from "kafkajs"
+import { installForeignTopicsGuard } from "./foreignTopicsGuard.ts"
 import { installIdleTimerGuard } from "./idleTimerGuard.ts"
 import type { Security } from "./Security.ts"
 
@@ -25,6 +26,7 @@ export interface ClientOptions {
 
 export const makeClient = Effect.fnUntraced(function* (options: ClientOptions) {
   yield* Effect.sync(installIdleTimerGuard)
+  yield* Effect.sync(installForeignTopicsGuard)
   const context = yield* Effect.context()
   const log = Effect.runForkWith(context)
   return new Kafka({

@@ -12,7 +12,7 @@ describe("the guard of idle timers", () => {
     const { version } = manifest
     manifest.version = "2.2.5"
     try {
-      assert.throws(installIdleTimerGuard, "kafkajs is 2.2.5, but its idle timers are known and guarded for 2.2.4 only")
+      assert.throws(installIdleTimerGuard, "kafkajs is 2.2.5, but what its guards reach into is known for 2.2.4 only")
     } finally {
       manifest.version = version
     }
