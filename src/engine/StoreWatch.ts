@@ -2,8 +2,8 @@
  * Looks once a second whether the store is still the one that this process opened.
  *
  * A failover or a restore under living processes may lose commits: what this process has seen at the end of a lane, and
- * what it has given to the bus, must stay where it was. A recovery that this process slept through, stopped or cut off, has begun another generation. Either
- * way the process ends at once: what it would write means something else by now.
+ * what it has given to the bus, must stay where it was. A recovery that this process slept through, stopped or cut off,
+ * has begun another generation. Either way the process ends at once: what it would write means something else by now.
  */
 import { Context, Deferred, Effect, Layer, Schema } from "effect"
 import { EventBus } from "../kafka/EventBus.ts"

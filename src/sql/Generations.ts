@@ -97,16 +97,6 @@ export class Generations extends Context.Service<
             : Effect.succeed(rows)
         )
 
-      const heads = Effect.map(
-        settled(sql`
-          select pg_is_in_recovery() as replaying, lane::int4, coalesce(b.last_position, 0) as position, coalesce(encode(b.hash, 'hex'), '') as hash
-            from generate_series(0, (select lanes - 1 from store)) as l(lane)
-            left join lateral (select last_position, hash from batches where batches.lane = l.lane
-              order by last_position desc limit 1) b on true
-            order by lane`),
-        decodeHeads
-      )
-
       const batchAt = Effect.fnUntraced(function* (lane: number, position: number) {
         const rows = yield* settled(sql`
           select pg_is_in_recovery() as replaying, (select encode(hash, 'hex') from batches
@@ -127,8 +117,8 @@ export class Generations extends Context.Service<
       )
 
       const compare = Effect.fnUntraced(function* (seen: ReadonlyArray<LaneHead>, events: ReadonlyArray<EventPlace>) {
-        const written = seen.filter(({ position }) => position > 0)
         // Each hash is chained to all before it, so it stands for its lane up to there.
+        const written = seen.filter(({ position }) => position > 0)
         // Planned for each question: a plan from a young log would walk through a whole lane later, and one event at a
         // time is asked for whatever the planner thinks of their number.
         const asked = sql`
@@ -186,7 +176,7 @@ export class Generations extends Context.Service<
       })
 
       return Generations.of({
-        heads,
+        heads: Effect.map(compare([], []), ({ heads }) => heads),
         batchAt,
         eventAt,
         current,
