@@ -254,6 +254,8 @@ create table recoveries (
   generation integer,
   finished_at timestamp with time zone,
   imported jsonb,
+  found_by text,
+  found text,
   constraint recoveries_number_check CHECK ((number > 0)),
   constraint recoveries_pkey PRIMARY KEY (number)
 );
@@ -840,6 +842,41 @@ AS $function$
     int8send(b.orders_failed) || int8send(b.orders_cancelled) || event_hashes)
 $function$;
 
+CREATE OR REPLACE FUNCTION public.declare_loss(p_node text, p_found text, p_generation integer, p_recoveries integer, p_batch_lanes smallint[], p_batch_positions bigint[], p_batch_hashes bytea[], p_event_lanes smallint[], p_event_positions bigint[], p_event_ids text[])
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if (select generation from store) <> p_generation or (select count(*) from recoveries) <> p_recoveries then
+    return false;
+  end if;
+  if not exists (
+    select from unnest(p_batch_lanes, p_batch_positions, p_batch_hashes) as seen(lane, position, hash)
+      where not exists (select from batches b
+        where b.lane = seen.lane and b.last_position = seen.position and b.hash = seen.hash)
+  ) and not exists (
+    select from unnest(p_event_lanes, p_event_positions, p_event_ids) as given(lane, position, id)
+      where not exists (select from events e
+        where e.lane = given.lane and e.position = given.position and e.event_id = given.id)
+  ) then
+    return false;
+  end if;
+
+  -- Of two that find it at once one opens the recovery.
+  insert into recoveries (number, begun_by, reason, heads, log_ended_at, found_by, found)
+    select p_recoveries + 1, p_node, p_found, array_agg(coalesce(b.last_position, 0) order by l.lane),
+        coalesce(max(b.recorded_at),
+          (select floor(extract(epoch from coalesce(opened_at, clock_timestamp())) * 1000)::bigint from store)),
+        p_node, p_found
+      from generate_series(0, (select lanes - 1 from store)) as l(lane)
+      left join lateral (select last_position, recorded_at from batches where batches.lane = l.lane
+        order by last_position desc limit 1) b on true
+    on conflict do nothing;
+  return true;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.keep_store()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -933,6 +970,7 @@ grant execute on function append(smallint,text,jsonb) to nexus_app;
 grant execute on function append_lanes(text,smallint[],append_command[],smallint[],append_event[],smallint[],append_order[]) to nexus_app;
 grant execute on function append_rows(smallint,text,append_command[],append_event[],append_order[]) to nexus_app;
 grant execute on function batch_hash(batches,bytea) to public;
+grant execute on function declare_loss(text,text,integer,integer,smallint[],bigint[],bytea[],smallint[],bigint[],text[]) to nexus_app;
 grant execute on function keep_store() to public;
 grant execute on function limit_share_life() to nexus_app;
 grant execute on function refuse_change() to public;

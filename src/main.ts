@@ -421,7 +421,7 @@ export const serve = (lastSignal: () => string | null) =>
         Layer.provideMerge(alone),
         Layer.provideMerge(StartCheck.gatedBus),
         Layer.provideMerge(StoreWatch.watchedBus),
-        Layer.provideMerge(StoreWatch.layer),
+        Layer.provideMerge(StoreWatch.layer({ node: hostname() })),
         Layer.provideMerge(StartCheck.layer),
         Layer.provideMerge(LostCommits.layer),
         Layer.provideMerge(Supervisor.layer),

@@ -39,10 +39,19 @@ export class CommitsLost extends Schema.TaggedError<CommitsLost>()("CommitsLost"
 
 export const commitsLost = (ahead: ReadonlyArray<Ahead>) => new CommitsLost({ ...ahead[0]!, lanes: ahead.length })
 
-/** A recovery was begun and did not come to its end. */
-export class RecoveryUnfinished extends Schema.TaggedError<RecoveryUnfinished>()("RecoveryUnfinished", {}) {
+/** A recovery was begun and did not come to its end, or waits for somebody to take it on. */
+export class RecoveryUnfinished extends Schema.TaggedError<RecoveryUnfinished>()("RecoveryUnfinished", {
+  by: Schema.String,
+  reason: Schema.String,
+  isFound: Schema.Boolean
+}) {
   override get message() {
-    return 'a recovery of this database was begun and is not finished: let it finish, or run "nexus recover" again'
+    const { by, isFound, reason } = this
+    return isFound
+      ? `commits of this database are lost, as the process on ${by} found (${reason}): ` +
+          'keep every process stopped and run "nexus recover"'
+      : `a recovery of this database was begun by ${by} (${reason}) and is not finished: ` +
+          'let it finish, or run "nexus recover" again'
   }
 }
 
@@ -68,7 +77,8 @@ export class StartCheck extends Context.Service<
       const passed = yield* Deferred.make<void>()
       const refused = yield* Deferred.make<never, CommitsLost>()
 
-      if (yield* generations.isUnderRecovery) return yield* new RecoveryUnfinished({})
+      const { open } = yield* generations.standing
+      if (open !== null) return yield* new RecoveryUnfinished(open)
       const anchored = yield* lost.byAnchor
       if (anchored.length > 0) return yield* commitsLost(anchored)
 

@@ -2,18 +2,19 @@
  * Looks once a second whether the store is still the one that this process opened.
  *
  * A failover or a restore under living processes may lose commits: what this process has seen at the end of a lane, and
- * what it has given to the bus, must stay where it was. A recovery that this process slept through, stopped or cut off,
- * has begun another generation. Either way the process ends at once: what it would write means something else by now.
+ * what it has given to the bus, must stay where it was. Whoever misses something tells the others in the database, for they
+ * need not have seen it. A recovery that this process slept through, stopped or cut off, has changed what it knows. In each
+ * case the process ends at once: what it would write means something else by now.
  */
-import { Context, Deferred, Effect, Layer, Schema } from "effect"
+import { Context, Deferred, Effect, Layer, Schedule, Schema } from "effect"
 import { EventBus } from "../kafka/EventBus.ts"
 import type { EventPlace, LaneHead } from "../sql/Generations.ts"
 import { Generations } from "../sql/Generations.ts"
 import { Store } from "../sql/Store.ts"
-import { type CommitsLost, commitsLost } from "./StartCheck.ts"
+import { type CommitsLost, commitsLost, RecoveryUnfinished } from "./StartCheck.ts"
 import { Supervisor } from "./Supervisor.ts"
 
-/** The store was recovered, or is being recovered, while this process ran. */
+/** The store was recovered while this process ran. */
 export class StoreRecovered extends Schema.TaggedError<StoreRecovered>()("StoreRecovered", {
   opened: Schema.Int,
   current: Schema.Int
@@ -21,106 +22,147 @@ export class StoreRecovered extends Schema.TaggedError<StoreRecovered>()("StoreR
   override get message() {
     const { current, opened } = this
     return current === opened
-      ? "a recovery of this database is under way: start this process again once it has finished"
+      ? "this database was recovered while this process ran: start it again"
       : `this database was recovered to generation ${current} while this process ran on generation ${opened}: start it again`
   }
+}
+
+interface Loss {
+  readonly error: CommitsLost
+  readonly batches: ReadonlyArray<LaneHead>
+  readonly events: ReadonlyArray<EventPlace>
 }
 
 const lookMillis = 1_000
 // Batches of a lane given to the bus between two looks, and while the store does not answer; of more the oldest are forgotten.
 const keptEvents = 200
+// A process that may not go on does not wait long to tell why.
+const tellPatience = "3 seconds"
+const tellAgain = { times: 4, schedule: Schedule.spaced("500 millis") }
 
 export class StoreWatch extends Context.Service<
   StoreWatch,
   {
     /** Fails when the store is not the same any more; never succeeds. */
-    readonly refused: Effect.Effect<never, CommitsLost | StoreRecovered>
+    readonly refused: Effect.Effect<never, CommitsLost | RecoveryUnfinished | StoreRecovered>
     /** The ends of the lanes at the last look that found nothing wrong. */
     readonly heads: Effect.Effect<ReadonlyArray<LaneHead>>
     /** This event, the last of several, is on its way to the bus. */
     readonly published: (event: EventPlace) => void
   }
 >()("nexus/engine/StoreWatch") {
-  static readonly layer = Layer.effect(
-    StoreWatch,
-    Effect.gen(function* () {
-      const generations = yield* Generations
-      const store = yield* Store
-      const supervisor = yield* Supervisor
-      const refused = yield* Deferred.make<never, CommitsLost | StoreRecovered>()
-      // By lane what was given to the bus since the last look; each is looked for once.
-      const published = new Map<number, Array<EventPlace>>()
-      // The ends of the lanes as they were seen last.
-      let seen: ReadonlyArray<LaneHead> = yield* generations.heads
+  static readonly layer = (options: {
+    /** This process's name to whoever has to recover the store. */
+    readonly node: string
+  }) =>
+    Layer.effect(
+      StoreWatch,
+      Effect.gen(function* () {
+        const generations = yield* Generations
+        const store = yield* Store
+        const supervisor = yield* Supervisor
+        const refused = yield* Deferred.make<never, CommitsLost | RecoveryUnfinished | StoreRecovered>()
+        // By lane what was given to the bus since the last look; each is looked for once.
+        const published = new Map<number, Array<EventPlace>>()
+        const opened = { ...(yield* generations.standing), generation: store.generation }
+        // The ends of the lanes as they were seen last.
+        let seen: ReadonlyArray<LaneHead> = yield* generations.heads
 
-      const look = Effect.gen(function* () {
-        const current = yield* generations.current
-        if (current !== store.generation || (yield* generations.isUnderRecovery)) {
-          return yield* new StoreRecovered({ opened: store.generation, current })
-        }
-        const given = new Set(Array.from(published.values()).flat())
-        const { heads, lost, missing } = yield* generations.compare(seen, [...given])
-        const gone = new Map<number, number>()
-        for (const { lane, position } of [...missing, ...lost]) gone.set(lane, Math.max(gone.get(lane) ?? 0, position))
-        if (gone.size > 0) {
-          return yield* commitsLost(
-            Array.from(gone, ([lane, position]) => ({
+        /** What is missing; null: nothing, and that is what was seen last. */
+        const look = Effect.gen(function* () {
+          const { generation, open, recoveries } = yield* generations.standing
+          if (open !== null) return yield* new RecoveryUnfinished(open)
+          if (generation !== opened.generation || recoveries !== opened.recoveries) {
+            return yield* new StoreRecovered({ opened: opened.generation, current: generation })
+          }
+          const given = new Set(Array.from(published.values()).flat())
+          const { heads, lost, missing } = yield* generations.compare(seen, [...given])
+          const gone = new Map<number, number>()
+          for (const { lane, position } of [...missing, ...lost])
+            gone.set(lane, Math.max(gone.get(lane) ?? 0, position))
+          if (gone.size > 0) {
+            const ahead = Array.from(gone, ([lane, position]) => ({
               by: "this process",
               lane,
               generation: store.generation,
               position,
               head: heads.find((head) => head.lane === lane)?.position ?? 0
             }))
-          )
+            return { error: commitsLost(ahead), batches: missing, events: [...given] }
+          }
+          for (const [lane, events] of published) {
+            published.set(
+              lane,
+              events.filter((event) => !given.has(event))
+            )
+          }
+          seen = heads
+          return null
+        })
+
+        /** False: the server that takes what is written has all of it. */
+        const tellOthers = ({ batches, error, events }: Loss) => {
+          const { lane, position } = error
+          return generations
+            .declareLoss({
+              node: options.node,
+              found: `what lane ${lane} had at position ${position} is gone`,
+              since: opened,
+              batches,
+              events
+            })
+            .pipe(
+              Effect.retry(tellAgain),
+              Effect.timeout(tellPatience),
+              Effect.catch((why) =>
+                Effect.as(Effect.logError("the other processes could not be told: stop them all", why), true)
+              )
+            )
         }
-        for (const [lane, events] of published) {
-          published.set(
-            lane,
-            events.filter((event) => !given.has(event))
-          )
-        }
-        seen = heads
+
+        const looked = Effect.gen(function* () {
+          if ((yield* look) === null) return
+          // Answers of two servers, amid a failover, may not fit each other. What is lost is lost at the second look too.
+          const loss = yield* look
+          if (loss === null) return
+          if (yield* tellOthers(loss)) return yield* loss.error
+          const still = yield* look
+          if (still !== null) return yield* still.error
+        })
+
+        // What happened while the process started is found before it serves.
+        yield* looked
+
+        const watch = Effect.gen(function* () {
+          for (;;) {
+            yield* Effect.sleep(lookMillis)
+            yield* supervisor.beat("store-watch")
+            const answer = yield* Effect.result(looked)
+            if (answer._tag === "Success") continue
+            const { failure } = answer
+            // A database that is away says nothing; readiness tells of it.
+            if (failure._tag === "StoreUnavailable") continue
+            yield* Effect.logError(failure.message)
+            yield* Deferred.fail(refused, failure)
+            return
+          }
+        })
+        yield* supervisor.supervise("store-watch", watch)
+
+        return StoreWatch.of({
+          heads: Effect.sync(() => seen),
+          refused: Deferred.await(refused),
+          published: (event) => {
+            const given = published.get(event.lane) ?? []
+            published.set(event.lane, given)
+            // Tried again, it is the same one.
+            if (given.at(-1)?.eventId === event.eventId) return
+            if (given.length === keptEvents) given.shift()
+            given.push(event)
+          }
+        })
       })
-
-      // Answers of two servers, amid a failover, may not fit each other. What is lost is lost at the second look too.
-      const lookAgain = (failure: Effect.Error<typeof look>) =>
-        failure._tag === "StoreUnavailable" ? Effect.fail(failure) : look
-
-      const looked = Effect.catch(look, lookAgain)
-
-      // What happened while the process started is found before it serves.
-      yield* looked
-
-      const watch = Effect.gen(function* () {
-        for (;;) {
-          yield* Effect.sleep(lookMillis)
-          yield* supervisor.beat("store-watch")
-          const answer = yield* Effect.result(looked)
-          if (answer._tag === "Success") continue
-          const { failure } = answer
-          // A database that is away says nothing; readiness tells of it.
-          if (failure._tag === "StoreUnavailable") continue
-          yield* Effect.logError(failure.message)
-          yield* Deferred.fail(refused, failure)
-          return
-        }
-      })
-      yield* supervisor.supervise("store-watch", watch)
-
-      return StoreWatch.of({
-        heads: Effect.sync(() => seen),
-        refused: Deferred.await(refused),
-        published: (event) => {
-          const given = published.get(event.lane) ?? []
-          published.set(event.lane, given)
-          // Tried again, it is the same one.
-          if (given.at(-1)?.eventId === event.eventId) return
-          if (given.length === keptEvents) given.shift()
-          given.push(event)
-        }
-      })
-    })
-  )
+    )
 
   /** The bus, of which the watch remembers what went to it: readers have that, so the log must have it too. */
   static readonly watchedBus = Layer.effect(

@@ -21,6 +21,22 @@ export interface LaneHead {
   readonly hash: string
 }
 
+/** How the store stands to recoveries. */
+export interface Standing {
+  readonly generation: number
+  /** Of all times, finished or not. */
+  readonly recoveries: number
+  /** The one that was begun and is not finished; null: none. */
+  readonly open: OpenRecovery | null
+}
+
+export interface OpenRecovery {
+  readonly by: string
+  readonly reason: string
+  /** A process that found commits missing opened it, and nobody has taken it on yet. */
+  readonly isFound: boolean
+}
+
 /** Where an event stands, or stood. */
 export interface EventPlace {
   readonly lane: number
@@ -43,7 +59,17 @@ const decodeCompared = Schema.decodeUnknownSync(
   )
 )
 const decodeFound = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ found: Schema.NullOr(Schema.String) })]))
-const decodeGeneration = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ generation: Schema.Int })]))
+const decodeStanding = Schema.decodeUnknownSync(
+  Schema.Tuple([
+    Schema.Struct({
+      generation: Schema.Int,
+      recoveries: Schema.Int,
+      by: Schema.NullOr(Schema.String),
+      reason: Schema.NullOr(Schema.String),
+      isFound: Schema.Boolean
+    })
+  ])
+)
 const decodeMoment = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ at: Int8 })]))
 const decodeSymbols = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ symbol: Schema.String })))
 const decodeThere = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ there: Schema.Boolean })]))
@@ -57,8 +83,8 @@ export class Generations extends Context.Service<
     readonly batchAt: (lane: number, position: number) => Effect.Effect<string | null, StoreUnavailable>
     /** Id of the event at a position of a lane; null: there is none. */
     readonly eventAt: (lane: number, position: number) => Effect.Effect<string | null, StoreUnavailable>
-    /** The generation as it stands now. */
-    readonly current: Effect.Effect<number, StoreUnavailable>
+    /** The generation and the recoveries as they stand now. */
+    readonly standing: Effect.Effect<Standing, StoreUnavailable>
     /**
      * The ends of all lanes; of those seen before the ones that the log does not have any more; and of these events the ones
      * that do not stand where they stood. All are one server's word at one moment: amid a failover two questions may go to two
@@ -77,8 +103,18 @@ export class Generations extends Context.Service<
     >
     /** When the log was last written, by PostgreSQL's clock; before the first event, when the store was opened. */
     readonly lastWritten: Effect.Effect<EpochMillis, StoreUnavailable>
-    /** A recovery was begun and is not finished. */
-    readonly isUnderRecovery: Effect.Effect<boolean, StoreUnavailable>
+    /**
+     * Tells every process on this store that commits are missing: opens a recovery, if this server says so too. False: it
+     * does not, or the store was recovered since it stood so. Fails on a schema that does not have this yet.
+     */
+    readonly declareLoss: (loss: {
+      readonly node: string
+      /** In words, for whoever is to recover it. */
+      readonly found: string
+      readonly since: Standing
+      readonly batches: ReadonlyArray<LaneHead>
+      readonly events: ReadonlyArray<EventPlace>
+    }) => Effect.Effect<boolean, StoreUnavailable>
     /** Of all orders, in order. */
     readonly symbols: Effect.Effect<ReadonlyArray<string>, StoreUnavailable>
   }
@@ -111,10 +147,31 @@ export class Generations extends Context.Service<
         return decodeFound(rows)[0].found
       })
 
-      const current = Effect.map(
-        settled(sql`select pg_is_in_recovery() as replaying, generation from store`),
-        (rows) => decodeGeneration(rows)[0].generation
+      // `found_by` came with the schema's last file, and may not be there yet.
+      const standing = Effect.map(
+        settled(sql`
+          select pg_is_in_recovery() as replaying, s.generation, (select count(*)::int4 from recoveries) as recoveries,
+              o.begun_by as by, o.reason, coalesce(to_jsonb(o) ->> 'found_by' = o.begun_by, false) as "isFound"
+            from store s left join recoveries o on o.finished_at is null`),
+        (rows): Standing => {
+          const [{ by, generation, isFound, reason, recoveries }] = decodeStanding(rows)
+          return { generation, recoveries, open: by === null || reason === null ? null : { by, reason, isFound } }
+        }
       )
+
+      const declareLoss: Generations["Service"]["declareLoss"] = ({ batches, events, found, node, since }) =>
+        Effect.map(
+          answerOf(
+            sql`
+              select declare_loss(${node}, ${found}, ${since.generation}, ${since.recoveries},
+                ${batches.map(({ lane }) => lane)}::smallint[], ${batches.map(({ position }) => position)}::bigint[],
+                array(select decode(hash, 'hex') from unnest(${batches.map(({ hash }) => hash)}::text[]) with ordinality
+                  as h(hash, nth) order by nth),
+                ${events.map(({ lane }) => lane)}::smallint[], ${events.map(({ position }) => position)}::bigint[],
+                ${events.map(({ eventId }) => eventId)}::text[]) as there`.unprepared
+          ),
+          (rows) => decodeThere(rows)[0].there
+        )
 
       const compare = Effect.fnUntraced(function* (seen: ReadonlyArray<LaneHead>, events: ReadonlyArray<EventPlace>) {
         // Each hash is chained to all before it, so it stands for its lane up to there.
@@ -162,27 +219,14 @@ export class Generations extends Context.Service<
         (rows) => decodeMoment(rows)[0].at
       )
 
-      // Before the schema has the table nothing can have been recovered.
-      const isUnderRecovery = Effect.gen(function* () {
-        const [table] = decodeThere(
-          yield* settled(
-            sql`select pg_is_in_recovery() as replaying, to_regclass('public.recoveries') is not null as there`
-          )
-        )
-        if (!table.there) return false
-        const rows = yield* settled(sql`
-          select pg_is_in_recovery() as replaying, exists (select from recoveries where finished_at is null) as there`)
-        return decodeThere(rows)[0].there
-      })
-
       return Generations.of({
         heads: Effect.map(compare([], []), ({ heads }) => heads),
         batchAt,
         eventAt,
-        current,
+        standing,
         compare,
+        declareLoss,
         lastWritten,
-        isUnderRecovery,
         symbols: Effect.map(answerOf(sql`select distinct symbol from orders order by symbol`), (rows) =>
           decodeSymbols(rows).map(({ symbol }) => symbol)
         )
@@ -230,7 +274,10 @@ const recoveryLock = 7_302
 export class Recoveries extends Context.Service<
   Recoveries,
   {
-    /** From here on nothing serves the store. One that was interrupted goes on, under its first name and reason. */
+    /**
+     * From here on nothing serves the store. One that was interrupted goes on, under its first name and reason; one that a
+     * process opened, which found commits missing, from what that one found, under this name and reason.
+     */
     readonly begin: (fact: {
       readonly by: string
       readonly reason: string
@@ -283,6 +330,9 @@ export class Recoveries extends Context.Service<
             insert into recoveries (number, begun_by, reason, heads, log_ended_at)
               select coalesce(max(number), 0) + 1, ${by}, ${reason}, ${[...heads]}::bigint[], ${logEndedAt}::bigint
                 from recoveries having count(*) filter (where finished_at is null) = 0`)
+          yield* answerOf(sql`
+            update recoveries set begun_by = ${by}, reason = ${reason}
+              where finished_at is null and to_jsonb(recoveries) ->> 'found_by' = begun_by`)
           const [recovery] = decodeRecoveries(
             yield* answerOf(sql`select ${sql.literal(columns)} from recoveries where finished_at is null`)
           )

@@ -34,7 +34,6 @@ const Row = Schema.Struct({
 })
 const decodeRow = Schema.decodeUnknownSync(Schema.Tuple([Row]))
 
-const decodeThere = Schema.decodeUnknownSync(Schema.Tuple([Schema.Struct({ there: Schema.Boolean })]))
 const Boundary = Schema.Struct({ generation: Schema.Int, lane: Schema.Int, firstPosition: Schema.Finite })
 const decodeBoundaries = Schema.decodeUnknownSync(Schema.Array(Boundary))
 const decodeIds = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ id: Schema.String })))
@@ -105,15 +104,12 @@ export class Store extends Context.Service<
           return yield* new StoreBelongsElsewhere({ belongsTo: `the ${exchange}`, asked: `the ${options.exchange}` })
         }
 
-        // Before the schema has their table there is one generation. The newest first.
-        const [table] = decodeThere(yield* answerOf(sql`select to_regclass('public.generations') is not null as there`))
-        const boundaries = !table.there
-          ? []
-          : decodeBoundaries(
-              yield* answerOf(sql`
-                select generation, lane::int4, first_position::float8 as "firstPosition" from generations
-                  order by generation desc`)
-            )
+        // The newest first.
+        const boundaries = decodeBoundaries(
+          yield* answerOf(sql`
+            select generation, lane::int4, first_position::float8 as "firstPosition" from generations
+              order by generation desc`)
+        )
         const byLane = Map.groupBy(boundaries, ({ lane }) => lane)
         const first = { storeId, generation: 1, firstPosition: 1 }
         const originOf: Store["Service"]["originOf"] = ({ lane, position }) => {

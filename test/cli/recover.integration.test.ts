@@ -156,7 +156,7 @@ describeKafka("a database set back while Kafka and the exchange went on", () => 
       await killed.end("SIGKILL")
       const between = await run(["serve"], newFolder(), backup)
       assert.strictEqual(between.code, 1)
-      assert.include(between.err, "a recovery of this database was begun and is not finished")
+      assert.include(between.err, "a recovery of this database was begun by ann (a test) and is not finished")
 
       const first = await recover(backup)
       assert.strictEqual(first.code, 0, first.err)

@@ -1,6 +1,6 @@
 /** The store under a process that runs: set back, written anew, recovered, or simply growing. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -19,6 +19,8 @@ import { asAdministrator } from "../harness/template.ts"
 import { limit, ScriptedExchange, TestNexus } from "../layers.ts"
 import { until } from "../sql/until.ts"
 
+const watch = StoreWatch.layer({ node: "host-1" })
+
 const placed = Effect.flatMap(TestNexus, ({ place }) =>
   Effect.forEach(["a", "b", "c"], (id) => place(id, limit("BUY", "0.01", "50000")), { discard: true })
 )
@@ -36,7 +38,7 @@ const change = (statement: string) =>
 const watched = <A, E, R>(test: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     yield* placed
-    return yield* test.pipe(Effect.provide(StoreWatch.layer))
+    return yield* test.pipe(Effect.provide(watch))
   }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
 
 const refusal = Effect.flatMap(StoreWatch, ({ refused }) => Effect.flip(refused))
@@ -96,7 +98,25 @@ describe("a process that runs ends when its store", () => {
           "insert into recoveries (number, begun_by, reason, heads, log_ended_at) values (1, 'ann', 'a test', '{}', 0)"
         )
 
-        assert.match((yield* refusal).message, /^a recovery of this database is under way/)
+        assert.match(
+          (yield* refusal).message,
+          /^a recovery of this database was begun by ann \(a test\) and is not finished/
+        )
+      })
+    )
+  )
+
+  it.live("was recovered meanwhile, though nothing that readers know was lost", () =>
+    watched(
+      Effect.gen(function* () {
+        yield* change(
+          "insert into recoveries (number, begun_by, reason, heads, log_ended_at, finished_at) values (1, 'ann', 'a test', '{}', 0, now())"
+        )
+
+        assert.strictEqual(
+          (yield* refusal).message,
+          "this database was recovered while this process ran: start it again"
+        )
       })
     )
   )
@@ -127,9 +147,48 @@ describe("a process that runs ends when its store", () => {
             Option.none()
           )
         )
-      }).pipe(Effect.provide(StoreWatch.layer.pipe(Layer.provide(unsteady))))
+      }).pipe(Effect.provide(watch.pipe(Layer.provide(unsteady))))
 
       assert.isTrue(Option.isNone(ended))
+    }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
+  )
+
+  it.live("and not when the server that takes what is written has it all", () =>
+    Effect.gen(function* () {
+      let looks = 0
+      // A server that is behind answers two looks in a row, and then no more.
+      const behind = Layer.effect(
+        Generations,
+        Effect.map(Generations, (generations) =>
+          Generations.of({
+            ...generations,
+            compare: (seen, events) =>
+              Effect.map(generations.compare(seen, events), (told) => {
+                looks++
+                return looks === 3 || looks === 4
+                  ? { ...told, missing: seen.filter((head) => head.position > 0) }
+                  : told
+              })
+          })
+        )
+      )
+      yield* placed
+      const ended = yield* Effect.gen(function* () {
+        const { refused } = yield* StoreWatch
+        return yield* Effect.raceFirst(
+          Effect.asSome(Effect.flip(refused)),
+          Effect.as(
+            until(
+              Effect.sync(() => looks),
+              (count) => count >= 6
+            ),
+            Option.none()
+          )
+        )
+      }).pipe(Effect.provide(watch.pipe(Layer.provide(behind))))
+
+      assert.isTrue(Option.isNone(ended))
+      assert.isNull((yield* Effect.flatMap(Generations, ({ standing }) => standing)).open)
     }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
   )
 
@@ -159,7 +218,7 @@ describe("a process that runs ends when its store", () => {
         )
         yield* change("delete from batches")
         return yield* refusal
-      }).pipe(Effect.provide(StoreWatch.layer.pipe(Layer.provide(mixed))), Effect.timeoutOption("8 seconds"))
+      }).pipe(Effect.provide(watch.pipe(Layer.provide(mixed))), Effect.timeoutOption("8 seconds"))
 
       assert.strictEqual(Option.getOrUndefined(error)?._tag, "CommitsLost")
     }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
@@ -171,9 +230,9 @@ describe("a process that runs ends when its store", () => {
         "insert into recoveries (number, begun_by, reason, heads, log_ended_at) values (1, 'ann', 'a test', '{}', 0)"
       )
 
-      const error = yield* Effect.flip(Effect.scoped(Layer.build(StoreWatch.layer)))
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(watch)))
 
-      assert.strictEqual(error._tag, "StoreRecovered")
+      assert.strictEqual(error._tag, "RecoveryUnfinished")
     }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]), { roles: [] })))
   )
 
@@ -184,6 +243,8 @@ describe("a process that runs ends when its store", () => {
         const generations = yield* Generations
         const events = yield* EventStore
         const { originOf } = yield* Store
+        // Another process, which sees nothing of what is lost.
+        const other = Context.get(yield* Layer.build(Layer.fresh(StoreWatch.layer({ node: "host-2" }))), StoreWatch)
         const before = yield* generations.heads
         const bus = yield* EventBus
         yield* nexus.place("after", limit("BUY", "0.01", "50000"))
@@ -201,7 +262,16 @@ describe("a process that runs ends when its store", () => {
         const error = yield* refusal
         assert.strictEqual(error._tag, "CommitsLost")
         assert.include(error.message, `position ${event!.position} of generation 1`)
-      }).pipe(Effect.provide(StoreWatch.watchedBus))
+        const told = yield* Effect.flip(other.refused)
+        assert.strictEqual(
+          told.message,
+          `commits of this database are lost, as the process on host-1 found (what lane ${lane} had at position ` +
+            `${event!.position} is gone): keep every process stopped and run "nexus recover"`
+        )
+        // And whoever comes later.
+        const later = yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(StoreWatch.layer({ node: "host-3" })))))
+        assert.strictEqual(later.message, told.message)
+      }).pipe(Effect.provide(StoreWatch.watchedBus), Effect.scoped)
     )
   )
 
@@ -225,7 +295,7 @@ describe("a process that runs ends when its store", () => {
         // A look takes a second, in which the keeper came by ten times.
         const error = yield* refusal
         return { kept: yield* anchor, set, error }
-      }).pipe(Effect.provide(AnchorKeeper.layer.pipe(Layer.provide(withAnchor), Layer.provideMerge(StoreWatch.layer))))
+      }).pipe(Effect.provide(AnchorKeeper.layer.pipe(Layer.provide(withAnchor), Layer.provideMerge(watch))))
 
       assert.strictEqual(error._tag, "CommitsLost")
       assert.deepStrictEqual(JSON.parse(kept).heads, JSON.parse(set).heads)

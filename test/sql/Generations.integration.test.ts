@@ -36,6 +36,9 @@ const asRecovery = <A, E, R>(url: string, use: (recoveries: typeof Recoveries.Se
 
 const found = { by: "ann", reason: "restored", heads: [5, 0, 7, 1], logEndedAt: 1_790_000_000_000 }
 
+const never = { generation: 1, recoveries: 0, open: null }
+const missed = { lane: 0, position: 3, eventId: "0198b3d0-0000-7000-8000-000000000000" }
+
 describe("a recovery", () => {
   it.live(
     "that goes on after a killed one goes on from what that one found, and the store is not served till it ends",
@@ -44,7 +47,7 @@ describe("a recovery", () => {
         Effect.gen(function* () {
           const generations = yield* Generations
           const first = yield* asRecovery(url, (one) => one.begin(found))
-          const between = yield* generations.isUnderRecovery
+          const between = yield* generations.standing
 
           const second = yield* asRecovery(url, (one) =>
             Effect.tap(
@@ -53,14 +56,59 @@ describe("a recovery", () => {
             )
           )
 
-          assert.isTrue(between)
+          assert.deepStrictEqual(between.open, { by: "ann", reason: "restored", isFound: false })
           assert.deepStrictEqual(second, first)
           assert.deepInclude(second, { number: 1, ...found, generation: null, known: null })
-          assert.isFalse(yield* generations.isUnderRecovery)
+          assert.deepStrictEqual(yield* generations.standing, { generation: 1, recoveries: 1, open: null })
           const third = yield* asRecovery(url, (one) => one.begin(found))
           assert.strictEqual(third.number, 2)
         })
       )
+  )
+
+  it.live("that a process opened, which missed something, goes on under the name of who takes it on first", () =>
+    onDatabase((url) =>
+      Effect.gen(function* () {
+        const generations = yield* Generations
+        const declare = (loss: object) =>
+          generations.declareLoss({ node: "host-1", found: "lane 0", since: never, batches: [], events: [], ...loss })
+
+        const nothing = yield* declare({})
+        const recoveredSince = yield* declare({ since: { ...never, recoveries: 1 }, events: [missed] })
+        const otherGeneration = yield* declare({ since: { ...never, generation: 2 }, events: [missed] })
+        const before = yield* generations.standing
+        const declared = yield* declare({ events: [missed] })
+        const again = yield* declare({ node: "host-2", batches: [{ lane: 1, position: 2, hash: "aa" }] })
+        const { open } = yield* generations.standing
+
+        assert.deepStrictEqual([nothing, recoveredSince, otherGeneration], [false, false, false])
+        assert.deepStrictEqual(before, never)
+        // The second one comes to a store that is under recovery.
+        assert.deepStrictEqual([declared, again], [true, false])
+        assert.deepStrictEqual(open, { by: "host-1", reason: "lane 0", isFound: true })
+        const names: Array<unknown> = []
+        for (const by of ["ann", "bob"]) {
+          const { heads, reason } = yield* asRecovery(url, (one) => one.begin({ ...found, by, reason: `${by}'s` }))
+          names.push([heads, reason, (yield* generations.standing).open])
+        }
+        const anns = [[0, 0, 0, 0], "ann's", { by: "ann", reason: "ann's", isFound: false }]
+        assert.deepStrictEqual(names, [anns, anns])
+      })
+    )
+  )
+
+  it.live("is opened for a batch whose end is not there, too", () =>
+    onDatabase(() =>
+      Effect.gen(function* () {
+        const generations = yield* Generations
+        const batches = [{ lane: 1, position: 2, hash: "aa" }]
+
+        const declared = yield* generations.declareLoss({ node: "a", found: "b", since: never, batches, events: [] })
+
+        assert.isTrue(declared)
+        assert.isTrue((yield* generations.standing).open?.isFound)
+      })
+    )
   )
 
   it.live("gives each position the generation that begins last before it, in its own lane", () =>

@@ -1,0 +1,50 @@
+-- Commits that are missing, told by the process that found it to all the others. A failover that loses the last moments is
+-- seen by whoever had seen them; the rest would go on from the shorter log and give out the lost positions again. So the finder
+-- opens a recovery: whatever lives on the store ends, and nothing starts before `nexus recover` has finished it.
+
+-- The process, and what it missed. Null: an operator began this one. `begun_by` is the process too, until an operator goes on.
+alter table recoveries add column found_by text, add column found text;
+
+-- Opens a recovery if anything of this is missing: batches by their end and hash, events by their place and id. Looking
+-- and opening are one call of one server, so an answer of another one, amid a failover, opens nothing.
+-- False: all is there, or the store was recovered since it had this generation and this many recoveries.
+create function declare_loss(
+  p_node text, p_found text, p_generation integer, p_recoveries integer,
+  p_batch_lanes smallint[], p_batch_positions bigint[], p_batch_hashes bytea[],
+  p_event_lanes smallint[], p_event_positions bigint[], p_event_ids text[]
+) returns boolean language plpgsql volatile security definer
+  set search_path = public, pg_temp
+as $$
+begin
+  if (select generation from store) <> p_generation or (select count(*) from recoveries) <> p_recoveries then
+    return false;
+  end if;
+  if not exists (
+    select from unnest(p_batch_lanes, p_batch_positions, p_batch_hashes) as seen(lane, position, hash)
+      where not exists (select from batches b
+        where b.lane = seen.lane and b.last_position = seen.position and b.hash = seen.hash)
+  ) and not exists (
+    select from unnest(p_event_lanes, p_event_positions, p_event_ids) as given(lane, position, id)
+      where not exists (select from events e
+        where e.lane = given.lane and e.position = given.position and e.event_id = given.id)
+  ) then
+    return false;
+  end if;
+
+  -- Of two that find it at once one opens the recovery.
+  insert into recoveries (number, begun_by, reason, heads, log_ended_at, found_by, found)
+    select p_recoveries + 1, p_node, p_found, array_agg(coalesce(b.last_position, 0) order by l.lane),
+        coalesce(max(b.recorded_at),
+          (select floor(extract(epoch from coalesce(opened_at, clock_timestamp())) * 1000)::bigint from store)),
+        p_node, p_found
+      from generate_series(0, (select lanes - 1 from store)) as l(lane)
+      left join lateral (select last_position, recorded_at from batches where batches.lane = l.lane
+        order by last_position desc limit 1) b on true
+    on conflict do nothing;
+  return true;
+end $$;
+
+revoke all on function declare_loss(text, text, integer, integer, smallint[], bigint[], bytea[], smallint[], bigint[],
+  text[]) from public;
+grant execute on function declare_loss(text, text, integer, integer, smallint[], bigint[], bytea[], smallint[], bigint[],
+  text[]) to nexus_app;
