@@ -1,9 +1,4 @@
-/**
- * One call of the append function: rows go in, and what came of each command comes out.
- *
- * A database that the release before this one has migrated has no `append_lanes` yet: there the lanes are stored one
- * after the other by `append_rows`, until the migration has run. Goes with the release after this one.
- */
+/** One call of the append function: rows go in, and what came of each command comes out. */
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Result } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
@@ -18,72 +13,33 @@ import { detailOf, isDataError, sqlStateOf, StoreUnavailable } from "./StoreUnav
 // shorter; this is for the answer that never comes.
 const callTimeout = "15 seconds"
 
-// In full: another release may have one of the same name with other parameters.
-const signature =
-  "append_lanes(text, smallint[], append_command[], smallint[], append_event[], smallint[], append_order[])"
-
 /** `node` is this process, on its batches. */
-export const makeAppendCall = (sql: PgClient.PgClient, node: string): Call<AppendResult, Refusal, QueuedAppend> => {
-  let takesLanes = false
-
-  return Effect.fnUntraced(function* (batch) {
-    if (!takesLanes) {
-      const [found] = yield* answered(sql`select to_regprocedure(${signature}) is not null as there`)
-      takesLanes = found?.there === true
+export const makeAppendCall = (sql: PgClient.PgClient, node: string): Call<AppendResult, Refusal, QueuedAppend> =>
+  Effect.fnUntraced(function* (batch) {
+    const lanes: Array<string> = []
+    const commands: Array<string> = []
+    const eventLanes: Array<string> = []
+    const events: Array<string> = []
+    const orderLanes: Array<string> = []
+    const orders: Array<string> = []
+    for (const entry of batch) {
+      const lane = `${entry.lane}`
+      lanes.push(lane)
+      commands.push(entry.command)
+      for (let n = 0; n < entry.count; n++) eventLanes.push(lane)
+      events.push(entry.events)
+      if (entry.order === null) continue
+      orderLanes.push(lane)
+      orders.push(entry.order)
     }
-    return yield* takesLanes ? storeLanes(sql, node, batch) : storeLaneByLane(sql, node, batch)
-  })
-}
-
-const storeLanes = Effect.fnUntraced(function* (
-  sql: PgClient.PgClient,
-  node: string,
-  batch: ReadonlyArray<QueuedAppend>
-) {
-  const lanes: Array<string> = []
-  const commands: Array<string> = []
-  const eventLanes: Array<string> = []
-  const events: Array<string> = []
-  const orderLanes: Array<string> = []
-  const orders: Array<string> = []
-  for (const entry of batch) {
-    const lane = `${entry.lane}`
-    lanes.push(lane)
-    commands.push(entry.command)
-    for (let n = 0; n < entry.count; n++) eventLanes.push(lane)
-    events.push(entry.events)
-    if (entry.order === null) continue
-    orderLanes.push(lane)
-    orders.push(entry.order)
-  }
-  const rows = yield* answered(
-    sql`select appended, others from append_lanes(${node},
+    const rows = yield* answered(
+      sql`select appended, others from append_lanes(${node},
       ${arrayOf(lanes)}::int2[], ${arrayOf(commands)}::append_command[],
       ${arrayOf(eventLanes)}::int2[], ${arrayOf(events)}::append_event[],
       ${arrayOf(orderLanes)}::int2[], ${arrayOf(orders)}::append_order[])`
-  )
-  return resultsOf(batch, rows)
-})
-
-// Each lane is a transaction of its own. If a later one fails, the earlier are sent again and known again.
-const storeLaneByLane = Effect.fnUntraced(function* (
-  sql: PgClient.PgClient,
-  node: string,
-  batch: ReadonlyArray<QueuedAppend>
-) {
-  const results: Array<Result.Result<AppendResult, Refusal>> = []
-  for (const lane of new Set(batch.map((entry) => entry.lane))) {
-    const part = batch.filter((entry) => entry.lane === lane)
-    const rows = yield* answered(
-      sql`select appended, others from append_rows(${lane}::int2, ${node},
-        ${arrayOf(part.map(({ command }) => command))}::append_command[],
-        ${arrayOf(part.map(({ events }) => events))}::append_event[],
-        ${arrayOf(part.flatMap(({ order }) => order ?? []))}::append_order[])`
     )
-    results.push(...resultsOf(part, rows))
-  }
-  return results
-})
+    return resultsOf(batch, rows)
+  })
 
 const resultsOf = (
   batch: ReadonlyArray<QueuedAppend>,

@@ -41,7 +41,7 @@ const onFresh = <E>(test: (url: string) => Effect.Effect<void, E, Scope.Scope>) 
 const changedMind = "changed its mind"
 
 /**
- * The release before this one beside it: a lane at a time by `append_rows`. Half of its transactions come to nothing,
+ * An older release beside it: a lane at a time by `append_rows`. Half of its transactions come to nothing,
  * for the writer gives them up after the function has done its work.
  */
 const formerRelease = (url: string, done: () => boolean) =>
