@@ -259,7 +259,7 @@ create table recoveries (
   constraint recoveries_number_check CHECK ((number > 0)),
   constraint recoveries_pkey PRIMARY KEY (number)
 );
-comment on table recoveries is 'Each run of nexus recover. While one is not finished the store is not served.';
+comment on table recoveries is 'Each run of nexus recover, or what one is to be run for. While one is not finished the store is not served.';
 
 create table replicas (
   id text collate "C" not null,
@@ -842,17 +842,23 @@ AS $function$
     int8send(b.orders_failed) || int8send(b.orders_cancelled) || event_hashes)
 $function$;
 
-CREATE OR REPLACE FUNCTION public.declare_loss(p_node text, p_found text, p_generation integer, p_recoveries integer, p_batch_lanes smallint[], p_batch_positions bigint[], p_batch_hashes bytea[], p_event_lanes smallint[], p_event_positions bigint[], p_event_ids text[])
+CREATE OR REPLACE FUNCTION public.declare_loss(p_node text, p_found text, p_generation integer, p_recoveries integer, p_seen_at bigint, p_batch_lanes smallint[], p_batch_positions bigint[], p_batch_hashes bytea[], p_event_lanes smallint[], p_event_positions bigint[], p_event_ids text[])
  RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
+ STRICT SECURITY DEFINER
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+declare
+  now_generation constant integer := (select generation from store);
+  now_recoveries constant integer := (select count(*) from recoveries);
+  -- Printed on an operator's terminal.
+  node constant text := left(regexp_replace(p_node, '[[:cntrl:]]', '', 'g'), 100);
+  found_words constant text := left(regexp_replace(p_found, '[[:cntrl:]]', '', 'g'), 200);
 begin
-  if (select generation from store) <> p_generation or (select count(*) from recoveries) <> p_recoveries then
+  if now_generation > p_generation or now_recoveries > p_recoveries then
     return false;
   end if;
-  if not exists (
+  if now_generation = p_generation and now_recoveries = p_recoveries and not exists (
     select from unnest(p_batch_lanes, p_batch_positions, p_batch_hashes) as seen(lane, position, hash)
       where not exists (select from batches b
         where b.lane = seen.lane and b.last_position = seen.position and b.hash = seen.hash)
@@ -866,15 +872,18 @@ begin
 
   -- Of two that find it at once one opens the recovery.
   insert into recoveries (number, begun_by, reason, heads, log_ended_at, found_by, found)
-    select p_recoveries + 1, p_node, p_found, array_agg(coalesce(b.last_position, 0) order by l.lane),
-        coalesce(max(b.recorded_at),
-          (select floor(extract(epoch from coalesce(opened_at, clock_timestamp())) * 1000)::bigint from store)),
-        p_node, p_found
+    select (select coalesce(max(number), 0) + 1 from recoveries), node, found_words,
+        array_agg(coalesce(b.last_position, 0) order by l.lane),
+        coalesce(max(older.recorded_at), least(p_seen_at,
+          (select floor(extract(epoch from coalesce(opened_at, clock_timestamp())) * 1000)::bigint from store))),
+        node, found_words
       from generate_series(0, (select lanes - 1 from store)) as l(lane)
-      left join lateral (select last_position, recorded_at from batches where batches.lane = l.lane
+      left join lateral (select last_position from batches where batches.lane = l.lane
         order by last_position desc limit 1) b on true
+      left join lateral (select recorded_at from batches where batches.lane = l.lane and recorded_at <= p_seen_at
+        order by last_position desc limit 1) older on true
     on conflict do nothing;
-  return true;
+  return exists (select from recoveries where finished_at is null);
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.keep_store()
@@ -970,7 +979,7 @@ grant execute on function append(smallint,text,jsonb) to nexus_app;
 grant execute on function append_lanes(text,smallint[],append_command[],smallint[],append_event[],smallint[],append_order[]) to nexus_app;
 grant execute on function append_rows(smallint,text,append_command[],append_event[],append_order[]) to nexus_app;
 grant execute on function batch_hash(batches,bytea) to public;
-grant execute on function declare_loss(text,text,integer,integer,smallint[],bigint[],bytea[],smallint[],bigint[],text[]) to nexus_app;
+grant execute on function declare_loss(text,text,integer,integer,bigint,smallint[],bigint[],bytea[],smallint[],bigint[],text[]) to nexus_app;
 grant execute on function keep_store() to public;
 grant execute on function limit_share_life() to nexus_app;
 grant execute on function refuse_change() to public;

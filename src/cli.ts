@@ -176,7 +176,9 @@ const recovery = Command.make(
     reason: line("reason", 1_000, "what happened, such as: restored to the backup of noon"),
     since: Flag.Date("since").pipe(
       Flag.optional,
-      Flag.withDescription("from when on the exchange's orders are looked at; else from the log's last entry on")
+      Flag.withDescription(
+        "from when on the exchange's orders and Kafka's records are looked at; else from the log's last entry on"
+      )
     ),
     symbols: Flag.String("symbols").pipe(
       Flag.optional,

@@ -68,7 +68,7 @@ import * as Relay from "./engine/Relay.ts"
 import { Settlement } from "./engine/Settlement.ts"
 import * as SharedBudget from "./engine/SharedBudget.ts"
 import { StreamState } from "./engine/StreamState.ts"
-import { StartCheck } from "./engine/StartCheck.ts"
+import { notUnderRecovery, StartCheck } from "./engine/StartCheck.ts"
 import { StoreWatch } from "./engine/StoreWatch.ts"
 import { Supervisor } from "./engine/Supervisor.ts"
 import { ListeningAddress, Server } from "./http/Server.ts"
@@ -511,12 +511,12 @@ const engineAlone = Layer.mergeAll(Engine.layer, DoubtStories.layer).pipe(
   Layer.provideMerge(foundation)
 )
 export const resolve = (decision: Parameters<typeof resolveOrder>[0]) =>
-  resolveOrder(decision).pipe(Effect.provide(engineAlone))
+  Effect.andThen(notUnderRecovery, resolveOrder(decision)).pipe(Effect.provide(engineAlone))
 export const unpark = (word: Parameters<typeof parked.unpark>[0]) =>
-  parked.unpark(word).pipe(Effect.provide(engineAlone))
+  Effect.andThen(notUnderRecovery, parked.unpark(word)).pipe(Effect.provide(engineAlone))
 
 export const republish = (range: Parameters<typeof sendAgain>[0]) =>
-  sendAgain(range).pipe(
+  Effect.andThen(notUnderRecovery, sendAgain(range)).pipe(
     Effect.provide(Layer.mergeAll(bus, kept).pipe(Layer.provide(Postgres.sharedLayer), Layer.provideMerge(foundation)))
   )
 

@@ -45,7 +45,8 @@ export class LostCommits extends Context.Service<
         // The topic first: what is committed meanwhile is in the log by the time it is asked.
         const newest = yield* history.newest
         const heads = yield* generations.heads
-        return [...beyond(newest, store, heads), ...(yield* differing(newest, heads))]
+        const compared = yield* compareRecords(newest, heads)
+        return [...beyond(newest, store, heads), ...differing(compared, store)]
       }).pipe(Effect.provideContext(context))
 
       const byAnchor = Effect.gen(function* () {
@@ -94,40 +95,52 @@ export const beyond = (
     .map(({ generation, lane, position }) => ({ by: "Kafka", lane, generation, position, head: headOf(heads, lane) }))
 }
 
-/** The newest record of the log's own generation that stands at or before the end of the log's lane. */
-const lastWithin = (
-  records: ReadonlyArray<HistoryRecord>,
-  store: { readonly storeId: string; readonly generation: number },
-  head: LaneHead
-): HistoryRecord | undefined => {
-  let last: HistoryRecord | undefined
-  for (const record of records) {
-    const isOurs = record.source === `urn:nexus:store:${store.storeId}` && record.generation === store.generation
-    if (!isOurs || record.lane !== head.lane || record.position > head.position) continue
-    if (last === undefined || record.position > last.position) last = record
-  }
-  return last
+/** What the topic's records up to the end of a lane say about the log. */
+export interface LaneComparison {
+  readonly head: LaneHead
+  /** At least one of them is there, and each is the event that the log has in its place. */
+  readonly isConfirmed: boolean
+  /** Where the log has another event, ascending. What was lost need not be last: more may have been written since. */
+  readonly differing: ReadonlyArray<number>
 }
 
-/** Whether the topic's last record up to the end of a lane is the event that the log has there. */
-export const agreement = Effect.fnUntraced(function* (records: ReadonlyArray<HistoryRecord>, head: LaneHead) {
-  const generations = yield* Generations
-  const last = lastWithin(records, yield* Store, head)
-  if (last === undefined) return { verdict: "unknown" } as const
-  const isSame = (yield* generations.eventAt(head.lane, last.position)) === last.eventId
-  return { verdict: isSame ? "same" : "differs", position: last.position } as const
-})
+// Places asked for at a time.
+const comparedAtOnce = 5_000
 
-/** The lanes that went another way than what Kafka has of them. */
-export const differing = Effect.fnUntraced(function* (
+/** All records of the log's own generation, against the events in their places. */
+export const compareRecords = Effect.fnUntraced(function* (
   records: ReadonlyArray<HistoryRecord>,
   heads: ReadonlyArray<LaneHead>
 ) {
-  const { generation } = yield* Store
-  const found: Array<Ahead> = []
-  for (const head of heads) {
-    const { position, verdict } = yield* agreement(records, head)
-    if (verdict === "differs") found.push({ by: "Kafka", lane: head.lane, generation, position, head: head.position })
+  const generations = yield* Generations
+  const { generation, storeId } = yield* Store
+  const ours = records.filter(
+    (record) =>
+      record.source === `urn:nexus:store:${storeId}` &&
+      record.generation === generation &&
+      record.position <= headOf(heads, record.lane)
+  )
+  const lost: Array<{ readonly lane: number; readonly position: number }> = []
+  for (let from = 0; from < ours.length; from += comparedAtOnce) {
+    lost.push(...(yield* generations.compare([], ours.slice(from, from + comparedAtOnce))).lost)
   }
-  return found
+  return heads.map((head): LaneComparison => {
+    const differing = lost.filter(({ lane }) => lane === head.lane).map(({ position }) => position)
+    const isKnown = ours.some(({ lane }) => lane === head.lane)
+    return {
+      head,
+      isConfirmed: isKnown && differing.length === 0,
+      differing: [...new Set(differing)].toSorted((one, other) => one - other)
+    }
+  })
 })
+
+/** The lanes that went another way than what Kafka has of them. */
+export const differing = (
+  lanes: ReadonlyArray<LaneComparison>,
+  { generation }: { readonly generation: number }
+): ReadonlyArray<Ahead> =>
+  lanes.flatMap(({ differing, head: { lane, position: head } }) => {
+    const position = differing.at(-1)
+    return position === undefined ? [] : [{ by: "Kafka", lane, generation, position, head }]
+  })

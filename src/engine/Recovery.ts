@@ -23,7 +23,7 @@ import { Replicas } from "../sql/Replicas.ts"
 import { Store, StoreBelongsElsewhere } from "../sql/Store.ts"
 import { Engine } from "./Engine.ts"
 import { importOrders, type ImportReport } from "./ImportOrders.ts"
-import { agreement, beyond, differing, LostCommits } from "./LostCommits.ts"
+import { beyond, compareRecords, differing, type LaneComparison, LostCommits } from "./LostCommits.ts"
 import { lostEvents } from "./lostEvents.ts"
 
 /** Something still runs on the store. */
@@ -43,7 +43,7 @@ export class TailMisfits extends Schema.TaggedError<TailMisfits>()("TailMisfits"
 export interface RecoveryOptions {
   readonly by: string
   readonly reason: string
-  /** Orders made at the exchange since then are looked at; null: since the log was last written. */
+  /** The exchange's orders and Kafka's records since then are looked at; null: since the log was last written. */
   readonly since: EpochMillis | null
   /** Null: all that the exchange trades. */
   readonly symbols: ReadonlyArray<string> | null
@@ -110,19 +110,24 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
   })
   // Whoever started in between has seen nothing of the recovery.
   yield* nothingLives
+  const heads = yield* generations.heads
 
+  if (recovery.found !== null) yield* options.say(`begun by the process that found the loss: ${recovery.found}`)
   // As far back as the run that began it looked: what that one brought back was written just now.
-  const tail = [...(yield* history.since(recovery.logEndedAt - clockMarginMillis)), ...(yield* history.newest)]
+  const since = Math.min(options.since ?? Number.POSITIVE_INFINITY, recovery.logEndedAt - clockMarginMillis)
+  const tail = [...(yield* history.since(since)), ...(yield* history.newest)]
   const anchored = yield* lost.byAnchor
   const original = recovery.heads.map((position, lane) => ({ lane, position, hash: "" }))
-  const ahead = [...beyond(tail, store, original), ...(yield* differing(tail, before)), ...anchored]
+  const compared = yield* compareRecords(tail, heads)
+  const ahead = [...beyond(tail, store, original), ...differing(compared, store), ...anchored]
   const known =
     recovery.known ??
-    recovery.heads.map((head, lane) =>
-      Math.max(head, ...ahead.filter((one) => one.lane === lane).map((one) => one.position))
-    )
+    recovery.heads.map((head, lane) => {
+      const positions = ahead.filter((one) => one.lane === lane).map(({ position }) => position)
+      return positions.length === 0 ? head : Math.max(...positions)
+    })
 
-  const losses = recovery.generation === null ? yield* bringBack(tail) : []
+  const losses = recovery.generation === null ? yield* bringBack(tail, compared) : []
   let generation = recovery.generation ?? store.generation
   if (recovery.generation === null && ahead.length > 0) {
     generation = Math.max(...ahead.map((one) => one.generation), store.generation) + 1
@@ -151,18 +156,20 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
     Effect.repeat({ until: (now) => now > conclusive, schedule: Schedule.spaced(waitPollMillis) })
   )
 
-  const since = options.since ?? recovery.logEndedAt - clockMarginMillis
   const symbols = options.symbols ?? (yield* client.exchangeInfo).map(({ symbol }) => symbol)
-  const imports = yield* importOrders({ symbols: [...new Set([...symbols, ...(yield* generations.symbols)])], since })
+  const imports = yield* importOrders({
+    symbols: [...new Set([...symbols, ...(yield* generations.symbols)])],
+    since: options.since ?? since
+  })
   const report: RecoveryReport = {
     ...imports,
     generation,
     wasRaised,
-    since,
+    since: options.since ?? since,
     events: losses.reduce((sum, { count }) => sum + count, 0),
     lanes: recovery.heads.map((head, lane) => {
       const first = firstPositions[lane]
-      const broughtBackTo = first === undefined ? (before[lane]?.position ?? head) : first - 1
+      const broughtBackTo = first === undefined ? (heads[lane]?.position ?? head) : first - 1
       const furthest = known[lane] ?? head
       const why = losses.find((loss) => loss.lane === lane)?.stop
       const stop = furthest > broughtBackTo ? (why ?? "no record of it is left") : null
@@ -189,17 +196,18 @@ const nothingLives = Effect.gen(function* () {
 })
 
 /** Lane by lane, in the order in which the events stood. A run that was killed goes on where the log now ends. */
-const bringBack = Effect.fnUntraced(function* (tail: ReadonlyArray<HistoryRecord>) {
+const bringBack = Effect.fnUntraced(function* (
+  tail: ReadonlyArray<HistoryRecord>,
+  compared: ReadonlyArray<LaneComparison>
+) {
   const cursors = yield* Cursors
   const engine = yield* Engine
   const generations = yield* Generations
   const store = yield* Store
-  const heads = yield* generations.heads
-  const agreements = yield* Effect.forEach(heads, (head) => Effect.map(agreement(tail, head), ({ verdict }) => verdict))
   const losses = lostEvents(
     tail,
     store,
-    heads.filter(({ lane }) => agreements[lane] !== "differs")
+    compared.filter(({ differing }) => differing.length === 0).map(({ head }) => head)
   )
   yield* Effect.forEach(losses, ({ lost }) => Effect.forEach(lost, (one) => engine.bringBack(one), { discard: true }), {
     concurrency: "unbounded",
@@ -208,18 +216,23 @@ const bringBack = Effect.fnUntraced(function* (tail: ReadonlyArray<HistoryRecord
   const after = yield* generations.heads
   return yield* Effect.forEach(after, ({ lane, position }) =>
     Effect.gen(function* () {
+      const { differing, head, isConfirmed } = compared[lane]!
       const loss = losses.find((one) => one.lane === lane)
       const count = loss?.count ?? 0
-      const expected = (heads[lane]?.position ?? 0) + count
-      if (position !== expected)
-        return yield* Effect.die(new Error(`lane ${lane} ends at ${position}, not ${expected}`))
+      if (position !== head.position + count) {
+        return yield* Effect.die(new Error(`lane ${lane} ends at ${position}, not ${head.position + count}`))
+      }
+      const [firstDiffering] = differing
+      if (firstDiffering !== undefined) {
+        // What was written there since is sent under the new generation, whether or not readers have it under the old one.
+        const firstPosition = Math.min(firstDiffering, (yield* cursors.position(lane)) + 1)
+        return { lane, count, stop: "the log was written since, and went another way", firstPosition }
+      }
       // A log that Kafka does not confirm up to its end may have gone on alone since it was set back. What was not
       // published of it then means something else than what readers know.
-      const isConfirmed = agreements[lane] === "same" || count > 0
-      const firstPosition = isConfirmed ? position + 1 : (yield* cursors.position(lane)) + 1
-      const stop =
-        agreements[lane] === "differs" ? "the log was written since, and went another way" : (loss?.stop ?? null)
-      return { lane, count, stop, firstPosition }
+      const isKnown = isConfirmed || count > 0
+      const firstPosition = isKnown ? position + 1 : (yield* cursors.position(lane)) + 1
+      return { lane, count, stop: loss?.stop ?? null, firstPosition }
     })
   )
 })

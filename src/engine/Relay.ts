@@ -119,7 +119,7 @@ export const layer = Layer.effectDiscard(
             )
             const next = isFull ? readAfter(lane, last.position) : Effect.succeed(null)
             ;[, ahead] = yield* Effect.all([sent, next], { concurrency: "unbounded" })
-            yield* cursors.advance(lease, lane, position, last.position)
+            yield* cursors.advance(lease, lane, position, last)
             position = last.position
           }
           if (broken !== undefined) return yield* new LogBroken({ lane, position: broken.position })

@@ -55,6 +55,12 @@ export class RecoveryUnfinished extends Schema.TaggedError<RecoveryUnfinished>()
   }
 }
 
+/** Nothing of a store is changed under a recovery but by the recovery. */
+export const notUnderRecovery = Effect.gen(function* () {
+  const { open } = yield* (yield* Generations).standing
+  if (open !== null) return yield* new RecoveryUnfinished(open)
+})
+
 // Whoever starts together with Kafka shall not be told to come back later.
 const kafkaPatience = "10 seconds"
 const kafkaPauseMillis = 2_000
@@ -71,14 +77,12 @@ export class StartCheck extends Context.Service<
   static readonly layer = Layer.effect(
     StartCheck,
     Effect.gen(function* () {
-      const generations = yield* Generations
       const lost = yield* LostCommits
       const supervisor = yield* Supervisor
       const passed = yield* Deferred.make<void>()
       const refused = yield* Deferred.make<never, CommitsLost>()
 
-      const { open } = yield* generations.standing
-      if (open !== null) return yield* new RecoveryUnfinished(open)
+      yield* notUnderRecovery
       const anchored = yield* lost.byAnchor
       if (anchored.length > 0) return yield* commitsLost(anchored)
 

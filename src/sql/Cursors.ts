@@ -1,21 +1,25 @@
 /**
  * How far the bus has each lane: with the log, the whole outbox.
  *
- * A cursor moves only under the lease of its lane, and only from where its owner believes it to be. Both are checked
- * by the statement that moves it, so an owner that slept through its lease changes nothing.
+ * A cursor moves only under the lease of its lane, only from where its owner believes it to be, and only to an event that
+ * the log has there: after a failover the log may lack what was just sent. All is checked by the statement that moves it,
+ * so an owner that slept through its lease changes nothing.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schema } from "effect"
 import type { Lease } from "./Leases.ts"
 import { answerOf, type StoreUnavailable } from "./StoreUnavailable.ts"
 
-/** Another replica owns the lane now, or the cursor stands elsewhere. Nothing was written; begin again from the lease. */
+/**
+ * Another replica owns the lane now, the cursor stands elsewhere, or the log has not what was sent. Nothing was written;
+ * begin again from the lease.
+ */
 export class LostLease extends Schema.TaggedError<LostLease>()("LostLease", {
   role: Schema.String,
   epoch: Schema.Int
 }) {
   override get message() {
-    return `the lease of ${this.role} (epoch ${this.epoch}) is no longer ours`
+    return `the lease of ${this.role} (epoch ${this.epoch}) is no longer ours, or its cursor stands elsewhere`
   }
 }
 
@@ -33,7 +37,7 @@ export class Cursors extends Context.Service<
       lease: Lease,
       lane: number,
       from: number,
-      to: number
+      to: { readonly position: number; readonly eventId: string }
     ) => Effect.Effect<void, LostLease | StoreUnavailable>
   }
 >()("nexus/sql/Cursors") {
@@ -57,7 +61,12 @@ export class Cursors extends Context.Service<
 
       // A cursor that a crash sets back only repeats messages, so its commit does not wait for the disk. The lease is
       // locked against its next owner for the length of the statement.
-      const advance = Effect.fnUntraced(function* (lease: Lease, lane: number, from: number, to: number) {
+      const advance = Effect.fnUntraced(function* (
+        lease: Lease,
+        lane: number,
+        from: number,
+        to: { readonly position: number; readonly eventId: string }
+      ) {
         const moved = yield* answerOf(sql`
           with quick as materialized (select set_config('synchronous_commit', 'off', true)),
             fence as (
@@ -65,8 +74,9 @@ export class Cursors extends Context.Service<
                 where role = ${lease.role} and owner = ${lease.owner} and epoch = ${lease.epoch}::bigint
                 for share of leases
             )
-          update cursors set position = ${to}::bigint, epoch = ${lease.epoch}::bigint
+          update cursors set position = ${to.position}::bigint, epoch = ${lease.epoch}::bigint
             from fence where lane = ${lane} and position = ${from}::bigint
+              and (select event_id from events e where e.lane = ${lane} and e.position = ${to.position}::bigint) = ${to.eventId}
             returning 1 as moved`)
         if (moved.length === 0) return yield* new LostLease({ role: lease.role, epoch: lease.epoch })
       })

@@ -2,14 +2,14 @@
  * How far the log goes, where its generations begin, and whether a recovery is under way: what a start compares with
  * Kafka and the anchor, and what `nexus recover` changes.
  *
- * `Generations` reads on a serving connection. `Recoveries` writes as the owner, and holds one advisory lock for as
+ * `Generations` reads on a serving connection, and opens a recovery where commits are missing. `Recoveries` writes as the owner, and holds one advisory lock for as
  * long as it lives: of two recoveries at once the second is refused.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
 import type { EpochMillis } from "../domain/Ids.ts"
-import { connectTo, type DatabaseAddress } from "./Database.ts"
+import { connectTo, Database, type DatabaseAddress } from "./Database.ts"
 import { Int8 } from "./LogRows.ts"
 import { answerOf, StoreUnavailable } from "./StoreUnavailable.ts"
 
@@ -54,7 +54,8 @@ const decodeCompared = Schema.decodeUnknownSync(
       position: Int8,
       hash: Schema.String,
       hasSeen: Schema.Boolean,
-      lost: Schema.Array(Schema.Finite)
+      lost: Schema.Array(Schema.Finite),
+      at: Int8
     })
   )
 )
@@ -98,20 +99,24 @@ export class Generations extends Context.Service<
         readonly heads: ReadonlyArray<LaneHead>
         readonly missing: ReadonlyArray<LaneHead>
         readonly lost: ReadonlyArray<{ readonly lane: number; readonly position: number }>
+        /** By the server's clock. */
+        readonly at: EpochMillis
       },
       StoreUnavailable
     >
     /** When the log was last written, by PostgreSQL's clock; before the first event, when the store was opened. */
     readonly lastWritten: Effect.Effect<EpochMillis, StoreUnavailable>
     /**
-     * Tells every process on this store that commits are missing: opens a recovery, if this server says so too. False: it
-     * does not, or the store was recovered since it stood so. Fails on a schema that does not have this yet.
+     * Tells every process on this store that commits are missing: opens a recovery, if this server says so too. False: it has
+     * all of it, or the store was recovered meanwhile. Fails on a schema that does not have this yet.
      */
     readonly declareLoss: (loss: {
       readonly node: string
       /** In words, for whoever is to recover it. */
       readonly found: string
-      readonly since: Standing
+      /** As it was known when nothing was missing, and when that was, by the server's clock. */
+      readonly since: Pick<Standing, "generation" | "recoveries">
+      readonly seenAt: EpochMillis
       readonly batches: ReadonlyArray<LaneHead>
       readonly events: ReadonlyArray<EventPlace>
     }) => Effect.Effect<boolean, StoreUnavailable>
@@ -122,7 +127,8 @@ export class Generations extends Context.Service<
   static readonly layer = Layer.effect(
     Generations,
     Effect.gen(function* () {
-      const sql = yield* PgClient.PgClient
+      // What watches the store must not wait behind its work.
+      const sql = (yield* Database).side
 
       // A standby that is still behind has lost nothing. Each answer says whether it is one's, for no two need come from the
       // same server.
@@ -159,11 +165,11 @@ export class Generations extends Context.Service<
         }
       )
 
-      const declareLoss: Generations["Service"]["declareLoss"] = ({ batches, events, found, node, since }) =>
+      const declareLoss: Generations["Service"]["declareLoss"] = ({ batches, events, found, node, seenAt, since }) =>
         Effect.map(
           answerOf(
             sql`
-              select declare_loss(${node}, ${found}, ${since.generation}, ${since.recoveries},
+              select declare_loss(${node}, ${found}, ${since.generation}, ${since.recoveries}, ${seenAt}::bigint,
                 ${batches.map(({ lane }) => lane)}::smallint[], ${batches.map(({ position }) => position)}::bigint[],
                 array(select decode(hash, 'hex') from unnest(${batches.map(({ hash }) => hash)}::text[]) with ordinality
                   as h(hash, nth) order by nth),
@@ -191,7 +197,8 @@ export class Generations extends Context.Service<
               coalesce(encode(b.hash, 'hex'), '') as hash,
               exists (select from batches old where old.lane = l.lane and old.last_position = seen.position
                 and encode(old.hash, 'hex') = seen.hash) as "hasSeen",
-              array(select lost.position from lost where lost.lane = l.lane) as lost
+              array(select lost.position from lost where lost.lane = l.lane) as lost,
+              (extract(epoch from clock_timestamp()) * 1000)::bigint as at
             from generate_series(0, (select lanes - 1 from store)) as l(lane)
             left join lateral (select last_position, hash from batches where batches.lane = l.lane
               order by last_position desc limit 1) b on true
@@ -205,7 +212,8 @@ export class Generations extends Context.Service<
         return {
           heads: compared.map(({ hash, lane, position }) => ({ lane, position, hash })),
           missing: written.filter(({ lane }) => !there.has(lane)),
-          lost: compared.flatMap(({ lane, lost }) => lost.map((position) => ({ lane, position })))
+          lost: compared.flatMap(({ lane, lost }) => lost.map((position) => ({ lane, position }))),
+          at: compared[0]?.at ?? 0
         }
       })
 
@@ -260,13 +268,15 @@ const RecoveryRow = Schema.Struct({
   heads: Schema.Array(Schema.Finite),
   logEndedAt: Schema.Finite,
   known: Schema.NullOr(Schema.Array(Schema.Finite)),
-  generation: Schema.NullOr(Schema.Int)
+  generation: Schema.NullOr(Schema.Int),
+  /** What the process missed that opened it; null: an operator began it. */
+  found: Schema.NullOr(Schema.String)
 })
 export type Recovery = typeof RecoveryRow.Type
 const decodeRecoveries = Schema.decodeUnknownSync(Schema.Array(RecoveryRow))
 
 const columns = `number, begun_by as by, reason, heads::float8[] as heads, log_ended_at::float8 as "logEndedAt",
-  known::float8[] as known, generation`
+  known::float8[] as known, generation, to_jsonb(recoveries) ->> 'found' as found`
 
 // Number of the advisory lock of recoveries; that of migrations is 7300, the lanes' locks have two keys.
 const recoveryLock = 7_302
@@ -319,7 +329,8 @@ export class Recoveries extends Context.Service<
           yield* answerOf(sql`
             select current_user::text as me, has_table_privilege('recoveries', 'INSERT')
               and has_table_privilege('recoveries', 'UPDATE') and has_table_privilege('generations', 'INSERT')
-              and has_table_privilege('store', 'UPDATE') and has_table_privilege('leases', 'UPDATE') as may`)
+              and has_table_privilege('store', 'UPDATE') and has_table_privilege('leases', 'UPDATE')
+              and has_table_privilege('cursors', 'UPDATE') as may`)
         )
         if (!may) return yield* new RecoveryNotAllowed({ user: me })
         const locked = yield* answerOf(sql`select pg_try_advisory_lock(${recoveryLock}::bigint) as there`)
@@ -329,7 +340,8 @@ export class Recoveries extends Context.Service<
           yield* answerOf(sql`
             insert into recoveries (number, begun_by, reason, heads, log_ended_at)
               select coalesce(max(number), 0) + 1, ${by}, ${reason}, ${[...heads]}::bigint[], ${logEndedAt}::bigint
-                from recoveries having count(*) filter (where finished_at is null) = 0`)
+                from recoveries having count(*) filter (where finished_at is null) = 0
+              on conflict do nothing`)
           yield* answerOf(sql`
             update recoveries set begun_by = ${by}, reason = ${reason}
               where finished_at is null and to_jsonb(recoveries) ->> 'found_by' = begun_by`)
@@ -352,7 +364,13 @@ export class Recoveries extends Context.Service<
                     Effect.andThen(
                       // Whoever slept through all this and wakes up writes under an epoch that is over.
                       sql`update leases set owner = null, epoch = epoch + 1, expires_at = '-infinity'`,
-                      sql`update recoveries set generation = ${generation}, known = ${[...known]}::bigint[] where number = ${number}`
+                      Effect.andThen(
+                        // What was sent from there on was sent under the old generation, and is void.
+                        sql`update cursors set position = least(cursors.position, f.position - 1)
+                          from unnest(${[...firstPositions]}::bigint[]) with ordinality as f(position)
+                          where cursors.lane = f.ordinality - 1`,
+                        sql`update recoveries set generation = ${generation}, known = ${[...known]}::bigint[] where number = ${number}`
+                      )
                     )
                   )
                 )

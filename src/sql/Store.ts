@@ -30,7 +30,8 @@ const Row = Schema.Struct({
   generation: Schema.Int,
   exchange: Exchange,
   accountUid: Schema.NullOr(Schema.String),
-  lanes: Schema.Int
+  lanes: Schema.Int,
+  recoveries: Schema.Int
 })
 const decodeRow = Schema.decodeUnknownSync(Schema.Tuple([Row]))
 
@@ -67,6 +68,8 @@ export class Store extends Context.Service<
     readonly storeId: StoreId
     /** Of the opening: a recovery that raises it ends all processes first. */
     readonly generation: number
+    /** Of all times, when it was opened. */
+    readonly recoveries: number
     readonly exchange: Exchange
     readonly lanes: number
     /** An event keeps its generation for ever, so that one that is sent again is the same record. */
@@ -89,7 +92,8 @@ export class Store extends Context.Service<
 
         const read = Effect.map(
           answerOf(
-            sql`select store_id as "storeId", generation, exchange, account_uid as "accountUid", lanes::int4 from store`
+            sql`select store_id as "storeId", generation, exchange, account_uid as "accountUid", lanes::int4,
+              (select count(*)::int4 from recoveries) as recoveries from store`
           ),
           (rows) => decodeRow(rows)[0]
         )
@@ -99,7 +103,7 @@ export class Store extends Context.Service<
           sql`update store set store_id = ${options.storeId}::uuid, exchange = ${options.exchange},
             opened_at = clock_timestamp() where store_id is null`
         )
-        const { exchange, generation, lanes, storeId } = yield* read
+        const { exchange, generation, lanes, recoveries, storeId } = yield* read
         if (exchange !== options.exchange) {
           return yield* new StoreBelongsElsewhere({ belongsTo: `the ${exchange}`, asked: `the ${options.exchange}` })
         }
@@ -137,6 +141,7 @@ export class Store extends Context.Service<
         return Store.of({
           storeId,
           generation,
+          recoveries,
           exchange,
           lanes,
           originOf,

@@ -41,6 +41,16 @@ const watched = <A, E, R>(test: Effect.Effect<A, E, R>) =>
     return yield* test.pipe(Effect.provide(watch))
   }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
 
+/** Generations, of which some answers are others than the store's. */
+const answering = (change: (generations: typeof Generations.Service) => Partial<typeof Generations.Service>) =>
+  Layer.effect(
+    Generations,
+    Effect.map(Generations, (generations) => Generations.of({ ...generations, ...change(generations) }))
+  )
+
+/** Sees the ends of the lanes, and never that anything is missing. */
+const blind = answering((generations) => ({ compare: () => generations.compare([], []) }))
+
 const refusal = Effect.flatMap(StoreWatch, ({ refused }) => Effect.flip(refused))
 
 describe("a process that runs ends when its store", () => {
@@ -130,7 +140,8 @@ describe("a process that runs ends when its store", () => {
         Effect.map(Generations, (generations) =>
           Generations.of({
             ...generations,
-            compare: (seen) => Effect.sync(() => ({ heads: seen, missing: looks++ % 2 === 0 ? seen : [], lost: [] }))
+            compare: (seen) =>
+              Effect.sync(() => ({ heads: seen, missing: looks++ % 2 === 0 ? seen : [], lost: [], at: 0 }))
           })
         )
       )
@@ -192,6 +203,79 @@ describe("a process that runs ends when its store", () => {
     }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
   )
 
+  it.live("and not when one answer comes from a server that is of another generation", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const stale = answering(({ standing }) => ({
+        standing: Effect.map(standing, (told) => (asked++ % 2 === 0 ? { ...told, generation: 9 } : told))
+      }))
+      yield* placed
+      const ended = yield* Effect.gen(function* () {
+        const { refused } = yield* StoreWatch
+        return yield* Effect.raceFirst(
+          Effect.asSome(Effect.flip(refused)),
+          Effect.as(
+            until(
+              Effect.sync(() => asked),
+              (count) => count >= 6
+            ),
+            Option.none()
+          )
+        )
+      }).pipe(Effect.provide(watch.pipe(Layer.provide(stale))))
+
+      assert.isTrue(Option.isNone(ended))
+    }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
+  )
+
+  it.live("has lost something by every look, and a server that has it all takes the others' warning", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const behind = answering((generations) => ({
+        compare: (seen, events) =>
+          Effect.map(generations.compare(seen, events), (told) =>
+            asked++ === 0 ? told : { ...told, missing: told.heads.filter(({ position }) => position > 0) }
+          )
+      }))
+      yield* placed
+
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(watch.pipe(Layer.provide(behind)))))
+
+      assert.strictEqual(error._tag, "CommitsLost")
+      // Twice two questions: nothing was opened, and nobody waits for that.
+      assert.strictEqual(asked, 4)
+      assert.isNull((yield* Effect.flatMap(Generations, ({ standing }) => standing)).open)
+    }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]), { roles: [] })))
+  )
+
+  it.live("has forgotten a recovery that this process knows of", () =>
+    Effect.gen(function* () {
+      const recoveredOnce = Layer.effect(
+        Store,
+        Effect.map(Store, (store) => Store.of({ ...store, recoveries: 1 }))
+      )
+
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(watch.pipe(Layer.provide(recoveredOnce)))))
+
+      assert.strictEqual(error._tag, "RecoveryLost")
+      assert.isTrue((yield* Effect.flatMap(Generations, ({ standing }) => standing)).open?.isFound)
+    }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]), { roles: [] })))
+  )
+
+  it.live("has lost commits, also where the schema has no way to tell the others", () =>
+    watched(
+      Effect.gen(function* () {
+        yield* change(
+          "drop function declare_loss(text, text, integer, integer, bigint, smallint[], bigint[], bytea[], smallint[], bigint[], text[])"
+        )
+        yield* change("delete from batches")
+
+        assert.strictEqual((yield* refusal)._tag, "CommitsLost")
+        assert.isNull((yield* Effect.flatMap(Generations, ({ standing }) => standing)).open)
+      })
+    )
+  )
+
   it.live("has lost something, also after a server that was behind has answered one look", () =>
     Effect.gen(function* () {
       let asked = 0
@@ -205,7 +289,11 @@ describe("a process that runs ends when its store", () => {
               Effect.map(generations.compare(seen, events), (told) =>
                 asked++ % 2 === 0
                   ? told
-                  : { heads: told.heads.map((head) => ({ ...head, position: 0, hash: "" })), missing: seen, lost: [] }
+                  : {
+                      ...told,
+                      heads: told.heads.map((head) => ({ ...head, position: 0, hash: "" })),
+                      missing: seen.filter(({ position }) => position > 0)
+                    }
               )
           })
         )
@@ -244,7 +332,10 @@ describe("a process that runs ends when its store", () => {
         const events = yield* EventStore
         const { originOf } = yield* Store
         // Another process, which sees nothing of what is lost.
-        const other = Context.get(yield* Layer.build(Layer.fresh(StoreWatch.layer({ node: "host-2" }))), StoreWatch)
+        const other = Context.get(
+          yield* Layer.build(Layer.fresh(StoreWatch.layer({ node: "host-2" })).pipe(Layer.provide(blind))),
+          StoreWatch
+        )
         const before = yield* generations.heads
         const bus = yield* EventBus
         yield* nexus.place("after", limit("BUY", "0.01", "50000"))
@@ -268,6 +359,9 @@ describe("a process that runs ends when its store", () => {
           `commits of this database are lost, as the process on host-1 found (what lane ${lane} had at position ` +
             `${event!.position} is gone): keep every process stopped and run "nexus recover"`
         )
+        // Nothing more goes to the readers, while the process ends.
+        const unsent = yield* Effect.flip(bus.publish("events", lane, [toRecord(event!, originOf(event!))]))
+        assert.include(unsent.message, "commits of the database are missing")
         // And whoever comes later.
         const later = yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(StoreWatch.layer({ node: "host-3" })))))
         assert.strictEqual(later.message, told.message)
@@ -325,7 +419,7 @@ describe("a process that runs ends when its store", () => {
 
 describe("a log that was set back, and has grown past what Kafka has since,", () => {
   /** What the topic has of every lane: its last event, or one that the log knows nothing of. */
-  const compared = (isOurs: boolean) =>
+  const compared = (isOurs: boolean, hasGoneOn = false) =>
     Effect.gen(function* () {
       yield* placed
       const generations = yield* Generations
@@ -339,6 +433,14 @@ describe("a log that was set back, and has grown past what Kafka has since,", ()
       yield* Effect.forEach(["d", "e", "f", "g"], (id) =>
         Effect.flatMap(TestNexus, ({ place }) => place(id, limit("BUY", "0.01", "50000")))
       )
+      // What was written since went to the topic too: its last record is the log's.
+      if (hasGoneOn) {
+        for (const { lane, position } of yield* generations.heads) {
+          const eventId = yield* generations.eventAt(lane, position)
+          if (eventId === null) continue
+          records.push({ eventId, lane, position, generation, source: `urn:nexus:store:${storeId}` } as HistoryRecord)
+        }
+      }
       const history = Layer.succeed(TopicHistory, {
         newest: Effect.succeed(records),
         since: () => Effect.succeed(records)
@@ -359,6 +461,19 @@ describe("a log that was set back, and has grown past what Kafka has since,", ()
         records.map(({ lane }) => lane)
       )
       for (const { head, position } of ahead) assert.isAtLeast(head, position)
+    })
+  )
+
+  it.live("also when what was written since is on the topic behind it", () =>
+    Effect.gen(function* () {
+      const { ahead, records } = yield* compared(false, true)
+      const lost = records.filter(({ eventId }) => eventId === "0198b3d0-0000-7000-8000-000000000000")
+
+      assert.isAbove(lost.length, 0)
+      assert.sameDeepMembers(
+        ahead.map(({ lane, position }) => ({ lane, position })),
+        lost.map(({ lane, position }) => ({ lane, position }))
+      )
     })
   )
 

@@ -248,37 +248,3 @@ describe("a call for several lanes", () => {
     )
   )
 })
-
-describe("a database that the release before this one has migrated", () => {
-  it.live("is appended to lane by lane, and in one call from the moment that it has the function", () =>
-    onStore((url) =>
-      Effect.gen(function* () {
-        const store = yield* EventStore
-        yield* administer(url, "alter function append_lanes rename to of_tomorrow")
-        const tick = (prefix: string) => [3, 0, 2, 1].flatMap((lane) => idsIn(lane, prefix, 3)).map((id) => place(id))
-        const first = tick("a")
-        const late = step(first[4]!.entry.streamId, first[4]!.after, [parked("one")]).entry
-        const lost = step(first[4]!.entry.streamId, first[4]!.after, [cancelled]).entry
-
-        const before = yield* appendAll(first.map(({ entry }) => entry))
-        yield* store.append(late)
-        const mixed = yield* appendAll([place(idsIn(3, "m", 1)[0]!).entry, lost, place(idsIn(0, "m", 1)[0]!).entry])
-        yield* administer(url, "alter function of_tomorrow rename to append_lanes")
-        const after = yield* appendAll(tick("b").map(({ entry }) => entry))
-
-        assert.isTrue([...before, ...after].every((result) => Result.isSuccess(result) && !result.success.duplicate))
-        assert.deepStrictEqual(
-          mixed.map((result) => (Result.isSuccess(result) ? result.success.version : result.failure._tag)),
-          [1, "VersionConflict", 1]
-        )
-        const transactions = yield* asAdministrator(
-          url,
-          (sql) => sql`select count(distinct xmin::text)::int as count from batches`
-        )
-        // Four lanes, one, two that stored something, and at last all in one.
-        assert.deepStrictEqual(transactions, [{ count: 4 + 1 + 2 + 1 }])
-        assert.deepStrictEqual((yield* audit).findings, [])
-      })
-    )
-  )
-})

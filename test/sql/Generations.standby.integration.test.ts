@@ -1,12 +1,11 @@
 /** A standby in the place of the server, as a proxy shows it amid a failover: it has lost nothing while it is behind. */
 import { assert, it } from "@effect/vitest"
-import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Redacted } from "effect"
-import { Reactivity } from "effect/reactivity"
 import { appendFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { Database } from "../../src/sql/Database.ts"
 import { Generations, type LaneHead } from "../../src/sql/Generations.ts"
-import { asAdministrator, databaseUrl, prepareTemplate, templateName } from "../harness/template.ts"
+import { asAdministrator, databaseUrl, limitsForTests, prepareTemplate, templateName } from "../harness/template.ts"
 import { startStoppable } from "./StoppablePostgres.ts"
 import { until } from "./until.ts"
 
@@ -33,8 +32,7 @@ it.live("says nothing of the log until it is promoted, and then what is missing"
         Effect.flatMap(Generations, use).pipe(
           Effect.provide(
             Generations.layer.pipe(
-              Layer.provide(Layer.effect(PgClient.PgClient, PgClient.make({ url: Redacted.make(url) }))),
-              Layer.provide(Reactivity.layer)
+              Layer.provide(Database.layer({ address: { url: Redacted.make(url) }, limits: limitsForTests }))
             ),
             { local: true }
           ),

@@ -53,6 +53,18 @@ const kill = (url: string, owner: string) =>
     )
   )
 
+/** An event as the log has it there, as far as a cursor looks at it. */
+const written = (url: string, lane: number, position: number) => {
+  const eventId = `event-${lane}-${position}`
+  return asAdministrator(
+    url,
+    (sql) => sql`
+      insert into events (lane, position, stream_id, version, event_id, type, schema_version, occurred_at, recorded_at,
+        actor, correlation_id, command_id, data, previous_hash, hash)
+      values (${lane}, ${position}, ${eventId}, 1, ${eventId}, 'OrderPlaced', 1, 0, 0, 'client', '', '', '{}', '', '')`
+  ).pipe(Effect.as({ position, eventId }))
+}
+
 describe("a lease", () => {
   it.live("of every role goes to the only replica there is", () =>
     onStore(() =>
@@ -242,9 +254,10 @@ describe("a lease", () => {
 
 describe("a cursor", () => {
   it.live("moves under the lease of its lane, and only from where it stands", () =>
-    onStore(() =>
+    onStore((url) =>
       Effect.gen(function* () {
         const cursors = yield* Cursors
+        const last = yield* written(url, 2, 17)
         const { epoch, role } = (yield* (yield* Leases).tick({
           me: "a",
           roles: ["relay/2"],
@@ -253,8 +266,8 @@ describe("a cursor", () => {
         }))[0]!
         const lease = { role, epoch, owner: "a" }
 
-        yield* cursors.advance(lease, 2, 0, 17)
-        const repeated = yield* Effect.flip(cursors.advance(lease, 2, 0, 17))
+        yield* cursors.advance(lease, 2, 0, last)
+        const repeated = yield* Effect.flip(cursors.advance(lease, 2, 0, last))
 
         assert.strictEqual(repeated._tag, "LostLease")
         assert.strictEqual(yield* cursors.position(2), 17)
@@ -266,11 +279,35 @@ describe("a cursor", () => {
     )
   )
 
+  it.live("does not move to what the log has not: nothing there, or another event than the one that was sent", () =>
+    onStore((url) =>
+      Effect.gen(function* () {
+        const cursors = yield* Cursors
+        const last = yield* written(url, 2, 17)
+        const { epoch, role } = (yield* (yield* Leases).tick({
+          me: "a",
+          roles: ["relay/2"],
+          ttlMs: longTtlMs,
+          generation: 1
+        }))[0]!
+        const lease = { role, epoch, owner: "a" }
+
+        const another = yield* Effect.flip(cursors.advance(lease, 2, 0, { ...last, eventId: "lost" }))
+        const nothing = yield* Effect.flip(cursors.advance(lease, 2, 0, { ...last, position: 18 }))
+        const before = yield* cursors.position(2)
+        yield* cursors.advance(lease, 2, 0, last)
+
+        assert.deepStrictEqual([another._tag, nothing._tag, before], ["LostLease", "LostLease", 0])
+      })
+    )
+  )
+
   it.live("refuses the owner of an older epoch, also when it is the same process", () =>
     onStore((url) =>
       Effect.gen(function* () {
         const cursors = yield* Cursors
         const leases = yield* Leases
+        const last = yield* written(url, 0, 5)
         const { epoch, role } = (yield* leases.tick({
           me: "slept",
           roles: ["relay/0"],
@@ -279,12 +316,12 @@ describe("a cursor", () => {
         }))[0]!
         yield* kill(url, "slept")
         yield* turn("other", ["relay/0"])
-        const stale = yield* Effect.flip(cursors.advance({ role, epoch, owner: "slept" }, 0, 0, 5))
+        const stale = yield* Effect.flip(cursors.advance({ role, epoch, owner: "slept" }, 0, 0, last))
         yield* leases.leave("other")
         yield* turn("slept", ["relay/0"])
 
-        const older = yield* Effect.flip(cursors.advance({ role, epoch, owner: "slept" }, 0, 0, 5))
-        yield* cursors.advance({ role, epoch: epoch + 2, owner: "slept" }, 0, 0, 5)
+        const older = yield* Effect.flip(cursors.advance({ role, epoch, owner: "slept" }, 0, 0, last))
+        yield* cursors.advance({ role, epoch: epoch + 2, owner: "slept" }, 0, 0, last)
 
         assert.deepStrictEqual([stale._tag, older._tag], ["LostLease", "LostLease"])
         assert.strictEqual(yield* cursors.position(0), 5)
@@ -296,6 +333,7 @@ describe("a cursor", () => {
     onStore((url) =>
       Effect.gen(function* () {
         const cursors = yield* Cursors
+        const last = yield* written(url, 0, 5)
         const { epoch, role } = (yield* (yield* Leases).tick({
           me: "slept",
           roles: ["relay/0"],
@@ -309,7 +347,7 @@ describe("a cursor", () => {
               Effect.gen(function* () {
                 yield* sql`update leases set owner = 'other', epoch = epoch + 1 where role = ${role}`
                 const fiber = yield* Effect.forkChild(
-                  Effect.flip(cursors.advance({ role, epoch, owner: "slept" }, 0, 0, 5))
+                  Effect.flip(cursors.advance({ role, epoch, owner: "slept" }, 0, 0, last))
                 )
                 yield* until(
                   asAdministrator(
