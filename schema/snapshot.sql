@@ -870,9 +870,9 @@ begin
     return false;
   end if;
 
-  -- Of two that find it at once one opens the recovery.
+  -- Of two that find it at once one opens the recovery: numbers are dense, and both have counted before either wrote.
   insert into recoveries (number, begun_by, reason, heads, log_ended_at, found_by, found)
-    select (select coalesce(max(number), 0) + 1 from recoveries), node, found_words,
+    select now_recoveries + 1, node, found_words,
         array_agg(coalesce(b.last_position, 0) order by l.lane),
         coalesce(max(older.recorded_at), least(p_seen_at,
           (select floor(extract(epoch from coalesce(opened_at, clock_timestamp())) * 1000)::bigint from store))),

@@ -177,7 +177,7 @@ const recovery = Command.make(
     since: Flag.Date("since").pipe(
       Flag.optional,
       Flag.withDescription(
-        "from when on the exchange's orders and Kafka's records are looked at; else from the log's last entry on"
+        "from when on the exchange's orders are looked at, and earlier also Kafka's records; else from the log's last entry on"
       )
     ),
     symbols: Flag.String("symbols").pipe(

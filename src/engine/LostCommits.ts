@@ -102,6 +102,8 @@ export interface LaneComparison {
   readonly isConfirmed: boolean
   /** Where the log has another event, ascending. What was lost need not be last: more may have been written since. */
   readonly differing: ReadonlyArray<number>
+  /** Before the first of those a record fits, or its generation begins there: that is where the log went another way. */
+  readonly hasGround: boolean
 }
 
 // Places asked for at a time.
@@ -113,7 +115,7 @@ export const compareRecords = Effect.fnUntraced(function* (
   heads: ReadonlyArray<LaneHead>
 ) {
   const generations = yield* Generations
-  const { generation, storeId } = yield* Store
+  const { generation, originOf, storeId } = yield* Store
   const ours = records.filter(
     (record) =>
       record.source === `urn:nexus:store:${storeId}` &&
@@ -125,13 +127,17 @@ export const compareRecords = Effect.fnUntraced(function* (
     lost.push(...(yield* generations.compare([], ours.slice(from, from + comparedAtOnce))).lost)
   }
   return heads.map((head): LaneComparison => {
-    const differing = lost.filter(({ lane }) => lane === head.lane).map(({ position }) => position)
-    const isKnown = ours.some(({ lane }) => lane === head.lane)
-    return {
-      head,
-      isConfirmed: isKnown && differing.length === 0,
-      differing: [...new Set(differing)].toSorted((one, other) => one - other)
-    }
+    const { lane } = head
+    const places = ours.filter((record) => record.lane === lane)
+    const differing = [...new Set(lost.filter((one) => one.lane === lane).map(({ position }) => position))].toSorted(
+      (one, other) => one - other
+    )
+    const [first] = differing
+    const hasGround =
+      first === undefined ||
+      places.some(({ position }) => position < first) ||
+      originOf({ lane, position: first }).firstPosition === first
+    return { head, isConfirmed: places.length > 0 && first === undefined, differing, hasGround }
   })
 })
 

@@ -9,7 +9,7 @@
  *
  * Killed anywhere, the same command goes on; run twice, it finds nothing to do.
  */
-import { Effect, Schedule, Schema } from "effect"
+import { DateTime, Effect, Schedule, Schema } from "effect"
 import { BinanceClient } from "../binance/BinanceClient.ts"
 import { ServerTime } from "../binance/ServerTime.ts"
 import { AppConfig } from "../config.ts"
@@ -18,7 +18,7 @@ import { accountStream } from "../domain/Ids.ts"
 import { type HistoryRecord, TopicHistory } from "../kafka/TopicHistory.ts"
 import { Cursors } from "../sql/Cursors.ts"
 import { EventStore } from "../sql/EventStore.ts"
-import { Generations, Recoveries } from "../sql/Generations.ts"
+import { Generations, type LaneHead, Recoveries } from "../sql/Generations.ts"
 import { Replicas } from "../sql/Replicas.ts"
 import { Store, StoreBelongsElsewhere } from "../sql/Store.ts"
 import { Engine } from "./Engine.ts"
@@ -40,10 +40,24 @@ export class TailMisfits extends Schema.TaggedError<TailMisfits>()("TailMisfits"
   }
 }
 
+/** The log was served on for long since it lost commits. Nothing of it was changed. */
+export class ForkNotFound extends Schema.TaggedError<ForkNotFound>()("ForkNotFound", {
+  lane: Schema.Int,
+  since: Schema.Int
+}) {
+  override get message() {
+    const since = DateTime.formatIso(DateTime.makeUnsafe(this.since))
+    return (
+      `all that Kafka has of lane ${this.lane} since ${since} is missing in this log or stands there as another event: ` +
+      "run it again with --since and a moment before commits were lost"
+    )
+  }
+}
+
 export interface RecoveryOptions {
   readonly by: string
   readonly reason: string
-  /** The exchange's orders and Kafka's records since then are looked at; null: since the log was last written. */
+  /** Orders at the exchange since then are looked at, and Kafka's records if that is earlier; null: since the log was last written. */
   readonly since: EpochMillis | null
   /** Null: all that the exchange trades. */
   readonly symbols: ReadonlyArray<string> | null
@@ -77,12 +91,13 @@ const clockMarginMillis = 60_000
 // Beyond the moment at which the exchange's word is final, for the rounding of clocks.
 const conclusiveMarginMillis = 1_000
 const waitPollMillis = 250
+// Standbys are behind by seconds, and seldom by minutes. All that is read is held in memory.
+const furtherBackMillis = 600_000
 
 export const recover = Effect.fn("Recovery.recover")(function* (options: RecoveryOptions) {
   const { binance, margins } = yield* AppConfig
   const client = yield* BinanceClient
   const generations = yield* Generations
-  const history = yield* TopicHistory
   const lost = yield* LostCommits
   const recoveries = yield* Recoveries
   const serverTime = yield* ServerTime
@@ -114,11 +129,15 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
 
   if (recovery.found !== null) yield* options.say(`begun by the process that found the loss: ${recovery.found}`)
   // As far back as the run that began it looked: what that one brought back was written just now.
-  const since = Math.min(options.since ?? Number.POSITIVE_INFINITY, recovery.logEndedAt - clockMarginMillis)
-  const tail = [...(yield* history.since(since)), ...(yield* history.newest)]
+  const wanted = Math.min(options.since ?? Number.POSITIVE_INFINITY, recovery.logEndedAt - clockMarginMillis)
+  const { compared, groundless, since, tail } = yield* readBack(wanted, heads)
+  const [unclear] = groundless
+  // Whoever says from when on has looked, and may mean the topic's beginning.
+  if (unclear !== undefined && options.since === null) {
+    return yield* new ForkNotFound({ lane: unclear.head.lane, since })
+  }
   const anchored = yield* lost.byAnchor
   const original = recovery.heads.map((position, lane) => ({ lane, position, hash: "" }))
-  const compared = yield* compareRecords(tail, heads)
   const ahead = [...beyond(tail, store, original), ...differing(compared, store), ...anchored]
   const known =
     recovery.known ??
@@ -156,16 +175,17 @@ export const recover = Effect.fn("Recovery.recover")(function* (options: Recover
     Effect.repeat({ until: (now) => now > conclusive, schedule: Schedule.spaced(waitPollMillis) })
   )
 
+  const importsSince = since < wanted ? since : (options.since ?? since)
   const symbols = options.symbols ?? (yield* client.exchangeInfo).map(({ symbol }) => symbol)
   const imports = yield* importOrders({
     symbols: [...new Set([...symbols, ...(yield* generations.symbols)])],
-    since: options.since ?? since
+    since: importsSince
   })
   const report: RecoveryReport = {
     ...imports,
     generation,
     wasRaised,
-    since: options.since ?? since,
+    since: importsSince,
     events: losses.reduce((sum, { count }) => sum + count, 0),
     lanes: recovery.heads.map((head, lane) => {
       const first = firstPositions[lane]
@@ -193,6 +213,19 @@ const nothingLives = Effect.gen(function* () {
       orElse: () => new StillServed({ replicas: alive.join(", ") })
     })
   )
+})
+
+/** What Kafka has since the moment, and how it fits the log. Where all of a lane differs, more is read, once. */
+const readBack = Effect.fnUntraced(function* (since: EpochMillis, heads: ReadonlyArray<LaneHead>) {
+  const history = yield* TopicHistory
+  const newest = yield* history.newest
+  const readFrom = Effect.fnUntraced(function* (from: EpochMillis) {
+    const tail = [...(yield* history.since(from)), ...newest]
+    const compared = yield* compareRecords(tail, heads)
+    return { tail, compared, groundless: compared.filter(({ hasGround }) => !hasGround), since: from }
+  })
+  const read = yield* readFrom(since)
+  return read.groundless.length === 0 ? read : yield* readFrom(since - furtherBackMillis)
 })
 
 /** Lane by lane, in the order in which the events stood. A run that was killed goes on where the log now ends. */

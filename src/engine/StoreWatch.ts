@@ -129,13 +129,13 @@ export class StoreWatch extends Context.Service<
           return null
         })
 
-        /** False: the server that was asked has all of it. */
+        /** False: the server that was asked has all of it, or somebody was quicker; another look tells. */
         const tellOthers = Effect.fnUntraced(function* ({ batches, error, events }: Loss) {
           const found =
             error._tag === "CommitsLost"
               ? `what lane ${error.lane} had at position ${error.position} is gone`
               : "a recovery is gone"
-          // A statement on a dead connection takes its time to be interrupted, which nobody waits for.
+          // A statement on a dead connection takes its time to be interrupted, and the end of this process begins before.
           const telling = yield* Effect.forkIn(
             Effect.retry(
               generations.declareLoss({ node: options.node, found, since: opened, seenAt, batches, events }),

@@ -19,7 +19,7 @@ export class LostLease extends Schema.TaggedError<LostLease>()("LostLease", {
   epoch: Schema.Int
 }) {
   override get message() {
-    return `the lease of ${this.role} (epoch ${this.epoch}) is no longer ours, or its cursor stands elsewhere`
+    return `the lease of ${this.role} (epoch ${this.epoch}) is no longer ours, or the log has not what was sent`
   }
 }
 

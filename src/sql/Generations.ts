@@ -108,7 +108,7 @@ export class Generations extends Context.Service<
     readonly lastWritten: Effect.Effect<EpochMillis, StoreUnavailable>
     /**
      * Tells every process on this store that commits are missing: opens a recovery, if this server says so too. False: it has
-     * all of it, or the store was recovered meanwhile. Fails on a schema that does not have this yet.
+     * all of it, or a recovery was begun or finished meanwhile. Fails on a schema that does not have this yet.
      */
     readonly declareLoss: (loss: {
       readonly node: string
@@ -285,8 +285,8 @@ export class Recoveries extends Context.Service<
   Recoveries,
   {
     /**
-     * From here on nothing serves the store. One that was interrupted goes on, under its first name and reason; one that a
-     * process opened, which found commits missing, from what that one found, under this name and reason.
+     * From here on nothing serves the store. One that was interrupted goes on, under its first name and reason. One that a
+     * process opened, which found commits missing, goes on under this name and reason, and looks as far back as that one said.
      */
     readonly begin: (fact: {
       readonly by: string
@@ -343,7 +343,7 @@ export class Recoveries extends Context.Service<
                 from recoveries having count(*) filter (where finished_at is null) = 0
               on conflict do nothing`)
           yield* answerOf(sql`
-            update recoveries set begun_by = ${by}, reason = ${reason}
+            update recoveries set begun_by = ${by}, reason = ${reason}, heads = ${[...heads]}::bigint[]
               where finished_at is null and to_jsonb(recoveries) ->> 'found_by' = begun_by`)
           const [recovery] = decodeRecoveries(
             yield* answerOf(sql`select ${sql.literal(columns)} from recoveries where finished_at is null`)

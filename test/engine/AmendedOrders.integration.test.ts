@@ -153,9 +153,18 @@ describe("an order that another program amends", () => {
           newClientOrderId: "web_1"
         })
         assert.strictEqual(`${orderId}`, id)
+        // The reset cuts the stream, and of what opened and ended while it is away nobody hears.
+        const { compare } = yield* OpenOrders
+        const { read } = yield* ForeignOrders
+        yield* until(Effect.andThen(compare, read), (all) => all.some(({ isOpen }) => isOpen))
+        const stream = yield* StreamState
+        yield* until(
+          Effect.sync(() => stream.awaySince),
+          (since) => since === null
+        )
         moveMarket("BTCUSDT", "58900")
 
-        const [foreign] = yield* until((yield* ForeignOrders).read, (all) => all.some(({ isOpen }) => !isOpen))
+        const [foreign] = yield* until(read, (all) => all.some(({ isOpen }) => !isOpen))
         assert.deepStrictEqual([foreign?.id, foreign?.status], [id, "FILLED"])
         assert.strictEqual(Decimal.format((yield* nexus.order("ours")).filledQuantity), "0")
       })

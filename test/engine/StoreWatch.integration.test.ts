@@ -1,6 +1,6 @@
 /** The store under a process that runs: set back, written anew, recovered, or simply growing. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Latch, Layer, Option } from "effect"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -35,10 +35,10 @@ const change = (statement: string) =>
     )
   )
 
-const watched = <A, E, R>(test: Effect.Effect<A, E, R>) =>
+const watched = <A, E, R>(test: Effect.Effect<A, E, R>, watching = watch) =>
   Effect.gen(function* () {
     yield* placed
-    return yield* test.pipe(Effect.provide(watch))
+    return yield* test.pipe(Effect.provide(watching))
   }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
 
 /** Generations, of which some answers are others than the store's. */
@@ -50,6 +50,12 @@ const answering = (change: (generations: typeof Generations.Service) => Partial<
 
 /** Sees the ends of the lanes, and never that anything is missing. */
 const blind = answering((generations) => ({ compare: () => generations.compare([], []) }))
+
+/** While it is closed no look comes to its end. */
+const looks = Latch.makeUnsafe(true)
+const patient = answering(({ compare }) => ({
+  compare: (seen, events) => Effect.andThen(looks.await, compare(seen, events))
+}))
 
 const refusal = Effect.flatMap(StoreWatch, ({ refused }) => Effect.flip(refused))
 
@@ -134,17 +140,18 @@ describe("a process that runs ends when its store", () => {
   it.live("and not when only one look says so", () =>
     Effect.gen(function* () {
       let looks = 0
+      let missed = 0
       // The answers of two servers, amid a failover: every second look fits, and none is missing twice. Nor at the start.
-      const unsteady = Layer.effect(
-        Generations,
-        Effect.map(Generations, (generations) =>
-          Generations.of({
-            ...generations,
-            compare: (seen) =>
-              Effect.sync(() => ({ heads: seen, missing: looks++ % 2 === 0 ? seen : [], lost: [], at: 0 }))
+      const unsteady = answering((generations) => ({
+        compare: (seen, events) =>
+          Effect.map(generations.compare(seen, events), (told) => {
+            looks++
+            if (looks % 2 === 1) return told
+            const missing = seen.filter(({ position }) => position > 0)
+            missed += missing.length
+            return { ...told, missing }
           })
-        )
-      )
+      }))
       yield* placed
       const ended = yield* Effect.gen(function* () {
         const { refused } = yield* StoreWatch
@@ -160,6 +167,7 @@ describe("a process that runs ends when its store", () => {
         )
       }).pipe(Effect.provide(watch.pipe(Layer.provide(unsteady))))
 
+      assert.isAbove(missed, 0)
       assert.isTrue(Option.isNone(ended))
     }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
   )
@@ -306,7 +314,7 @@ describe("a process that runs ends when its store", () => {
         )
         yield* change("delete from batches")
         return yield* refusal
-      }).pipe(Effect.provide(watch.pipe(Layer.provide(mixed))), Effect.timeoutOption("8 seconds"))
+      }).pipe(Effect.provide(watch.pipe(Layer.provide(mixed))), Effect.timeoutOption("20 seconds"))
 
       assert.strictEqual(Option.getOrUndefined(error)?._tag, "CommitsLost")
     }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
@@ -336,8 +344,9 @@ describe("a process that runs ends when its store", () => {
           yield* Layer.build(Layer.fresh(StoreWatch.layer({ node: "host-2" })).pipe(Layer.provide(blind))),
           StoreWatch
         )
-        const before = yield* generations.heads
         const bus = yield* EventBus
+        looks.closeUnsafe()
+        const before = yield* generations.heads
         yield* nexus.place("after", limit("BUY", "0.01", "50000"))
         const lane = (yield* generations.heads).findIndex(({ position }, at) => position > (before[at]?.position ?? 0))
         const [event] = yield* events.readLane(lane, before[lane]?.position ?? 0, 1)
@@ -349,6 +358,7 @@ describe("a process that runs ends when its store", () => {
         )
         yield* change(`delete from batches where lane = ${lane} and last_position >= ${event!.position}`)
         yield* bus.publish("events", lane, [toRecord(event!, originOf(event!))])
+        looks.openUnsafe()
 
         const error = yield* refusal
         assert.strictEqual(error._tag, "CommitsLost")
@@ -365,7 +375,8 @@ describe("a process that runs ends when its store", () => {
         // And whoever comes later.
         const later = yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(StoreWatch.layer({ node: "host-3" })))))
         assert.strictEqual(later.message, told.message)
-      }).pipe(Effect.provide(StoreWatch.watchedBus), Effect.scoped)
+      }).pipe(Effect.provide(StoreWatch.watchedBus), Effect.scoped),
+      watch.pipe(Layer.provide(patient))
     )
   )
 

@@ -1,6 +1,6 @@
 /** What a recovery writes down: where it began, and from where on positions belong to which generation. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Fiber, Layer, Redacted } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { inject } from "vitest"
 import { StoreId } from "../../src/domain/Ids.ts"
@@ -8,6 +8,7 @@ import { Database } from "../../src/sql/Database.ts"
 import { Generations, Recoveries } from "../../src/sql/Generations.ts"
 import { Store } from "../../src/sql/Store.ts"
 import { asAdministrator, freshDatabase, limitsForTests } from "../harness/template.ts"
+import { until } from "./until.ts"
 
 const storeId = StoreId.make("00000000-0000-4000-8000-000000000001")
 const storeNow = Effect.flatMap(Store, Effect.succeed).pipe(
@@ -83,17 +84,13 @@ describe("a recovery", () => {
 
         const nothing = yield* declare({})
         const before = yield* generations.standing
-        // Two that find it at once.
-        const declared = yield* Effect.all(
-          [declare({ events: [missed] }), declare({ batches: [{ lane: 1, position: 2, hash: "aa" }] })],
-          { concurrency: 2 }
-        )
+        const declared = yield* declare({ events: [missed] })
         const later = yield* declare({ node: "host-2", events: [missed] })
         const { open } = yield* generations.standing
 
         assert.isFalse(nothing)
         assert.deepStrictEqual(before, never)
-        assert.include(declared, true)
+        assert.isTrue(declared)
         // Whoever comes later sees the recovery itself.
         assert.isFalse(later)
         assert.deepStrictEqual(open, { by: "host-1", reason: "lane 0", isFound: true })
@@ -102,8 +99,43 @@ describe("a recovery", () => {
           const begun = yield* asRecovery(url, (one) => one.begin({ ...found, by, reason: `${by}'s` }))
           names.push([begun.heads, begun.reason, begun.found, (yield* generations.standing).open])
         }
-        const anns = [[0, 0, 0, 0], "ann's", "lane 0", { by: "ann", reason: "ann's", isFound: false }]
+        const anns = [found.heads, "ann's", "lane 0", { by: "ann", reason: "ann's", isFound: false }]
         assert.deepStrictEqual(names, [anns, anns])
+      })
+    )
+  )
+
+  it.live("is opened once by two that find the loss at once", () =>
+    onDatabase((url) =>
+      Effect.gen(function* () {
+        const generations = yield* Generations
+        const loss = { node: "second", found: "lane 0", since: never, seenAt: 1, batches: [], events: [missed] }
+        const isHeld = asAdministrator(
+          url,
+          (sql) => sql`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%declare_loss%'
+            and datname = current_database()`
+        )
+
+        // The second has counted the recoveries and waits to look at the log; meanwhile the first is through.
+        const second = yield* asAdministrator(url, (sql) =>
+          sql.withTransaction(
+            Effect.gen(function* () {
+              yield* sql`lock table events in access exclusive mode`
+              const waiting = yield* Effect.forkChild(generations.declareLoss(loss))
+              yield* until(isHeld, (rows) => rows.length > 0)
+              yield* sql`
+                select declare_loss('first', 'lane 0', 1, 0, 1, '{}', '{}', '{}', '{0}', '{3}', '{lost}')`
+              return waiting
+            })
+          )
+        ).pipe(Effect.flatMap(Fiber.join))
+
+        assert.isTrue(second)
+        assert.deepStrictEqual(yield* generations.standing, {
+          generation: 1,
+          recoveries: 1,
+          open: { by: "first", reason: "lane 0", isFound: true }
+        })
       })
     )
   )
@@ -153,8 +185,11 @@ describe("a recovery", () => {
           events: [missed]
         })
 
+        const [row] = yield* asAdministrator(url, (sql) => sql`select heads::float8[] as heads from recoveries`)
         const { found: words, heads, logEndedAt } = yield* asRecovery(url, (one) => one.begin(found))
-        assert.deepStrictEqual([heads, logEndedAt, words], [[2, 0, 2, 1], 3_000, "x".repeat(200)])
+        assert.deepStrictEqual(row, { heads: [2, 0, 2, 1] })
+        // Whoever takes it on says how far the log is by then.
+        assert.deepStrictEqual([heads, logEndedAt, words], [found.heads, 3_000, "x".repeat(200)])
       })
     )
   )
