@@ -176,7 +176,7 @@ const foreignTransaction = () =>
         const sql = yield* PgClient.make({ url: Redacted.make(postgres.url), maxConnections: 1 }).pipe(
           Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make)
         )
-        return yield* sql.withTransaction(Effect.andThen(sql`select pg_current_xact_id()`, Effect.never))
+        return yield* sql.withTransaction(Effect.andThen(sql`select pg_current_xact_id()::text`, Effect.never))
       })
     )
   )

@@ -118,7 +118,8 @@ export class Server {
     const label = await Effect.runPromise(
       this.#session("postgres", (sql) =>
         Effect.gen({ self: this }, function* () {
-          yield* sql.unsafe("select pg_backup_start('proof', true)")
+          // The driver has no reader for a place in the log, and takes its bytes for UTF-8, which they are only sometimes.
+          yield* sql.unsafe("select pg_backup_start('proof', true)::text")
           copy(this.#data, this.#backup, "./pg_wal/*")
           const rows = yield* sql.unsafe<{ readonly labelfile: string }>("select labelfile from pg_backup_stop(false)")
           return rows[0]?.labelfile ?? ""
