@@ -35,7 +35,8 @@ export const lostEvents = (
 }
 
 const laneLoss = (lane: number, head: number, found: ReadonlyMap<number, HistoryRecord>): LaneLoss => {
-  const furthest = Math.max(head, ...found.keys())
+  let furthest = head
+  for (const position of found.keys()) furthest = Math.max(furthest, position)
   const lost: Array<Lost> = []
   for (let position = head + 1; position <= furthest; position++) {
     const stop = (why: string): LaneLoss => ({

@@ -28,6 +28,14 @@ const of = (records: ReadonlyArray<HistoryRecord>, head = 4) =>
   lostEvents(records, store, [{ lane: 0, position: head }])[0]!
 
 describe("what was lost comes back", () => {
+  it("comes back whole, also where a lane has lost more than a call takes arguments", () => {
+    const many = Array.from({ length: 200_000 }, (_, index) => record(index + 1))
+
+    const [loss] = lostEvents(many, store, [{ lane: 0, position: 0 }])
+
+    assert.deepStrictEqual([loss?.count, loss?.stop], [200_000, null])
+  })
+
   it("from the head on, in order, however the topic repeats it", () => {
     const loss = of([record(6), record(5), record(4), record(6), record(7)])
 
