@@ -1,7 +1,7 @@
 /**
  * Makes a store that has lost commits fit to be served again: `nexus recover`.
  *
- * 1. Nothing may live on the store, and from the beginning nothing starts on it before the end (sql/Generations).
+ * 1. Nothing may live on the store, and from the beginning nothing starts on it before the end (sql/Recoveries).
  * 2. What Kafka still has of the lost events comes back at the positions where it stood: readers have seen it there.
  * 3. From there on a new generation begins, so that positions given out again mean nothing old.
  * 4. Once no request of the lost time can reach the exchange any more, its word on our orders is imported: an order
@@ -18,7 +18,8 @@ import { accountStream } from "../domain/Ids.ts"
 import { type HistoryRecord, TopicHistory } from "../kafka/TopicHistory.ts"
 import { Cursors } from "../sql/Cursors.ts"
 import { EventStore } from "../sql/EventStore.ts"
-import { Generations, type LaneHead, Recoveries } from "../sql/Generations.ts"
+import { Generations, type LaneHead } from "../sql/Generations.ts"
+import { Recoveries } from "../sql/Recoveries.ts"
 import { Replicas } from "../sql/Replicas.ts"
 import { Store, StoreBelongsElsewhere } from "../sql/Store.ts"
 import { Engine } from "./Engine.ts"

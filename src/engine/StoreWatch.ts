@@ -98,10 +98,10 @@ export class StoreWatch extends Context.Service<
           if (generation > opened.generation || recoveries > opened.recoveries) {
             return yield* new StoreRecovered({ opened: opened.generation, current: generation })
           }
-          const given = new Set(Array.from(published.values()).flat())
           if (generation < opened.generation || recoveries < opened.recoveries) {
             return { error: new RecoveryLost({}), batches: [], events: [] }
           }
+          const given = new Set(Array.from(published.values()).flat())
           const { at, heads, lost, missing } = yield* generations.compare(seen, [...given])
           const gone = new Map<number, number>()
           for (const { lane, position } of [...missing, ...lost]) {

@@ -59,6 +59,18 @@ const patient = answering(({ compare }) => ({
 
 const refusal = Effect.flatMap(StoreWatch, ({ refused }) => Effect.flip(refused))
 
+/** Why the process was ended before this came true; none: it was not. */
+const endedWithin = (isOver: () => boolean) =>
+  Effect.flatMap(StoreWatch, ({ refused }) =>
+    Effect.raceFirst(
+      Effect.asSome(Effect.flip(refused)),
+      Effect.as(
+        until(Effect.sync(isOver), (over) => over),
+        Option.none()
+      )
+    )
+  )
+
 describe("a process that runs ends when its store", () => {
   it.live("has lost what this process has seen", () =>
     watched(
@@ -153,19 +165,7 @@ describe("a process that runs ends when its store", () => {
           })
       }))
       yield* placed
-      const ended = yield* Effect.gen(function* () {
-        const { refused } = yield* StoreWatch
-        return yield* Effect.raceFirst(
-          Effect.asSome(Effect.flip(refused)),
-          Effect.as(
-            until(
-              Effect.sync(() => looks),
-              (count) => count >= 5
-            ),
-            Option.none()
-          )
-        )
-      }).pipe(Effect.provide(watch.pipe(Layer.provide(unsteady))))
+      const ended = yield* endedWithin(() => looks >= 5).pipe(Effect.provide(watch.pipe(Layer.provide(unsteady))))
 
       assert.isAbove(missed, 0)
       assert.isTrue(Option.isNone(ended))
@@ -192,19 +192,7 @@ describe("a process that runs ends when its store", () => {
         )
       )
       yield* placed
-      const ended = yield* Effect.gen(function* () {
-        const { refused } = yield* StoreWatch
-        return yield* Effect.raceFirst(
-          Effect.asSome(Effect.flip(refused)),
-          Effect.as(
-            until(
-              Effect.sync(() => looks),
-              (count) => count >= 6
-            ),
-            Option.none()
-          )
-        )
-      }).pipe(Effect.provide(watch.pipe(Layer.provide(behind))))
+      const ended = yield* endedWithin(() => looks >= 6).pipe(Effect.provide(watch.pipe(Layer.provide(behind))))
 
       assert.isTrue(Option.isNone(ended))
       assert.isNull((yield* Effect.flatMap(Generations, ({ standing }) => standing)).open)
@@ -218,19 +206,7 @@ describe("a process that runs ends when its store", () => {
         standing: Effect.map(standing, (told) => (asked++ % 2 === 0 ? { ...told, generation: 9 } : told))
       }))
       yield* placed
-      const ended = yield* Effect.gen(function* () {
-        const { refused } = yield* StoreWatch
-        return yield* Effect.raceFirst(
-          Effect.asSome(Effect.flip(refused)),
-          Effect.as(
-            until(
-              Effect.sync(() => asked),
-              (count) => count >= 6
-            ),
-            Option.none()
-          )
-        )
-      }).pipe(Effect.provide(watch.pipe(Layer.provide(stale))))
+      const ended = yield* endedWithin(() => asked >= 6).pipe(Effect.provide(watch.pipe(Layer.provide(stale))))
 
       assert.isTrue(Option.isNone(ended))
     }).pipe(Effect.provide(TestNexus.on(ScriptedExchange([]))))
@@ -429,6 +405,11 @@ describe("a process that runs ends when its store", () => {
 })
 
 describe("a log that was set back, and has grown past what Kafka has since,", () => {
+  const eventAt = (lane: number, position: number) =>
+    Effect.flatMap(EventStore, ({ readLane }) =>
+      Effect.map(readLane(lane, position - 1, 1), ([event]) => event!.eventId)
+    )
+
   /** What the topic has of every lane: its last event, or one that the log knows nothing of. */
   const compared = (isOurs: boolean, hasGoneOn = false) =>
     Effect.gen(function* () {
@@ -437,7 +418,7 @@ describe("a log that was set back, and has grown past what Kafka has since,", ()
       const { generation, storeId } = yield* Store
       const records: Array<HistoryRecord> = []
       for (const { lane, position } of (yield* generations.heads).filter((head) => head.position > 0)) {
-        const eventId = isOurs ? yield* generations.eventAt(lane, position) : "0198b3d0-0000-7000-8000-000000000000"
+        const eventId = isOurs ? yield* eventAt(lane, position) : "0198b3d0-0000-7000-8000-000000000000"
         const source = `urn:nexus:store:${storeId}`
         records.push({ eventId, lane, position, generation, source } as HistoryRecord)
       }
@@ -447,8 +428,8 @@ describe("a log that was set back, and has grown past what Kafka has since,", ()
       // What was written since went to the topic too: its last record is the log's.
       if (hasGoneOn) {
         for (const { lane, position } of yield* generations.heads) {
-          const eventId = yield* generations.eventAt(lane, position)
-          if (eventId === null) continue
+          if (position === 0) continue
+          const eventId = yield* eventAt(lane, position)
           records.push({ eventId, lane, position, generation, source: `urn:nexus:store:${storeId}` } as HistoryRecord)
         }
       }

@@ -42,14 +42,9 @@ it.live("says nothing of the log until it is promoted, and then what is missing"
 
       const answers = yield* onServer((generations) =>
         Effect.all(
-          [
-            generations.standing,
-            generations.heads,
-            generations.compare([seen], []),
-            generations.eventAt(0, 3),
-            generations.batchAt(0, 3)
-          ].map((question: Effect.Effect<unknown, { readonly message: string }>) =>
-            Effect.match(question, { onFailure: ({ message }) => message, onSuccess: () => "an answer" })
+          [generations.standing, generations.heads, generations.compare([seen], []), generations.batchAt(0, 3)].map(
+            (question: Effect.Effect<unknown, { readonly message: string }>) =>
+              Effect.match(question, { onFailure: ({ message }) => message, onSuccess: () => "an answer" })
           )
         )
       )
@@ -57,7 +52,7 @@ it.live("says nothing of the log until it is promoted, and then what is missing"
       const promoted = yield* onServer((generations) => generations.compare([seen], []))
 
       const behind = "PostgreSQL is not available: this server still replays what another one has written"
-      assert.deepStrictEqual(answers, [behind, behind, behind, behind, behind])
+      assert.deepStrictEqual(answers, [behind, behind, behind, behind])
       assert.deepStrictEqual(promoted.missing, [seen])
     })
   )
