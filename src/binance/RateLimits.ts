@@ -15,7 +15,7 @@ import type { Ask } from "./BudgetShares.ts"
 import { BudgetShares } from "./BudgetShares.ts"
 import type { Answer } from "./classify.ts"
 import { stopsOrdersOnly } from "./classify.ts"
-import type { Kind, Outcome, Verdict, Waiting, Window } from "./Window.ts"
+import type { ExchangeTime, Kind, Outcome, Verdict, Waiting, Window } from "./Window.ts"
 import * as Budget from "./Window.ts"
 import { kinds } from "./Window.ts"
 import type { RateLimit } from "./wire.ts"
@@ -164,16 +164,19 @@ function make(isShared: boolean) {
     const moment = Effect.clockWith((own) =>
       Effect.sync((): Moment => {
         const here = Number(own.monotonicTimeNanosUnsafe()) / 1e6
-        if (clock === null) return { here, there: own.currentTimeMillisUnsafe() - unmeasuredMarginMillis }
-        const margin = Math.min(clock.errorMillis + (here - clock.at) * clock.driftPerMilli, maxMarginMillis)
-        return { here, there: here + clock.ahead - margin }
+        const margin =
+          clock === null
+            ? unmeasuredMarginMillis
+            : Math.min(clock.errorMillis + (here - clock.at) * clock.driftPerMilli, maxMarginMillis)
+        const middle = clock === null ? own.currentTimeMillisUnsafe() : here + clock.ahead
+        return { here, there: middle - margin, latest: middle + margin }
       })
     )
 
     const stopFor = (kind: Kind, here: number): number =>
       Math.max(0, (kind === "submit" ? Math.max(stoppedUntil, ordersStoppedUntil) : stoppedUntil) - here)
 
-    const rollAll = (there: number) => {
+    const rollAll = ({ there }: Moment) => {
       for (const window of windows) Budget.roll(window, there)
     }
 
@@ -219,7 +222,7 @@ function make(isShared: boolean) {
 
     // Whoever is woken goes on at once, and may come here again: so only when all is settled.
     const dispatch = (now: Moment): void => {
-      rollAll(now.there)
+      rollAll(now)
       for (const { allowance, granted } of serve(now)) Deferred.doneUnsafe(granted, Effect.succeed(allowance!))
       if (lacksShare) hungry.openUnsafe()
     }
@@ -250,7 +253,7 @@ function make(isShared: boolean) {
 
     const acquire = Effect.fnUntraced(function* (kind: Kind, weight: number, interruptible: Restore = identity) {
       const now = yield* moment
-      rollAll(now.there)
+      rollAll(now)
       if (isFirst(kind) && obstacleFor(kind, weight, now) === null) return permit(kind, weight, now)
       const waiter: Waiter = { kind, weight, allowance: null, granted: Deferred.makeUnsafe() }
       queues[kind].add(waiter)
@@ -266,10 +269,10 @@ function make(isShared: boolean) {
       if (allowance.ended) return
       allowance.ended = true
       const now = yield* moment
-      rollAll(now.there)
+      rollAll(now)
       for (const window of windows) {
         const cost = Budget.costIn(window, allowance.kind, allowance.weight)
-        if (cost > 0) Budget.settle(window, cost, allowance.permittedAt, now.there, outcomeIn(window))
+        if (cost > 0) Budget.settle(window, cost, allowance.permittedAt, now, outcomeIn(window))
       }
       if (kinds.some((kind) => queues[kind].size > 0)) dispatch(now)
     })
@@ -327,8 +330,9 @@ function make(isShared: boolean) {
     let reported = ""
 
     /** What to ask the port for; nothing when nothing has changed since the last report. */
-    const asksAt = ({ here, there }: Moment): ReadonlyArray<Ask> => {
-      rollAll(there)
+    const asksAt = (now: Moment): ReadonlyArray<Ask> => {
+      rollAll(now)
+      const { here, there } = now
       const isDue = (window: Window) => (window.id + 1) * window.lengthMillis - there < aheadMillis
       const state = windows.map((window) => `${window.id}${isDue(window) ? "+" : ""}`).join(" ")
       const isIdle =
@@ -365,7 +369,7 @@ function make(isShared: boolean) {
       const after = yield* moment
       if (answer.stops.allMillis > 0) stop("all", after.here + answer.stops.allMillis)
       if (answer.stops.ordersMillis > 0) stop("orders", after.here + answer.stops.ordersMillis)
-      rollAll(after.there)
+      rollAll(after)
       for (const granted of answer.granted) {
         const window = windows.find(({ name }) => name === granted.name)
         if (window !== undefined) Budget.receive(window, granted)
@@ -422,11 +426,11 @@ function make(isShared: boolean) {
       stoppedMillis: (kind) => Effect.map(moment, ({ here }) => stopFor(kind, here)),
       waitMillis: (kind, weight) =>
         Effect.map(moment, (now) => {
-          rollAll(now.there)
+          rollAll(now)
           return waitAt(kind, weight, now)
         }),
       forecast: Effect.map(moment, (now) => {
-        rollAll(now.there)
+        rollAll(now)
         const wait = (kind: Kind) => waitAt(kind, 1, now)
         return {
           waitMillis: {
@@ -468,10 +472,9 @@ function make(isShared: boolean) {
   })
 }
 
-/** `here` on our monotonic clock; `there` on the exchange's, as it is at the latest. */
-interface Moment {
+/** `here` is on our monotonic clock. */
+interface Moment extends ExchangeTime {
   readonly here: number
-  readonly there: number
 }
 
 interface Aligned {

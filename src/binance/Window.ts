@@ -60,7 +60,19 @@ export interface Window {
   pending: number
   /** Sent, and in no count that we were told: the answer was lost, or the exchange tells none. */
   untold: number
+  /** Permitted in this window, and ended when the exchange may have been in the next one: it may count there. */
+  crossed: number
+  /** The same of the window before: in this one's count or in that one's, till a count tells that is sure to have it. */
+  unsure: number
+  /** A count whose request was permitted later than this has it. */
+  unsureSince: number
   readonly share: Share | null
+}
+
+/** Our estimate of the exchange's clock: as it is at the earliest, by which our windows go, and at the latest. */
+export interface ExchangeTime {
+  readonly there: number
+  readonly latest: number
 }
 
 export interface Share {
@@ -119,6 +131,9 @@ export const windowOf = (limit: RateLimit, isShared: boolean, isLearnt: boolean)
       countedAt: Number.NEGATIVE_INFINITY,
       pending: 0,
       untold: 0,
+      crossed: 0,
+      unsure: 0,
+      unsureSince: 0,
       share: isShared
         ? { own: 0, spent: 0, others: 0, next: 0, told: null, granted: perKind(), demand: perKind() }
         : null
@@ -141,9 +156,11 @@ export const costIn = (window: Window, kind: Kind, weight: number): number => {
 
 /** Moves on to the window of this moment of the exchange's clock. What is in flight then may count in the new one. */
 export const roll = (window: Window, there: number): void => {
-  const id = Math.floor(there / window.lengthMillis)
+  const id = numberAt(window, there)
   if (id === window.id) return
   const { share } = window
+  window.unsure = id === window.id + 1 ? window.crossed : 0
+  window.crossed = 0
   if (share !== null) {
     share.own = id === window.id + 1 ? share.next : 0
     share.next = 0
@@ -157,9 +174,13 @@ export const roll = (window: Window, there: number): void => {
   window.untold = 0
 }
 
+const numberAt = ({ lengthMillis }: Window, moment: number): number => Math.floor(moment / lengthMillis)
+
 /** What is used or may be, this process's own included; without what it holds and has not spent. */
-export const taken = (window: Window): number =>
-  window.counted + (window.share?.others ?? 0) + window.pending + window.untold
+export const taken = (window: Window): number => window.counted + (window.share?.others ?? 0) + uncounted(window)
+
+/** Of this process, and in no count that we were told. */
+const uncounted = ({ pending, unsure, untold }: Window): number => pending + untold + unsure
 
 /**
  * How long a request waits behind others that cost `before`; 0: it fits now. They fill what is kept less and less of
@@ -178,9 +199,9 @@ export const waitIn = (window: Window, kind: Kind, cost: number, before: number,
   return Math.max(1, opensAt * window.lengthMillis - there)
 }
 
-/** Of the share, what may still be spent. */
-const unspent = ({ pending, share, untold }: Window): number =>
-  share === null ? Number.POSITIVE_INFINITY : share.own - share.spent - pending - untold
+/** Of the share, what may still be spent; below 0: what ran over from the window before has not been covered yet. */
+const unspent = (window: Window): number =>
+  window.share === null ? Number.POSITIVE_INFINITY : window.share.own - window.share.spent - uncounted(window)
 
 /**
  * What all may have used together when a request of this kind is made at a moment of the window, from 0 to 1. One that
@@ -205,21 +226,28 @@ export const permit = (window: Window, kind: Kind, cost: number): void => {
   if (window.share !== null) window.share.granted[kind] += cost
 }
 
-/** `from`: when the request was permitted; `answer`: the count in its header, null without one. */
-export const settle = (window: Window, cost: number, from: number, there: number, outcome: Outcome): void => {
+/** `from`: when the request was permitted. */
+export const settle = (window: Window, cost: number, from: number, now: ExchangeTime, outcome: Outcome): void => {
   window.pending = Math.max(0, window.pending - cost)
-  // Of the window before this one: its header may tell that one's count, and a later answer tells this one's.
-  if (outcome._tag === "NotSent" || Math.floor(from / window.lengthMillis) !== window.id) return
-  if (outcome._tag === "Told") {
-    const heard = { count: outcome.count, from, at: there }
+  if (outcome._tag === "NotSent") return
+  // Orders are counted only where the exchange took them, and then it says so in the header.
+  if (outcome._tag === "Answered" && window.type === "ORDERS") return
+  const isLate = numberAt(window, from) !== window.id
+  if (isLate || numberAt(window, now.latest) !== window.id) {
+    // Whether a header tells the count of this window or of the other one cannot be seen in it.
+    if (isLate) window.unsure += cost
+    else {
+      window.untold += cost
+      window.crossed += cost
+    }
+    window.unsureSince = now.latest
+  } else if (outcome._tag === "Told") {
+    const heard = { count: outcome.count, from, at: now.there }
     told(window, heard)
     if (window.share === null) return
     window.share.spent += cost
     window.share.told = newer(window.share.told, heard)
-  } else if (outcome._tag === "Lost" || window.type !== "ORDERS") {
-    // Orders are counted only where the exchange took them, and then it says so in the header.
-    window.untold += cost
-  }
+  } else window.untold += cost
 }
 
 export type Outcome =
@@ -236,6 +264,11 @@ const newer = (known: Told | null, heard: Told): Told =>
   known === null || heard.from > known.at || heard.count > known.count ? heard : known
 
 const told = (window: Window, heard: Told): void => {
+  if (window.unsure > 0 && heard.from > window.unsureSince) {
+    // In the count if it belongs there at all: so the share that covered it is spent.
+    if (window.share !== null) window.share.spent += window.unsure
+    window.unsure = 0
+  }
   const best = newer({ count: window.counted, from: 0, at: window.countedAt }, heard)
   window.counted = best.count
   window.countedAt = best.at
@@ -264,8 +297,9 @@ export const ask = (window: Window, waiting: Waiting, there: number): Ask | null
   if (share === null) return null
   const wants = wantsOf(window, share, waiting, elapsedOf(window, there))
   const needed = wants.reduce((sum, { amount }) => sum + amount, 0)
-  const free = Math.max(0, unspent(window))
-  const keep = Math.max(0, Math.min(share.own - share.spent, window.pending + window.untold + Math.min(free, needed)))
+  const left = unspent(window)
+  const free = Math.max(0, left)
+  const keep = Math.max(0, Math.min(share.own - share.spent, uncounted(window) + Math.min(free, needed)))
   share.own = keep
   share.spent = 0
   const heard = share.told
@@ -276,9 +310,13 @@ export const ask = (window: Window, waiting: Waiting, there: number): Ask | null
     allowed: allowed(window),
     told: heard,
     keep,
-    wants: beyond(wants, free)
+    wants: withDebt(beyond(wants, free), Math.max(0, -left))
   }
 }
+
+/** What this window owes for the one before comes first: others must not be handed it. */
+const withDebt = (wants: ReadonlyArray<Want>, debt: number): ReadonlyArray<Want> =>
+  wants.map((want, index) => (index === 0 ? { ...want, amount: want.amount + debt } : want))
 
 /** The same for the window after this one, whose share is untouched so far. */
 export const askNext = (window: Window, waiting: Waiting): Ask | null => {

@@ -106,6 +106,30 @@ describe("a window of weight", () => {
   )
 })
 
+describe("at the end of a window a request", () => {
+  // Unmeasured, the exchange's clock may differ from ours by 100 ms either way.
+  it.effect("that may count in the next one is held against that too, till a count is sure to have it", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* TestClock.setTime(119_950)
+        const late = yield* limits.acquire("cancel", 40)
+        yield* TestClock.adjust(20)
+        // The exchange was at 120,030 by then, and this is the count of its new window.
+        yield* limits.observe(late, answered({ "x-mbx-used-weight-1m": "40" }))
+        yield* TestClock.setTime(120_150)
+
+        const early = yield* limits.acquire("cancel", 50)
+        assert.isAbove(yield* limits.waitMillis("cancel", 11), 0)
+        yield* limits.observe(early, answered({ "x-mbx-used-weight-1m": "50" }))
+        assert.isAbove(yield* limits.waitMillis("cancel", 11), 0)
+        yield* TestClock.adjust(200)
+        yield* limits.observe(yield* limits.acquire("cancel", 1), answered({ "x-mbx-used-weight-1m": "51" }))
+        assert.strictEqual(yield* limits.waitMillis("cancel", 49), 0)
+      })
+    )
+  )
+})
+
 describe("the count of unfilled orders", () => {
   it.effect("stops new orders only, and falls when the exchange says so", () =>
     withLimits((limits) =>
