@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import { createHash } from "node:crypto"
-import { hashOf } from "../domain/Envelope.ts"
+import { canonicalJson, hashOf } from "../domain/Envelope.ts"
 import { laneOf } from "../domain/Ids.ts"
 import { totalsFaults } from "../domain/invariants.ts"
 import type { ScannedBatch, ScannedEvent, Snapshot } from "../sql/LogScan.ts"
@@ -130,7 +130,7 @@ export const checkLane = Effect.fnUntraced(function* (snapshot: Snapshot, lane: 
 const hashOfScanned = (event: ScannedEvent): string => {
   const { data, ...rest } = event
   // An edited row may hold anything; what is no object hashes to something else than any event does.
-  return hashOf({ ...rest, data: isRecord(data) ? data : { "": data } })
+  return hashOf({ ...rest, dataText: canonicalJson(isRecord(data) ? data : { "": data }) })
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>

@@ -23,25 +23,30 @@ export interface Provenance {
   readonly traceParent: string | null
 }
 
-/** What the writer decides, before the lane gives it a place. */
-export interface SealedEvent extends Provenance {
+interface Envelope extends Provenance {
   readonly eventId: string
   readonly streamId: string
   readonly version: number
-  readonly type: EventType
   readonly schemaVersion: number
   readonly occurredAt: EpochMillis
-  readonly data: Readonly<Record<string, unknown>>
   /** Hex; empty for the first event of a stream. */
   readonly previousHash: string
   /** Hex of sha256. */
   readonly hash: string
 }
 
+/** What the writer decides, before the lane gives it a place. */
+export interface SealedEvent extends Envelope {
+  readonly type: EventType
+  /** Canonical JSON: what is hashed is what is stored. */
+  readonly dataText: string
+}
+
 /** An event as the log holds it. */
-export interface StoredEvent extends Omit<SealedEvent, "type"> {
+export interface StoredEvent extends Envelope {
   /** As stored: a newer release may have written a type that this one does not know. */
   readonly type: string
+  readonly data: Readonly<Record<string, unknown>>
   readonly lane: number
   /** Dense per lane, from 1. */
   readonly position: number
@@ -60,7 +65,7 @@ export const canonicalJson = (value: unknown): string => {
   for (const key of Object.keys(record).sort()) {
     const member = record[key]
     if (member === undefined) continue
-    text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${canonicalJson(member)}`
+    text += `${text === "" ? "" : ","}${quoted(key)}:${canonicalJson(member)}`
   }
   return `{${text}}`
 }
@@ -69,18 +74,19 @@ export const canonicalJson = (value: unknown): string => {
  * The hash of an envelope, from its fields alone: of its canonical JSON, whose members are written down here in
  * their order, since every event pays for it.
  */
-export const hashOf = (event: Omit<SealedEvent, "hash" | "type"> & { readonly type: string }): string =>
+export const hashOf = (event: Omit<Envelope, "hash"> & { readonly type: string; readonly dataText: string }): string =>
   sha256(
     `{"actor":${quoted(event.actor)},"causation_id":${quoted(event.causationId)}` +
       `,"command_id":${quoted(event.commandId)},"correlation_id":${quoted(event.correlationId)}` +
-      `,"data":${canonicalJson(event.data)},"event_id":${quoted(event.eventId)},"occurred_at":${event.occurredAt}` +
+      `,"data":${event.dataText},"event_id":${quoted(event.eventId)},"occurred_at":${event.occurredAt}` +
       `,"previous_hash":${quoted(event.previousHash)},"schema_version":${event.schemaVersion}` +
       `,"stream_id":${quoted(event.streamId)},"trace_parent":${quoted(event.traceParent)}` +
       `,"type":${quoted(event.type)},"version":${event.version}}`
   )
 
 /** Whether an event is what was sealed: an edit of any column but its place is found here, if the hash was left alone. */
-export const isAsWritten = (event: StoredEvent): boolean => hashOf(event) === event.hash
+export const isAsWritten = (event: StoredEvent): boolean =>
+  hashOf({ ...event, dataText: canonicalJson(event.data) }) === event.hash
 
 const quoted = (value: string | null): string => JSON.stringify(value)
 
@@ -106,7 +112,8 @@ export const seal = (
   return events.map((event, index) => {
     const open = {
       ...provenance,
-      ...encode(event),
+      type: event._tag,
+      dataText: dataTextOf(event),
       eventId: eventIdOf(index),
       streamId: head.streamId,
       version: head.version + index + 1,
@@ -119,21 +126,26 @@ export const seal = (
   })
 }
 
+/** The data of an event as canonical JSON; of the one that every order has, its members are written down here in their order. */
+const dataTextOf = (event: DomainEvent): string =>
+  event._tag === "OrderPlaced"
+    ? `{"clientOrderId":${quoted(event.clientOrderId)},"instrumentVersion":${event.instrumentVersion}` +
+      `,"request":${requestText(event.request)},"staleAt":${event.staleAt}}`
+    : canonicalJson(encode(event).data)
+
 /**
  * What "same body" means: equal after decoding and defaults. Stands on the stream head beside the events. Of the
  * canonical JSON of the request as the log has it.
  */
-export const requestHashOf = (request: OrderRequest): string =>
-  sha256(
-    `{${given("icebergQuantity", request.icebergQuantity)}"price":${amount(request.price)}` +
-      `,"quantity":${amount(request.quantity)},"quoteQuantity":${amount(request.quoteQuantity)},` +
-      (request.selfTradePrevention === undefined
-        ? ""
-        : `"selfTradePrevention":${quoted(request.selfTradePrevention)},`) +
-      `"side":${quoted(request.side)},${given("stopPrice", request.stopPrice)}` +
-      `"symbol":${quoted(request.symbol)},"timeInForce":${quoted(request.timeInForce)}` +
-      `,"type":${quoted(request.type)},"validUntil":${request.validUntil}}`
-  )
+export const requestHashOf = (request: OrderRequest): string => sha256(requestText(request))
+
+const requestText = (request: OrderRequest): string =>
+  `{${given("icebergQuantity", request.icebergQuantity)}"price":${amount(request.price)}` +
+  `,"quantity":${amount(request.quantity)},"quoteQuantity":${amount(request.quoteQuantity)},` +
+  (request.selfTradePrevention === undefined ? "" : `"selfTradePrevention":${quoted(request.selfTradePrevention)},`) +
+  `"side":${quoted(request.side)},${given("stopPrice", request.stopPrice)}` +
+  `"symbol":${quoted(request.symbol)},"timeInForce":${quoted(request.timeInForce)}` +
+  `,"type":${quoted(request.type)},"validUntil":${request.validUntil}}`
 
 // A key that came later stands only where it is given, so that the hashes of older orders stay what they are.
 const given = (name: string, value: Decimal.Decimal | undefined): string =>

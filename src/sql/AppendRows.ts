@@ -28,7 +28,7 @@ export const commandRow = (command: {
 export const eventRow = (event: SealedEvent): string =>
   `"(${event.streamId},${event.version},${event.eventId},${event.type},${event.schemaVersion},${event.occurredAt},` +
   `${text(event.actor)},${text(event.correlationId)},${text(event.causationId)},${event.commandId},` +
-  `${text(event.traceParent)},${json(event.data)},${bytes(event.previousHash)},${bytes(event.hash)})"`
+  `${text(event.traceParent)},${text(event.dataText)},${bytes(event.previousHash)},${bytes(event.hash)})"`
 
 export const orderRow = (row: BlotterRow): string => {
   const { attempt, reason } = row
@@ -37,7 +37,7 @@ export const orderRow = (row: BlotterRow): string => {
     `${row.timeInForce ?? ""},${row.quantity ?? ""},${row.quoteQuantity ?? ""},${row.price ?? ""},` +
     `${row.validUntil ?? ""},${row.stopPrice ?? ""},${row.icebergQuantity ?? ""},${row.selfTradePrevention ?? ""},` +
     `${row.status},${row.certainty},${row.cancelRequested},${row.cancelRefused},${row.filledQuantity},` +
-    `${row.filledQuote},${row.averagePrice ?? ""},${json(row.fees)},${json(row.fills)},` +
+    `${row.filledQuote},${row.averagePrice ?? ""},${json(row.fees)},${row.fills.length === 0 ? "[]" : json(row.fills)},` +
     `${text(reason === null ? null : reason.code)},${text(reason === null ? null : reason.message)},${row.parked},` +
     (attempt === null
       ? ",,,,,"

@@ -8,7 +8,7 @@ import type { PgClient } from "@effect/sql-pg"
 import { afterAll, beforeAll, describe, inject } from "vitest"
 import { reportText, Verify, type VerifyReport } from "../../src/audit/Verify.ts"
 import { decimal } from "../../src/domain/Decimal.ts"
-import { hashOf } from "../../src/domain/Envelope.ts"
+import { canonicalJson, hashOf } from "../../src/domain/Envelope.ts"
 import { accountStream } from "../../src/domain/Ids.ts"
 import { emptyStream } from "../../src/domain/Order.ts"
 import { EventStore } from "../../src/sql/EventStore.ts"
@@ -267,7 +267,8 @@ describe("an audit", () => {
             yield* store.append(first.entry)
             const { entry } = step("later", first.after, [parked("x")])
             const [event] = entry.events
-            const later = { ...event!, schemaVersion: 2, data: { ...event!.data, shape: "new" } }
+            const dataText = canonicalJson({ ...JSON.parse(event!.dataText), shape: "new" })
+            const later = { ...event!, schemaVersion: 2, dataText }
             const hash = hashOf(later)
             yield* store.append({ ...entry, events: [{ ...later, hash }] })
 

@@ -24,7 +24,7 @@ export const noteAsLater = Effect.fnUntraced(function* (orderId: OrderId) {
     causationId: null,
     commandId: `${orderId}/noted`,
     traceParent: null,
-    data: { note: "written by a later release" },
+    dataText: '{"note":"written by a later release"}',
     previousHash: last.hash
   }
   // Its type is none of ours: that is the point.

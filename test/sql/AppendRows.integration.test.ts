@@ -35,12 +35,13 @@ describe("an event as a row", () => {
     asAdministrator(databaseUrl(inject("pgUrl"), templateName), (sql) =>
       Effect.gen(function* () {
         const [sealed] = place("o-1").entry.events
+        const dataOf = (text: string) => ({ plain: text, [text]: [text, 1, null] })
         const events = hard.map((text) => ({
           ...sealed!,
           actor: text,
           causationId: text,
           traceParent: null,
-          data: { plain: text, [text]: [text, 1, null] }
+          dataText: JSON.stringify(dataOf(text))
         }))
 
         const rows = yield* sql`select (e).actor, (e).causation_id as "causationId", (e).trace_parent as "traceParent",
@@ -50,11 +51,11 @@ describe("an event as a row", () => {
 
         assert.deepStrictEqual(
           rows.map((row) => ({ ...row })),
-          events.map(({ actor, causationId, data, hash, occurredAt, previousHash, streamId, traceParent }) => ({
+          events.map(({ actor, causationId, dataText, hash, occurredAt, previousHash, streamId, traceParent }) => ({
             actor,
             causationId,
             traceParent,
-            data,
+            data: JSON.parse(dataText),
             hash,
             previousHash,
             streamId,
