@@ -64,10 +64,15 @@ const numeral = (number: number): string => String((number * 618_033_989) % 10 *
 
 const contentLength = /\r\ncontent-length: *(\d+)/i
 
+/** Answers have a few hundred bytes. */
+const maxAnswerBytes = 16_384
+
 /** One connection with at most one request on its way. Opened again when the server closed it. */
 class Connection {
   private socket: Socket | null = null
-  private pieces: Buffer | null = null
+  // Every answer is read into the same bytes: what a stream does for each piece costs more than all else here.
+  private readonly bytes = Buffer.alloc(maxAnswerBytes)
+  private length = 0
   private wanted = 0
   private answered: ((status: number) => void) | null = null
   private readonly port: number
@@ -81,7 +86,7 @@ class Connection {
   send(request: string, answered: (status: number) => void): void {
     this.answered = answered
     this.wanted = 0
-    this.pieces = null
+    this.length = 0
     const socket = this.socket ?? this.open()
     socket.write(request, "latin1")
   }
@@ -91,8 +96,12 @@ class Connection {
   }
 
   private open(): Socket {
-    const socket = connect({ port: this.port, host: "127.0.0.1", noDelay: true })
-    socket.on("data", (piece) => this.read(piece))
+    const socket = connect({
+      port: this.port,
+      host: "127.0.0.1",
+      noDelay: true,
+      onread: { buffer: Buffer.alloc(maxAnswerBytes), callback: (size, bytes) => this.read(size, bytes) }
+    })
     socket.on("error", (error: NodeJS.ErrnoException) => this.failed(error.code ?? error.message))
     socket.on("close", () => {
       this.socket = null
@@ -102,17 +111,17 @@ class Connection {
     return socket
   }
 
-  private read(piece: Buffer): void {
-    const all = this.pieces === null ? piece : Buffer.concat([this.pieces, piece])
+  private read(size: number, piece: Uint8Array): boolean {
+    if (this.length + size > maxAnswerBytes) throw new Error(`an answer of more than ${maxAnswerBytes} bytes`)
+    this.bytes.set(piece.subarray(0, size), this.length)
+    this.length += size
     if (this.wanted === 0) {
-      const end = all.indexOf("\r\n\r\n")
-      if (end >= 0) this.wanted = end + 4 + Number(contentLength.exec(all.toString("latin1", 0, end))?.[1] ?? 0)
+      const head = this.bytes.toString("latin1", 0, this.length)
+      const end = head.indexOf("\r\n\r\n")
+      if (end >= 0) this.wanted = end + 4 + Number(contentLength.exec(head)?.[1] ?? 0)
     }
-    if (this.wanted === 0 || all.length < this.wanted) {
-      this.pieces = all
-      return
-    }
-    this.finish(Number(all.toString("latin1", 9, 12)))
+    if (this.wanted > 0 && this.length >= this.wanted) this.finish(Number(this.bytes.toString("latin1", 9, 12)))
+    return true
   }
 
   private finish(status: number): void {
