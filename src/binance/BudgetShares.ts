@@ -7,6 +7,13 @@
  */
 import { Context, type Effect, Schema } from "effect"
 
+/** A count of the exchange; between `from`, at the earliest, and `at`, at the latest, its request was under way. Exchange's clock. */
+export interface Told {
+  readonly count: number
+  readonly from: number
+  readonly at: number
+}
+
 export interface Ask {
   readonly name: string
   /** Number of the window since 1970, on the exchange's clock. */
@@ -14,8 +21,8 @@ export interface Ask {
   /** What the exchange allows in it, as this replica has learnt; null: it has not yet. */
   readonly allowed: number | null
   /** The exchange's count in the newest answer since the last report. */
-  readonly told: { readonly count: number; readonly from: number; readonly at: number } | null
-  /** What this replica holds already, and goes on holding. */
+  readonly told: Told | null
+  /** What this replica holds, handed to it or not: what it may still spend, and what is in no count yet. */
   readonly keep: number
   /** What it wants beyond that, in order of precedence; each up to a ceiling of all that is used or held. */
   readonly wants: ReadonlyArray<{ readonly ceiling: number; readonly amount: number }>
@@ -28,7 +35,7 @@ export interface Granted {
   /** What the exchange allows in it, as any replica has learnt; null: none has. */
   readonly allowed: number | null
   /** The newest count of the exchange that any replica was told. */
-  readonly told: { readonly count: number; readonly from: number; readonly at: number } | null
+  readonly told: Told | null
   /** What the other replicas hold. */
   readonly others: number
 }
@@ -57,7 +64,5 @@ export class BudgetShares extends Context.Service<
       asks: ReadonlyArray<Ask>,
       stops: Stops
     ) => Effect.Effect<{ readonly granted: ReadonlyArray<Granted>; readonly stops: Stops }, BudgetUnavailable>
-    /** This replica leaves: what it holds may be handed to others. */
-    readonly leave: Effect.Effect<void, BudgetUnavailable>
   }
 >()("nexus/binance/BudgetShares") {}

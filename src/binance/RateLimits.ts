@@ -11,13 +11,15 @@
  */
 import { Cause, Clock, Context, Deferred, Effect, identity, Latch, Layer } from "effect"
 import type { RateLimited } from "./BinanceError.ts"
-import type { Ask } from "./BudgetShares.ts"
+import type { Ask, Stops } from "./BudgetShares.ts"
 import { BudgetShares } from "./BudgetShares.ts"
 import type { Answer } from "./classify.ts"
 import { stopsOrdersOnly } from "./classify.ts"
-import type { ExchangeTime, Kind, Outcome, Verdict, Waiting, Window } from "./Window.ts"
+import type { ExchangeTime, Kind, Outcome, Verdict, Window } from "./Window.ts"
 import * as Budget from "./Window.ts"
 import { kinds } from "./Window.ts"
+import type { Waiting } from "./WindowReport.ts"
+import * as Report from "./WindowReport.ts"
 import type { RateLimit } from "./wire.ts"
 
 export type { Kind } from "./Window.ts"
@@ -146,6 +148,7 @@ function make(isShared: boolean) {
     let learnt = false
     // Null: not measured, our own clock counts.
     let clock: Aligned | null = null
+    let lastThere = Number.NEGATIVE_INFINITY
     let stoppedUntil = 0
     let ordersStoppedUntil = 0
     // Not yet told to the other replicas.
@@ -169,7 +172,10 @@ function make(isShared: boolean) {
             ? unmeasuredMarginMillis
             : Math.min(clock.errorMillis + (here - clock.at) * clock.driftPerMilli, maxMarginMillis)
         const middle = clock === null ? own.currentTimeMillisUnsafe() : here + clock.ahead
-        return { here, there: middle - margin, latest: middle + margin }
+        // A new measurement may be worse than the last one, whose bound holds as well: no window comes back for that.
+        const isSetBack = lastThere - (middle - margin) >= 2 * maxMarginMillis
+        lastThere = isSetBack ? middle - margin : Math.max(lastThere, middle - margin)
+        return { here, there: lastThere, latest: middle + margin }
       })
     )
 
@@ -181,14 +187,15 @@ function make(isShared: boolean) {
     }
 
     /** What holds a request back that is next in line. Windows have been rolled. */
-    const obstacleFor = (kind: Kind, weight: number, { here, there }: Moment): Obstacle | null => {
+    const obstacleFor = (kind: Kind, weight: number, now: Moment): Obstacle | null => {
+      const { here } = now
       let found: Obstacle | null = null
       if (stopFor(kind, here) > 0) found = { verdict: "full", ordersOnly: here >= stoppedUntil }
       const isStale = isShared && here - sharedAt > trustMillis
       for (const window of windows) {
         const cost = Budget.costIn(window, kind, weight)
         if (cost === 0) continue
-        const verdict: Verdict = isStale ? "share" : Budget.verdict(window, kind, cost, there)
+        const verdict: Verdict = isStale ? "share" : Budget.verdict(window, kind, cost, now)
         if (verdict === "fits") continue
         const ordersOnly = window.type === "ORDERS" && !isStale && (found?.ordersOnly ?? true)
         found = { verdict: found?.verdict === "full" ? "full" : verdict, ordersOnly }
@@ -332,22 +339,36 @@ function make(isShared: boolean) {
     /** What to ask the port for; nothing when nothing has changed since the last report. */
     const asksAt = (now: Moment): ReadonlyArray<Ask> => {
       rollAll(now)
-      const { here, there } = now
-      const isDue = (window: Window) => (window.id + 1) * window.lengthMillis - there < aheadMillis
+      const { here, latest, there } = now
+      const isDue = (window: Window) => (window.id + 1) * window.lengthMillis - latest < aheadMillis
       const state = windows.map((window) => `${window.id}${isDue(window) ? "+" : ""}`).join(" ")
       const isIdle =
         kinds.every((kind) => queues[kind].size === 0) &&
-        windows.every(({ pending, share }) => pending === 0 && (share?.spent ?? 0) === 0)
+        windows.every(
+          ({ pending, share }) => pending === 0 && (share === null || (share.spent === 0 && share.told === null))
+        )
       if (isIdle && state === reported && here - reportedAt < idleMillis) return []
       const elapsed = here - reportedAt
       reported = state
       reportedAt = here
       return windows.flatMap((window) => {
-        Budget.measure(window, Math.min(elapsed, idleMillis))
+        Report.measure(window, Math.min(elapsed, idleMillis))
         const wanted = waiting(window)
-        const asks = [Budget.ask(window, wanted, there), isDue(window) ? Budget.askNext(window, wanted) : null]
+        const asks = [Report.ask(window, wanted, there), isDue(window) ? Report.askNext(window, wanted) : null]
         return asks.filter((ask) => ask !== null)
       })
+    }
+
+    const windowNamed = (name: string) => windows.find((window) => window.name === name)
+
+    /** How long the exchange wants to hear nothing, if that is news to the other replicas. */
+    const takeNews = ({ here }: Moment): Stops => {
+      const isNews = news
+      news = false
+      return {
+        allMillis: isNews ? Math.max(0, stoppedUntil - here) : 0,
+        ordersMillis: isNews ? Math.max(0, ordersStoppedUntil - here) : 0
+      }
     }
 
     /** One exchange with the port; true when somebody waits for a share that is to be had. */
@@ -356,23 +377,26 @@ function make(isShared: boolean) {
       hungry.closeUnsafe()
       lacksShare = false
       const asks = asksAt(before)
-      const told = news
-      const stops = {
-        allMillis: told ? Math.max(0, stoppedUntil - before.here) : 0,
-        ordersMillis: told ? Math.max(0, ordersStoppedUntil - before.here) : 0
-      }
-      if (told) news = false
+      const stops = takeNews(before)
       const answer = yield* port.exchange(asks, stops).pipe(
         Effect.timeout(portTimeoutMillis),
-        Effect.tapError(() => Effect.sync(() => (news = news || told)))
+        Effect.tapError(() =>
+          Effect.sync(() => {
+            news ||= stops.allMillis > 0 || stops.ordersMillis > 0
+            for (const ask of asks) {
+              const window = windowNamed(ask.name)
+              if (window !== undefined) Report.tellAgain(window, ask)
+            }
+          })
+        )
       )
       const after = yield* moment
       if (answer.stops.allMillis > 0) stop("all", after.here + answer.stops.allMillis)
       if (answer.stops.ordersMillis > 0) stop("orders", after.here + answer.stops.ordersMillis)
       rollAll(after)
       for (const granted of answer.granted) {
-        const window = windows.find(({ name }) => name === granted.name)
-        if (window !== undefined) Budget.receive(window, granted)
+        const window = windowNamed(granted.name)
+        if (window !== undefined) Report.receive(window, granted)
       }
       // Counted from before the question: others may be handed our share only so long after it.
       sharedAt = before.here
@@ -396,8 +420,12 @@ function make(isShared: boolean) {
           yield* Effect.timeoutOption(hungry.await, exchangeMillis)
         }
       })
+      const last = Effect.flatMap(moment, (now) => {
+        rollAll(now)
+        return port.exchange(windows.flatMap(Report.askLast), takeNews(now))
+      })
       yield* Effect.addFinalizer(() =>
-        Effect.catch(Effect.timeout(port.leave, portTimeoutMillis), (error) =>
+        Effect.catch(Effect.timeout(last, portTimeoutMillis), (error) =>
           Effect.logDebug("the share of the exchange's budget is left to its window's end", error)
         )
       )

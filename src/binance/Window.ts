@@ -5,7 +5,7 @@
  * cannot have told of yet, and, where replicas share one budget, what the others hold. With a share, this process
  * spends only what was handed to it: what it is in doubt about belongs to its share until the window ends.
  */
-import type { Ask, Granted } from "./BudgetShares.ts"
+import type { Told } from "./BudgetShares.ts"
 import type { RateLimit } from "./wire.ts"
 
 /** In order of precedence. */
@@ -24,15 +24,11 @@ const ceilingOf: Readonly<Record<Kind, { readonly first: number; readonly last: 
   refresh: { first: 0.6, last: 0.975 }
 }
 
-/** One replica takes no more than this part of a limit at a time, so that several take turns. */
-const biteShare = 0.1
 /**
- * Kept in hand while little happens, as a part of the limit and of the window's rest: so that the first request waits
- * for nobody, and little is left over at the end.
+ * A lost request may be on its way to the exchange for so long: after the longest recvWindow it is refused there, and
+ * counts no more. https://developers.binance.com/docs/binance-spot-api-docs/rest-api/request-security
  */
-const standingShare = 0.02
-/** Taken in advance: what this many seconds like the last ones need. */
-const horizonSeconds = 1
+const longestWayMillis = 60_000
 
 const intervalMillis: Readonly<Record<string, number>> = {
   SECOND: 1_000,
@@ -60,11 +56,15 @@ export interface Window {
   pending: number
   /** Sent, and in no count that we were told: the answer was lost, or the exchange tells none. */
   untold: number
-  /** Permitted in this window, and ended when the exchange may have been in the next one: it may count there. */
+  /** When the last of them ended, at the latest. */
+  untoldSince: number
+  /** Ended when the exchange may have been in the next window already: it may count there as well as here. */
   crossed: number
-  /** The same of the window before: in this one's count or in that one's, till a count tells that is sure to have it. */
+  /** Pending when this window began, and still so. */
+  carried: number
+  /** Of windows before: may be in this one's count, and is in none that we were told. */
   unsure: number
-  /** A count whose request was permitted later than this has it. */
+  /** When the last of them ended, at the latest: a count whose request was permitted later has them all. */
   unsureSince: number
   readonly share: Share | null
 }
@@ -89,13 +89,6 @@ export interface Share {
   /** Cost granted since the last report, and the smoothed demand per second, by kind. */
   readonly granted: Record<Kind, number>
   readonly demand: Record<Kind, number>
-}
-
-/** A count of the exchange; `from` and `at`: when its request was permitted, and when it came. Exchange's clock. */
-export interface Told {
-  readonly count: number
-  readonly from: number
-  readonly at: number
 }
 
 export type Verdict =
@@ -131,7 +124,9 @@ export const windowOf = (limit: RateLimit, isShared: boolean, isLearnt: boolean)
       countedAt: Number.NEGATIVE_INFINITY,
       pending: 0,
       untold: 0,
+      untoldSince: 0,
       crossed: 0,
+      carried: 0,
       unsure: 0,
       unsureSince: 0,
       share: isShared
@@ -161,6 +156,7 @@ export const roll = (window: Window, there: number): void => {
   const { share } = window
   window.unsure = id === window.id + 1 ? window.crossed : 0
   window.crossed = 0
+  window.carried = window.pending
   if (share !== null) {
     share.own = id === window.id + 1 ? share.next : 0
     share.next = 0
@@ -180,7 +176,7 @@ const numberAt = ({ lengthMillis }: Window, moment: number): number => Math.floo
 export const taken = (window: Window): number => window.counted + (window.share?.others ?? 0) + uncounted(window)
 
 /** Of this process, and in no count that we were told. */
-const uncounted = ({ pending, unsure, untold }: Window): number => pending + untold + unsure
+export const uncounted = ({ pending, unsure, untold }: Window): number => pending + untold + unsure
 
 /**
  * How long a request waits behind others that cost `before`; 0: it fits now. They fill what is kept less and less of
@@ -199,27 +195,41 @@ export const waitIn = (window: Window, kind: Kind, cost: number, before: number,
   return Math.max(1, opensAt * window.lengthMillis - there)
 }
 
-/** Of the share, what may still be spent; below 0: what ran over from the window before has not been covered yet. */
-const unspent = (window: Window): number =>
+/** Of the share, what may still be spent; below 0: more ran over from the window before than the share has. */
+export const unspent = (window: Window): number =>
   window.share === null ? Number.POSITIVE_INFINITY : window.share.own - window.share.spent - uncounted(window)
+
+/** What may count in the next window, and will be known only then. */
+export const owedNext = ({ crossed, pending }: Window): number => pending + crossed
 
 /**
  * What all may have used together when a request of this kind is made at a moment of the window, from 0 to 1. One that
  * is heavier than what its kind may fill would never go: it may use the whole window.
  */
-const ceiling = (window: Window, kind: Kind, cost: number, elapsed: number): number => {
+export const ceiling = (window: Window, kind: Kind, cost: number, elapsed: number): number => {
   const { first, last } = ceilingOf[kind]
   const part = window.type === "REQUEST_WEIGHT" ? first + (last - first) * elapsed : 1
   const most = Math.floor(window.limit * part)
   return cost > most ? Math.max(window.limit, cost) : most
 }
 
-const elapsedOf = (window: Window, there: number): number => there / window.lengthMillis - window.id
+export const elapsedOf = (window: Window, there: number): number => there / window.lengthMillis - window.id
 
-export const verdict = (window: Window, kind: Kind, cost: number, there: number): Verdict => {
-  if (taken(window) + cost > ceiling(window, kind, cost, elapsedOf(window, there))) return "full"
-  return unspent(window) < cost ? "share" : "fits"
+export const verdict = (window: Window, kind: Kind, cost: number, now: ExchangeTime): Verdict => {
+  const needed = cost + (isUnsettled(window, now.there) ? cost : 0)
+  if (taken(window) + needed > ceiling(window, kind, cost, elapsedOf(window, now.there))) return "full"
+  if (unspent(window) < needed) return "share"
+  const { share } = window
+  const mayCountNext = numberAt(window, now.latest) !== window.id
+  return share !== null && mayCountNext && share.next - owedNext(window) < cost ? "share" : "fits"
 }
+
+/**
+ * Only the answer to a request that is made later can tell where those count that ran over. Room is kept for it: else
+ * they might hold their place until the window ends, though they have none.
+ */
+const isUnsettled = ({ carried, header, unsure, unsureSince }: Window, there: number): boolean =>
+  header !== "" && (carried > 0 || (unsure > 0 && there <= unsureSince))
 
 export const permit = (window: Window, kind: Kind, cost: number): void => {
   window.pending += cost
@@ -228,26 +238,29 @@ export const permit = (window: Window, kind: Kind, cost: number): void => {
 
 /** `from`: when the request was permitted. */
 export const settle = (window: Window, cost: number, from: number, now: ExchangeTime, outcome: Outcome): void => {
+  const isLate = numberAt(window, from) !== window.id
   window.pending = Math.max(0, window.pending - cost)
+  if (isLate) window.carried = Math.max(0, window.carried - cost)
   if (outcome._tag === "NotSent") return
   // Orders are counted only where the exchange took them, and then it says so in the header.
   if (outcome._tag === "Answered" && window.type === "ORDERS") return
-  const isLate = numberAt(window, from) !== window.id
-  if (isLate || numberAt(window, now.latest) !== window.id) {
-    // Whether a header tells the count of this window or of the other one cannot be seen in it.
-    if (isLate) window.unsure += cost
-    else {
-      window.untold += cost
-      window.crossed += cost
-    }
+  const mayCountNext = numberAt(window, now.latest) !== window.id
+  if (mayCountNext) window.crossed += cost
+  if (isLate) {
+    window.unsure += cost
     window.unsureSince = now.latest
-  } else if (outcome._tag === "Told") {
-    const heard = { count: outcome.count, from, at: now.there }
-    told(window, heard)
+  } else if (mayCountNext || outcome._tag !== "Told") {
+    // Which window's count a header tells cannot be seen in it.
+    window.untold += cost
+    window.untoldSince = now.latest
+    if (mayCountNext) window.unsureSince = now.latest
+  } else {
+    const heard = { count: outcome.count, from, at: now.latest }
+    hear(window, heard)
     if (window.share === null) return
     window.share.spent += cost
     window.share.told = newer(window.share.told, heard)
-  } else window.untold += cost
+  }
 }
 
 export type Outcome =
@@ -260,118 +273,20 @@ export type Outcome =
  * Answers overtake each other, and the count of unfilled orders also falls. So a count replaces another only when its
  * request was made after that one's answer; of two that were under way together the greater holds.
  */
-const newer = (known: Told | null, heard: Told): Told =>
+export const newer = (known: Told | null, heard: Told): Told =>
   known === null || heard.from > known.at || heard.count > known.count ? heard : known
 
-const told = (window: Window, heard: Told): void => {
-  if (window.unsure > 0 && heard.from > window.unsureSince) {
-    // In the count if it belongs there at all: so the share that covered it is spent.
-    if (window.share !== null) window.share.spent += window.unsure
-    window.unsure = 0
-  }
+/** Takes in a count that this process or another one was told. */
+export const hear = (window: Window, heard: Told): void => {
+  if (heard.from > window.unsureSince) window.unsure -= spend(window, window.unsure)
+  if (heard.from > window.untoldSince + longestWayMillis) window.untold -= spend(window, window.untold)
   const best = newer({ count: window.counted, from: 0, at: window.countedAt }, heard)
   window.counted = best.count
   window.countedAt = best.at
 }
 
-/** What those who wait need in a window, by kind: all together, and the most that one of them needs. */
-export interface Waiting {
-  readonly cost: Readonly<Record<Kind, number>>
-  readonly heaviest: Readonly<Record<Kind, number>>
-}
-
-/** Smooths the demand over about the horizon; called once per report, before `ask`. */
-export const measure = ({ share }: Window, elapsedMillis: number): void => {
-  if (share === null) return
-  const seconds = Math.max(elapsedMillis, 1) / 1_000
-  const weight = 1 - Math.exp(-seconds / horizonSeconds)
-  for (const kind of kinds) {
-    share.demand[kind] += (share.granted[kind] / seconds - share.demand[kind]) * weight
-    share.granted[kind] = 0
-  }
-}
-
-/** Asks for the share of this window, and gives back what is not needed: from here on it is not spent. */
-export const ask = (window: Window, waiting: Waiting, there: number): Ask | null => {
-  const { share } = window
-  if (share === null) return null
-  const wants = wantsOf(window, share, waiting, elapsedOf(window, there))
-  const needed = wants.reduce((sum, { amount }) => sum + amount, 0)
-  const left = unspent(window)
-  const free = Math.max(0, left)
-  const keep = Math.max(0, Math.min(share.own - share.spent, uncounted(window) + Math.min(free, needed)))
-  share.own = keep
-  share.spent = 0
-  const heard = share.told
-  share.told = null
-  return {
-    name: window.name,
-    window: window.id,
-    allowed: allowed(window),
-    told: heard,
-    keep,
-    wants: withDebt(beyond(wants, free), Math.max(0, -left))
-  }
-}
-
-/** What this window owes for the one before comes first: others must not be handed it. */
-const withDebt = (wants: ReadonlyArray<Want>, debt: number): ReadonlyArray<Want> =>
-  wants.map((want, index) => (index === 0 ? { ...want, amount: want.amount + debt } : want))
-
-/** The same for the window after this one, whose share is untouched so far. */
-export const askNext = (window: Window, waiting: Waiting): Ask | null => {
-  const { share } = window
-  if (share === null) return null
-  const wants = wantsOf(window, share, waiting, 0)
-  const needed = wants.reduce((sum, { amount }) => sum + amount, 0)
-  share.next = Math.min(share.next, needed)
-  return {
-    name: window.name,
-    window: window.id + 1,
-    allowed: allowed(window),
-    told: null,
-    keep: share.next,
-    wants: beyond(wants, share.next)
-  }
-}
-
-const allowed = ({ isLearnt, limit }: Window): number | null => (isLearnt ? limit : null)
-
-/** The highest precedence first; together no more than one bite, unless one request alone is greater. */
-const wantsOf = (window: Window, share: Share, waiting: Waiting, elapsed: number): ReadonlyArray<Want> => {
-  const least = (kind: Kind) => (kind === "submit" ? Math.ceil(window.limit * standingShare * (1 - elapsed)) : 0)
-  let left = Math.max(Math.ceil(window.limit * biteShare), ...kinds.map((kind) => waiting.heaviest[kind]))
-  return kinds.map((kind) => {
-    const wanted = Math.max(waiting.cost[kind] + Math.ceil(share.demand[kind] * horizonSeconds), least(kind))
-    const amount = Math.min(left, wanted)
-    left -= amount
-    return { ceiling: ceiling(window, kind, waiting.heaviest[kind], elapsed), amount }
-  })
-}
-
-type Want = Ask["wants"][number]
-
-const beyond = (wants: ReadonlyArray<Want>, have: number): ReadonlyArray<Want> => {
-  let left = have
-  return wants.map(({ amount, ceiling }) => {
-    const covered = Math.min(left, amount)
-    left -= covered
-    return { ceiling, amount: amount - covered }
-  })
-}
-
-/** What was handed out upon a report. A window that has ended meanwhile needs none. */
-export const receive = (window: Window, granted: Granted): void => {
-  const { share } = window
-  if (share === null) return
-  // Who has just started may be told by those who were here before; what they hold would look like too much else.
-  if (!window.isLearnt && granted.allowed !== null) {
-    window.limit = granted.allowed
-    window.isLearnt = true
-  }
-  if (granted.window === window.id + 1) share.next += granted.granted
-  if (granted.window !== window.id) return
-  share.own += granted.granted
-  share.others = granted.others
-  if (granted.told !== null) told(window, granted.told)
+/** What is in the exchange's count from now on, if it counts at all: of the share it is spent. */
+const spend = ({ share }: Window, amount: number): number => {
+  if (share !== null) share.spent += amount
+  return amount
 }

@@ -30,8 +30,7 @@ export const layer = Layer.effect(
           const rows = yield* take(asks)
           const { all, orders } = yield* limits.stops
           return { granted: rows.map(grantedOf), stops: { allMillis: all, ordersMillis: orders } }
-        }).pipe(Effect.mapError(unavailable)),
-      leave: Effect.mapError(limits.leave(me), unavailable)
+        }).pipe(Effect.mapError(unavailable))
     })
   })
 )

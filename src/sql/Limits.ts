@@ -52,8 +52,6 @@ export class Limits extends Context.Service<
     readonly stop: (scope: "all" | "orders", millis: number) => Effect.Effect<void, StoreUnavailable>
     /** How long the stops last from now on, in milliseconds; 0: there is none. */
     readonly stops: Effect.Effect<{ readonly all: number; readonly orders: number }, StoreUnavailable>
-    /** The replica leaves; its shares may be handed to others. */
-    readonly leave: (me: string) => Effect.Effect<void, StoreUnavailable>
   }
 >()("nexus/sql/Limits") {
   static readonly layer = Layer.effect(
@@ -91,11 +89,7 @@ export class Limits extends Context.Service<
         return { all: of("all"), orders: of("orders") }
       })
 
-      const leave = Effect.fnUntraced(function* (me: string) {
-        yield* answerOf(sql`delete from limit_shares where replica = ${me}`)
-      })
-
-      return Limits.of({ take, stop, stops, leave })
+      return Limits.of({ take, stop, stops })
     })
   )
 }

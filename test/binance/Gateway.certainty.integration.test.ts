@@ -7,6 +7,7 @@ import { Effect, Result } from "effect"
 import type { Submission } from "../../src/binance/BinanceClient.ts"
 import { BinanceClient } from "../../src/binance/BinanceClient.ts"
 import { decimal } from "../../src/domain/Decimal.ts"
+import { dice } from "../dice.ts"
 import { answeringServer, clientLayer, type ClientOptions, type Reply } from "./AnsweringServer.ts"
 import { type FrameReply, requestServer } from "./RequestServer.ts"
 
@@ -15,15 +16,6 @@ const rounds = 12
 const ordersPerRound = 40
 const atOnce = 8
 const seeds = [1, 2]
-
-/** Numbers from 0 to 1, the same for a seed. */
-const dice = (seed: number) => {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-}
 
 type Fate = "taken" | "refused" | "failed" | "cut" | "late" | "going"
 const fateOf = (roll: number): Fate => {

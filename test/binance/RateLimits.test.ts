@@ -1,6 +1,6 @@
 /** The request budget: aligned windows, headers, precedence and bans, under a clock that the test moves. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { RateLimited } from "../../src/binance/BinanceError.ts"
 import { type Kind, RateLimits } from "../../src/binance/RateLimits.ts"
@@ -118,13 +118,63 @@ describe("at the end of a window a request", () => {
         yield* limits.observe(late, answered({ "x-mbx-used-weight-1m": "40" }))
         yield* TestClock.setTime(120_150)
 
-        const early = yield* limits.acquire("cancel", 50)
-        assert.isAbove(yield* limits.waitMillis("cancel", 11), 0)
-        yield* limits.observe(early, answered({ "x-mbx-used-weight-1m": "50" }))
-        assert.isAbove(yield* limits.waitMillis("cancel", 11), 0)
+        // Twice their own weight is asked of them, so that the one whose answer will tell has room.
+        assert.isAbove(yield* limits.waitMillis("cancel", 61), 0)
+        const early = yield* limits.acquire("cancel", 30)
+        yield* limits.observe(early, answered({ "x-mbx-used-weight-1m": "30" }))
+        assert.isAbove(yield* limits.waitMillis("cancel", 31), 0)
         yield* TestClock.adjust(200)
-        yield* limits.observe(yield* limits.acquire("cancel", 1), answered({ "x-mbx-used-weight-1m": "51" }))
-        assert.strictEqual(yield* limits.waitMillis("cancel", 49), 0)
+        yield* limits.observe(yield* limits.acquire("cancel", 1), answered({ "x-mbx-used-weight-1m": "31" }))
+        assert.strictEqual(yield* limits.waitMillis("cancel", 69), 0)
+      })
+    )
+  )
+})
+
+describe("a window of orders", () => {
+  it.effect("that has begun is not begun again when the exchange's clock is measured less exactly", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* limits.align({ now: 60_000_500, errorMillis: 2, driftPerMilli: 0 })
+        // Three milliseconds into a window, at the earliest.
+        yield* TestClock.setTime(60_010_005)
+        for (let count = 1; count <= perTenSeconds.limit; count++) {
+          yield* limits.observe(yield* limits.acquire("submit", 1), answered({ "x-mbx-order-count-10s": `${count}` }))
+        }
+
+        yield* limits.align({ now: 60_010_005, errorMillis: 40, driftPerMilli: 0 })
+
+        assert.isAbove(yield* limits.waitMillis("submit", 1), 0)
+        yield* TestClock.adjust(100)
+        assert.isAbove(yield* limits.waitMillis("submit", 1), 0)
+      })
+    )
+  )
+
+  it.effect("keeps room for the order whose answer tells that those under way at its beginning are not in it", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* limits.align({ now: 60_000_500, errorMillis: 5, driftPerMilli: 0 })
+        const counts = new Map<number, number>()
+        const sentAt: Array<number> = []
+        const one = Effect.gen(function* () {
+          const allowance = yield* limits.acquire("submit", 1)
+          yield* Effect.sleep(50)
+          const at = yield* Clock.currentTimeMillis
+          const id = Math.floor(at / 10_000)
+          counts.set(id, (counts.get(id) ?? 0) + 1)
+          sentAt.push(at)
+          yield* Effect.sleep(50)
+          yield* limits.observe(allowance, answered({ "x-mbx-order-count-10s": `${counts.get(id)}` }))
+        })
+        yield* TestClock.setTime(60_009_930)
+        for (let order = 0; order < 4; order++) yield* Effect.forkChild(one)
+        yield* TestClock.adjust(75)
+        for (let order = 0; order < 4; order++) yield* Effect.forkChild(one)
+        for (let passed = 0; passed < 1_000; passed += 5) yield* TestClock.adjust(5)
+
+        assert.deepStrictEqual([...counts.values()], [4, 4])
+        assert.isBelow(sentAt.at(-1)!, 60_010_500)
       })
     )
   )

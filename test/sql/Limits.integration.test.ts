@@ -4,6 +4,8 @@ import { Effect, Layer, Redacted } from "effect"
 import { inject } from "vitest"
 import { Database } from "../../src/sql/Database.ts"
 import { Limits, type ShareAsk } from "../../src/sql/Limits.ts"
+import { makeShareLedger } from "../binance/ShareLedger.ts"
+import { dice } from "../dice.ts"
 import { asAdministrator, freshDatabase, limitsForTests } from "../harness/template.ts"
 
 const withLimits = <A, E>(use: (limits: Limits["Service"], url: string) => Effect.Effect<A, E>) =>
@@ -94,15 +96,42 @@ describe("the shares of a window", () => {
     )
   )
 
-  it.live("of a replica that leaves are handed to the others", () =>
+  it.live("are handed out as the ledger does that stands for the store in tests of the accounts", () =>
     withLimits((limits) =>
       Effect.gen(function* () {
-        yield* limits.take("a", 1, [ask(100)])
-        yield* limits.leave("a")
+        const ledger = makeShareLedger()
+        const roll = dice(7)
+        const below = (bound: number) => Math.floor(roll() * bound)
+        for (let turn = 1; turn <= 300; turn++) {
+          const me = `replica-${below(3)}`
+          const asks = [0, 1].map((name): ShareAsk => {
+            const from = 1_000 + below(200)
+            return {
+              name: `LIMIT/${name}`,
+              window: 7 + below(2),
+              allowed: below(4) === 0 ? limit : null,
+              told: below(3) === 0 ? { count: below(60), from, at: from + below(60) } : null,
+              keep: below(40),
+              wants: [
+                { ceiling: limit, amount: below(20) },
+                { ceiling: 60, amount: below(20) }
+              ]
+            }
+          })
+          // A report that was overtaken by a later one of the same replica changes nothing.
+          const number = below(8) === 0 ? Math.max(1, turn - 20) : turn
 
-        const [row] = yield* limits.take("b", 1, [ask(100)])
+          const rows = yield* limits.take(me, number, asks)
 
-        assert.strictEqual(row!.granted, 100)
+          assert.deepStrictEqual(
+            rows.map(({ allowed, at, counted, from, ...row }) => ({
+              ...row,
+              allowed: allowed === 0 ? null : allowed,
+              told: at === 0 ? null : { count: counted, from, at }
+            })),
+            ledger.take(me, number, asks, 0).map((granted) => ({ ...granted }))
+          )
+        }
       })
     )
   )
