@@ -33,13 +33,14 @@ import { decide } from "../domain/decide.ts"
 import type { Provenance, StoredEvent } from "../domain/Envelope.ts"
 import { requestHashOf, seal } from "../domain/Envelope.ts"
 import type { AccountEvent, DomainEvent, OrderRequest, UnparkAct } from "../domain/Event.ts"
-import { decode, isOrderEvent, OrderEvent } from "../domain/Event.ts"
+import { isOrderEvent, OrderEvent } from "../domain/Event.ts"
 import type { EpochMillis } from "../domain/Ids.ts"
 import { accountStream, clientOrderIdOf, OrderId } from "../domain/Ids.ts"
 import { checkStatic, FilterViolation } from "../domain/Instrument.ts"
 import type { OrderStream } from "../domain/Order.ts"
 import { emptyStream, evolve, isEnded } from "../domain/Order.ts"
 import { Rejection } from "../domain/Rejection.ts"
+import { type LoadedStream, replay } from "../domain/replay.ts"
 import { isSameOnceSent } from "../domain/sameOnceSent.ts"
 import { Blotter } from "../sql/Blotter.ts"
 import { EventStore } from "../sql/EventStore.ts"
@@ -323,10 +324,10 @@ export class Engine extends Context.Service<
         }
       })
 
-      const readable = Effect.fnUntraced(function* (orderId: OrderId, loaded: Loaded) {
-        const folded = fold(loaded)
-        if (Result.isSuccess(folded)) return folded.success
-        const { event, why } = folded.failure
+      const readable = Effect.fnUntraced(function* (orderId: OrderId, loaded: LoadedStream) {
+        const replayed = replay(loaded)
+        if (Result.isSuccess(replayed)) return replayed.success
+        const { event, why } = replayed.failure
         yield* parkUnread(orderId, event, loaded.events.at(-1)!, why)
         return yield* new Rejection({ code: "PARKED", message: why })
       })
@@ -451,11 +452,11 @@ export class Engine extends Context.Service<
         traceParent,
         version
       }: Lost) {
-        const folded = fold(yield* store.load(streamId))
-        if (Result.isFailure(folded)) {
+        const replayed = replay(yield* store.load(streamId))
+        if (Result.isFailure(replayed)) {
           return yield* new CannotBringBack({ streamId, detail: "this release cannot read what the log has of them" })
         }
-        const stream = folded.success
+        const stream = replayed.success
         if (stream.version + 1 !== version) {
           const detail = `version ${version} does not follow version ${stream.version}`
           return yield* new CannotBringBack({ streamId, detail })
@@ -634,32 +635,3 @@ export class Engine extends Context.Service<
 // An end is absorbing and trades only grow: what is nothing new to an ended copy is nothing new to the stored order.
 const isOldNews = ({ order }: OrderStream, command: Command): boolean =>
   command._tag === "RecordReport" && isEnded(order)
-
-interface Loaded {
-  readonly events: ReadonlyArray<StoredEvent>
-  readonly requestHash: string
-}
-
-/** The order, or the first event that this release cannot read, and a sentence about it. */
-const fold = (loaded: Loaded): Result.Result<OrderStream, { readonly event: StoredEvent; readonly why: string }> => {
-  let stream = emptyStream
-  for (const stored of loaded.events) {
-    const decoded = decode(stored.type, stored.schemaVersion, stored.data)
-    if (Result.isFailure(decoded)) {
-      const { schemaVersion, type, version } = stored
-      const why =
-        `this release cannot read ${type} of schema version ${schemaVersion}, version ${version} of the order ` +
-        `(${decoded.failure.detail}): run the release that wrote it, then "nexus parked retry"`
-      return Result.fail({ event: stored, why })
-    }
-    const event = decoded.success
-    stream = {
-      order: isOrderEvent(event) ? evolve(stream.order, event, stored.occurredAt) : stream.order,
-      version: stored.version,
-      headHash: stored.hash,
-      requestHash: loaded.requestHash,
-      commandIds: HashSet.add(stream.commandIds, stored.commandId)
-    }
-  }
-  return Result.succeed(stream)
-}
