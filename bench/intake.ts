@@ -1,7 +1,7 @@
 /**
  * Durable intake, POST → 202 of a process with the role `api` alone, against what the same machine gives at the
- * same time: PostgreSQL to pgbench, the same server with one bare row an order, the same without its engine, and node:http
- * with JSON.parse.
+ * same time: PostgreSQL to pgbench; the same server with one bare row an order; the api with a log that answers at
+ * once; the same server without its engine; and node:http with JSON.parse.
  *
  *   npm run bench:intake [-- --seconds 5 --rounds 5]
  *
@@ -102,6 +102,12 @@ const main = async (): Promise<void> => {
     join(folder, "bare.log")
   )
   ends.push(bareRow.stop)
+  const withoutStore = await startServer(
+    "serverWithoutStore.ts",
+    { ...settings, NEXUS_APP_PORT: "0" },
+    join(folder, "store.log")
+  )
+  ends.push(withoutStore.stop)
   const raw = await startServer("rawHttp.ts", {}, join(folder, "raw.log"))
   ends.push(raw.stop)
   await simulator.stop("SIGTERM")
@@ -124,6 +130,7 @@ const main = async (): Promise<void> => {
   const posts = {
     api: post("api", appPort),
     bare: post("bare", bareRow.port),
+    unstored: post("unstored", withoutStore.port),
     without: post("without", withoutEngine.port),
     raw: post("raw", raw.port)
   }
@@ -137,6 +144,7 @@ const main = async (): Promise<void> => {
       }),
       cell("api, durable", (round) => posts.api(clients, round)),
       cell("Server, one bare row", (round) => posts.bare(clients, round)),
+      cell("api, nothing stored", (round) => posts.unstored(clients, round)),
       cell("Server without Engine", (round) => posts.without(clients, round)),
       cell("node:http, JSON.parse", (round) => posts.raw(clients, round))
     ]
@@ -175,7 +183,7 @@ const main = async (): Promise<void> => {
       of(cell, "p50").toFixed(1),
       Number.isNaN(p99) ? "" : p99.toFixed(1),
       of(cell, "cpu").toFixed(0),
-      (rate("api", cell.connections) / own).toFixed(2)
+      (rate("api, durable", cell.connections) / own).toFixed(2)
     ]
   })
   const verdict = (what: string, ratio: number, least: number): string =>
@@ -186,11 +194,16 @@ const main = async (): Promise<void> => {
       "",
       verdict(
         "api ÷ same Server without Engine, 64 connections",
-        rate("api", 64) / rate("Server without", 64),
+        rate("api, durable", 64) / rate("Server without", 64),
         wanted.withoutEngine
       ),
+      `api with nothing stored ÷ same Server without Engine, 64 connections: ${(rate("api, nothing", 64) / rate("Server without", 64)).toFixed(2)}, what a PostgreSQL that costs nothing would leave`,
       `one bare row ÷ same Server without Engine, 64 connections: ${(rate("Server, one", 64) / rate("Server without", 64)).toFixed(2)}, the most that can be had`,
-      verdict("api ÷ pgbench one-event append, 64 clients", rate("api", 64) / rate("pgbench", 64), wanted.pgbench),
+      verdict(
+        "api ÷ pgbench one-event append, 64 clients",
+        rate("api, durable", 64) / rate("pgbench", 64),
+        wanted.pgbench
+      ),
       "",
       `Median of ${rounds} interleaved rounds of ${seconds} s a cell after ${warmUpSeconds} s of warm-up; pgbench says an average instead of p50.`,
       `PostgreSQL ${await postgres.version()}, embedded binaries on loopback: fsync ${postgres.settings.fsync}, synchronous_commit ` +

@@ -3,14 +3,14 @@
  * what it costs, and what the engine costs is left out.
  */
 import { Console, Effect, HashSet, Layer } from "effect"
-import * as SecureRandom from "effect/crypto/SecureRandom"
+import type { SecureRandom } from "effect/crypto/SecureRandom"
 import { AppConfig } from "../src/config.ts"
 import type { OrderRequest } from "../src/domain/Event.ts"
 import { clientOrderIdOf, OrderId, StoreId } from "../src/domain/Ids.ts"
 import { evolve, unplaced } from "../src/domain/Order.ts"
 import { Engine } from "../src/engine/Engine.ts"
 import { ListeningAddress, Server } from "../src/http/Server.ts"
-import { bus, engine, exchange, ExchangeAddress, storage } from "../src/main.ts"
+import { bus, chance, engine, exchange, ExchangeAddress, storage } from "../src/main.ts"
 import { Telemetry } from "../src/telemetry.ts"
 
 const clientOrderId = clientOrderIdOf(StoreId.make("00000000-0000-4000-8000-000000000000"), OrderId.make("bench"))
@@ -33,7 +33,11 @@ export const answerTo = (request: OrderRequest) => {
 
 /** Serves until SIGTERM, and says its port first. */
 export const serveWith = (
-  place: Layer.Layer<Engine, never, Layer.Success<typeof engine> | Layer.Success<typeof storage>>
+  place: Layer.Layer<
+    Engine,
+    never,
+    Layer.Success<typeof engine> | Layer.Success<typeof storage> | AppConfig | SecureRandom
+  >
 ): void => {
   const program = Effect.gen(function* () {
     yield* Console.log((yield* ListeningAddress).port)
@@ -46,7 +50,7 @@ export const serveWith = (
         Layer.provideMerge(Layer.mergeAll(bus, exchange)),
         Layer.provideMerge(ExchangeAddress.layer),
         Layer.provideMerge(storage),
-        Layer.provideMerge(Layer.mergeAll(Telemetry.layer, SecureRandom.layerWebCrypto)),
+        Layer.provideMerge(Layer.mergeAll(Telemetry.layer, chance)),
         Layer.provideMerge(Layer.effect(AppConfig, AppConfig.fromProcess({ readDotEnv: false })))
       )
     )

@@ -392,7 +392,7 @@ const draining = (lastSignal: () => string | null) =>
   )
 
 /** Node keeps a pool of random UUIDs: a fifteenth of what drawing each one costs, on the path of every command. */
-const chance = Layer.sync(SecureRandom.SecureRandom, () => {
+export const chance = Layer.sync(SecureRandom.SecureRandom, () => {
   const drawn = SecureRandom.make(randomBytes)
   const uuidV4 = (options?: { readonly format?: "string" | "bytes" | undefined }) =>
     options?.format === "bytes" ? drawn.uuidV4({ format: "bytes" }) : Effect.sync(() => randomUUID())
