@@ -380,7 +380,8 @@ function make(isShared: boolean) {
       const stops = takeNews(before)
       const answer = yield* port.exchange(asks, stops).pipe(
         Effect.timeout(portTimeoutMillis),
-        Effect.tapError(() =>
+        // Also when this process ends meanwhile: its last report is still to come.
+        Effect.onError(() =>
           Effect.sync(() => {
             news ||= stops.allMillis > 0 || stops.ordersMillis > 0
             for (const ask of asks) {

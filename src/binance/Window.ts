@@ -216,20 +216,24 @@ export const ceiling = (window: Window, kind: Kind, cost: number, elapsed: numbe
 export const elapsedOf = (window: Window, there: number): number => there / window.lengthMillis - window.id
 
 export const verdict = (window: Window, kind: Kind, cost: number, now: ExchangeTime): Verdict => {
-  const needed = cost + (isUnsettled(window, now.there) ? cost : 0)
+  const needed = cost + probeRoom(window, now.there)
   if (taken(window) + needed > ceiling(window, kind, cost, elapsedOf(window, now.there))) return "full"
   if (unspent(window) < needed) return "share"
-  const { share } = window
-  const mayCountNext = numberAt(window, now.latest) !== window.id
-  return share !== null && mayCountNext && share.next - owedNext(window) < cost ? "share" : "fits"
+  if (numberAt(window, now.latest) === window.id) return "fits"
+  const { limit, share } = window
+  if (share === null) return owedNext(window) + cost + probeCost > limit ? "full" : "fits"
+  return share.next - owedNext(window) < cost ? "share" : "fits"
 }
+
+/** The lightest request that brings a count: an order, or one of weight 1. */
+const probeCost = 1
 
 /**
  * Only the answer to a request that is made later can tell where those count that ran over. Room is kept for it: else
  * they might hold their place until the window ends, though they have none.
  */
-const isUnsettled = ({ carried, header, unsure, unsureSince }: Window, there: number): boolean =>
-  header !== "" && (carried > 0 || (unsure > 0 && there <= unsureSince))
+export const probeRoom = ({ carried, header, unsure, unsureSince }: Window, there: number): number =>
+  header !== "" && (carried > 0 || (unsure > 0 && there <= unsureSince)) ? probeCost : 0
 
 export const permit = (window: Window, kind: Kind, cost: number): void => {
   window.pending += cost

@@ -2,11 +2,11 @@
  * What a process reports of a window and asks for, where replicas share the budget: pure accounting, owned by RateLimits.
  *
  * A report says in absolute numbers what is held: what may still be spent, and all that is in no count yet. So one that
- * is lost, late or repeated does no harm, as long as the count that it told is told again.
+ * is late or repeated does no harm, and the count that a lost one told is told again.
  */
 import type { Ask, Granted } from "./BudgetShares.ts"
 import type { Kind, Share, Window } from "./Window.ts"
-import { ceiling, elapsedOf, hear, kinds, newer, owedNext, uncounted, unspent } from "./Window.ts"
+import { ceiling, elapsedOf, hear, kinds, newer, owedNext, probeRoom, uncounted, unspent } from "./Window.ts"
 
 /** One replica takes no more than this part of a limit at a time, so that several take turns. */
 const biteShare = 0.1
@@ -39,7 +39,7 @@ export const measure = ({ share }: Window, elapsedMillis: number): void => {
 export const ask = (window: Window, waiting: Waiting, there: number): Ask | null => {
   const { share } = window
   if (share === null) return null
-  const wants = wantsOf(window, share, waiting, elapsedOf(window, there))
+  const wants = wantsOf(window, share, waiting, elapsedOf(window, there), probeRoom(window, there))
   const free = Math.max(0, unspent(window))
   // What ran over from the window before is held whether or not it was handed out.
   const keep = uncounted(window) + Math.min(free, sumOf(wants))
@@ -54,7 +54,7 @@ export const ask = (window: Window, waiting: Waiting, there: number): Ask | null
 export const askNext = (window: Window, waiting: Waiting): Ask | null => {
   const { share } = window
   if (share === null) return null
-  const wants = wantsOf(window, share, waiting, 0)
+  const wants = wantsOf(window, share, waiting, 0, 0)
   const owed = owedNext(window)
   const free = Math.max(0, share.next - owed)
   share.next = owed + Math.min(free, sumOf(wants))
@@ -84,13 +84,22 @@ const named = (window: Window, id: number) => ({
 
 const sumOf = (wants: ReadonlyArray<Want>): number => wants.reduce((sum, { amount }) => sum + amount, 0)
 
-/** The highest precedence first; together no more than one bite, unless one request alone is greater. */
-const wantsOf = (window: Window, share: Share, waiting: Waiting, elapsed: number): ReadonlyArray<Want> => {
+/**
+ * The highest precedence first; together no more than one bite, unless one request alone is greater. Who waits needs the
+ * room for a probe besides.
+ */
+const wantsOf = (
+  window: Window,
+  share: Share,
+  waiting: Waiting,
+  elapsed: number,
+  room: number
+): ReadonlyArray<Want> => {
   const least = (kind: Kind) => (kind === "submit" ? Math.ceil(window.limit * standingShare * (1 - elapsed)) : 0)
-  let left = Math.max(Math.ceil(window.limit * biteShare), ...kinds.map((kind) => waiting.heaviest[kind]))
+  let left = Math.max(Math.ceil(window.limit * biteShare), ...kinds.map((kind) => waiting.heaviest[kind] + room))
   return kinds.map((kind) => {
-    const wanted = Math.max(waiting.cost[kind] + Math.ceil(share.demand[kind] * horizonSeconds), least(kind))
-    const amount = Math.min(left, wanted)
+    const waited = waiting.cost[kind] === 0 ? 0 : waiting.cost[kind] + room
+    const amount = Math.min(left, Math.max(waited + Math.ceil(share.demand[kind] * horizonSeconds), least(kind)))
     left -= amount
     return { ceiling: ceiling(window, kind, waiting.heaviest[kind], elapsed), amount }
   })

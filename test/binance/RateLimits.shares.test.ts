@@ -23,10 +23,11 @@ const replicaOn = Effect.fnUntraced(function* (
   me: string,
   limit: typeof orders,
   errorMillis: number,
-  isCut?: () => boolean
+  isCut?: () => boolean,
+  reportMillis = 4
 ) {
   const scope = yield* Scope.make()
-  const layer = Layer.fresh(RateLimits.sharedLayer).pipe(Layer.provide(ledger.portOf(me, 4, isCut)))
+  const layer = Layer.fresh(RateLimits.sharedLayer).pipe(Layer.provide(ledger.portOf(me, reportMillis, isCut)))
   const replica = Context.get(yield* Layer.buildWithScope(layer, scope), RateLimits)
   yield* replica.learn([limit])
   yield* replica.align({ now: yield* Clock.currentTimeMillis, errorMillis, driftPerMilli: 0 })
@@ -111,7 +112,7 @@ describe("a count that the exchange told to one replica", () => {
       const ledger = makeShareLedger()
       const judge = makeJudge("x-mbx-used-weight-1m", 60_000)
       let fails = 0
-      const first = yield* replicaOn(ledger, "first", weight, 5, () => fails-- > 0)
+      const first = yield* replicaOn(ledger, "first", weight, 5, () => fails-- > 0, 40)
       const second = yield* replicaOn(ledger, "second", weight, 5)
       yield* pass(2_000)
       yield* Effect.forkScoped(ask(first, judge, "cancel", 40, 0))
@@ -134,17 +135,48 @@ describe("a count that the exchange told to one replica", () => {
     })
   )
 
-  it.effect("is told before that one ends", () =>
-    Effect.gen(function* () {
-      const [spent] = yield* spentIn(({ end }) =>
-        Effect.gen(function* () {
-          yield* Effect.forkChild(end)
-          yield* pass(100)
-        })
-      )
+  // A report is on its way at one of these moments, and goes down with whoever makes it.
+  it.effect.each(Array.from({ length: 20 }, (_, step) => step * 15))(
+    "is told before that one ends, %i ms after the answer",
+    (millis) =>
+      Effect.gen(function* () {
+        const [spent] = yield* spentIn(({ end }) =>
+          Effect.gen(function* () {
+            yield* pass(millis)
+            yield* Effect.forkChild(end)
+            yield* pass(100)
+          })
+        )
 
-      assert.isAtMost(spent!, weight.limit)
-      assert.isAtLeast(spent!, weight.limit * 0.9)
+        assert.isAtMost(spent!, weight.limit)
+        assert.isAtLeast(spent!, weight.limit * 0.9)
+      })
+  )
+})
+
+describe("a request that hangs over the end of a window", () => {
+  it.effect("holds back no heavy one in the next, and no report follows the other meanwhile", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(start + 50_000)
+      const ledger = makeShareLedger()
+      let reports = 0
+      const count = () => {
+        reports += 1
+        return false
+      }
+      const replica = yield* replicaOn(ledger, "one", { ...weight, limit: 6_000 }, 5, count)
+      yield* pass(9_810)
+      const hanging = yield* replica.acquire("query", 1)
+      yield* pass(3_000)
+      reports = 0
+
+      const heavy = yield* Effect.forkChild(replica.acquire("query", 200))
+      yield* pass(50)
+
+      assert.isDefined(heavy.pollUnsafe())
+      yield* pass(2_000)
+      assert.isBelow(reports, 20)
+      yield* replica.observe(hanging, null)
     })
   )
 })

@@ -118,14 +118,13 @@ describe("at the end of a window a request", () => {
         yield* limits.observe(late, answered({ "x-mbx-used-weight-1m": "40" }))
         yield* TestClock.setTime(120_150)
 
-        // Twice their own weight is asked of them, so that the one whose answer will tell has room.
-        assert.isAbove(yield* limits.waitMillis("cancel", 61), 0)
-        const early = yield* limits.acquire("cancel", 30)
-        yield* limits.observe(early, answered({ "x-mbx-used-weight-1m": "30" }))
-        assert.isAbove(yield* limits.waitMillis("cancel", 31), 0)
+        // Room for one more is kept, whose answer will tell.
+        const early = yield* limits.acquire("cancel", 59)
+        yield* limits.observe(early, answered({ "x-mbx-used-weight-1m": "59" }))
+        assert.isAbove(yield* limits.waitMillis("cancel", 2), 0)
         yield* TestClock.adjust(200)
-        yield* limits.observe(yield* limits.acquire("cancel", 1), answered({ "x-mbx-used-weight-1m": "31" }))
-        assert.strictEqual(yield* limits.waitMillis("cancel", 69), 0)
+        yield* limits.observe(yield* limits.acquire("cancel", 1), answered({ "x-mbx-used-weight-1m": "60" }))
+        assert.strictEqual(yield* limits.waitMillis("cancel", 40), 0)
       })
     )
   )
@@ -147,6 +146,28 @@ describe("a window of orders", () => {
         assert.isAbove(yield* limits.waitMillis("submit", 1), 0)
         yield* TestClock.adjust(100)
         assert.isAbove(yield* limits.waitMillis("submit", 1), 0)
+      })
+    )
+  )
+
+  it.effect("does not fill the next one with orders of its last moments", () =>
+    withLimits((limits) =>
+      Effect.gen(function* () {
+        yield* limits.align({ now: 60_000_500, errorMillis: 20, driftPerMilli: 0 })
+        const sentAt: Array<number> = []
+        const one = Effect.gen(function* () {
+          const allowance = yield* limits.acquire("submit", 1)
+          const at = yield* Clock.currentTimeMillis
+          sentAt.push(at)
+          yield* Effect.sleep(20)
+          const inItsWindow = sentAt.filter((sent) => Math.floor(sent / 10_000) === Math.floor(at / 10_000)).length
+          yield* limits.observe(allowance, answered({ "x-mbx-order-count-10s": `${inItsWindow}` }))
+        })
+        yield* TestClock.setTime(60_009_985)
+        for (let order = 0; order < 2 * perTenSeconds.limit - 1; order++) yield* Effect.forkChild(one)
+        for (let passed = 0; passed < 1_000; passed += 5) yield* TestClock.adjust(5)
+
+        assert.strictEqual(sentAt.length, 2 * perTenSeconds.limit - 1)
       })
     )
   )
