@@ -3,7 +3,8 @@
  *
  * The exchange's own count, told by the headers of its answers, is the truth. Added to it are the requests that it
  * cannot have told of yet, and, where replicas share one budget, what the others hold. With a share, this process
- * spends only what was handed to it: what it is in doubt about belongs to its share until the window ends.
+ * spends only what was handed to it: what it is in doubt about belongs to its share until a count is sure to have it, or
+ * the window ends. What may count in the next window is held against that one too.
  */
 import type { Told } from "./BudgetShares.ts"
 import type { RateLimit } from "./wire.ts"
